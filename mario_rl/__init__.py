@@ -1,0 +1,3 @@
+"""Value-based reinforcement learning on NES Super Mario Bros.: train, evaluate and compare."""
+
+__version__ = "0.1.0"

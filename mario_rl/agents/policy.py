@@ -1,0 +1,39 @@
+"""From observations to actions: a network that values them, and epsilon-greedy choice among the values."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mario_rl.networks import QNetwork
+from mario_rl.pixels import tensor_to_unit
+from mario_rl.types import Pixels
+
+
+class NetworkPolicy:
+    """Value observations with a network, in float32 and without dropout, whatever it learns under."""
+
+    def __init__(self, network: QNetwork, device: torch.device) -> None:
+        self.network = network
+        self.device = device
+
+    def q_values(self, observations: Pixels) -> NDArray[np.float32]:
+        """Value each action: uint8 (N, stack, 84, 84) to float32 (N, actions)."""
+        self.network.eval()
+        with torch.inference_mode():
+            values: NDArray[np.float32] = (
+                self.network(tensor_to_unit(torch.from_numpy(observations).to(self.device))).cpu().numpy()
+            )
+        return values
+
+
+def epsilon_greedy(q_values: NDArray[np.float32], epsilon: float, generator: np.random.Generator) -> NDArray[np.int64]:
+    """Pick the best of each row of (N, actions), or with probability epsilon any action; returns (N,).
+
+    Draws the same number of random numbers whatever epsilon is, so that schedules can be compared on one seed.
+    """
+    rows, actions = q_values.shape
+    explore = generator.random(rows) < epsilon
+    anything = generator.integers(actions, size=rows)
+    return np.where(explore, anything, q_values.argmax(axis=1)).astype(np.int64)

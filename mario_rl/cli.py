@@ -1,0 +1,249 @@
+"""The command line: arguments in, printed lines and exit codes out; it puts the parts together.
+
+What needs torch is imported inside the commands, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from mario_rl import __version__
+from mario_rl.errors import StorageError, UserError
+
+OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+PROTOCOL_NAMES = ("greedy", "noop", "sticky", "epsilon")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, package_name="mario-rl")
+def cli() -> None:
+    """Train, evaluate and compare value-based agents on NES Super Mario Bros.
+
+    \b
+    A first run, a look at it, and going on with it:
+      mario-rl train configs/demo.yaml
+      mario-rl evaluate checkpoints/demo/20261123-104500 --video mario.mp4
+      mario-rl train --resume checkpoints/demo/20261123-104500 training.minutes=10
+    """
+
+
+@cli.command()
+@click.argument("arguments", nargs=-1, metavar="[CONFIG] [KEY=VALUE]...")
+@click.option(
+    "--resume", type=click.Path(path_type=Path), help="Go on with the run in this directory.", metavar="RUN_DIR"
+)
+@click.option(
+    "--run-dir",
+    type=click.Path(path_type=Path),
+    help="Where the run's files go; must not exist yet.  [default: checkpoints/<config name>/<timestamp>]",
+)
+def train(arguments: tuple[str, ...], resume: Path | None, run_dir: Path | None) -> int:
+    """Train an agent as a config file says.
+
+    KEY=VALUE replaces single settings; `mario-rl config CONFIG` lists and explains all of them. Ctrl-C (SIGINT) and
+    SIGTERM save a checkpoint and end the run; --resume goes on from it, and may change only stop conditions
+    (training.agent_steps, episodes, minutes, clear_rate), logging.* and evaluation.*.
+
+    \b
+    Examples:
+      mario-rl train configs/ddqn_right_only.yaml
+      mario-rl train configs/ddqn_right_only.yaml env.stage=1-2 training.agent_steps=200000 seed=3
+      mario-rl train --resume checkpoints/ddqn_right_only/20261123-104500 training.agent_steps=400000
+    """
+    from mario_rl.config import load_config
+    from mario_rl.progress import TerminalObserver
+    from mario_rl.training import loop
+
+    observer = TerminalObserver()
+    try:
+        if resume is not None:
+            if run_dir is not None:
+                raise click.UsageError("--run-dir can't be given with --resume: the run stays where it is")
+            result = loop.resume(resume, arguments, observer=observer)
+        else:
+            if not arguments or "=" in arguments[0]:
+                raise click.UsageError(
+                    "train needs a config file first, such as configs/demo.yaml, or --resume RUN_DIR"
+                )
+            config = load_config(arguments[0], arguments[1:])
+            result = loop.train(config, run_dir or _default_run_dir(arguments[0]), observer=observer)
+    finally:
+        observer.close()
+    place, progress = result.run_dir, result.progress
+    click.echo(f"stopped by {result.stop} after {progress.agent_steps:,} agent steps, {progress.episodes:,} episodes")
+    files = {"checkpoint": place.latest, "best": place.best, "metrics": place.metrics, "episodes": place.episodes}
+    for name, path in (files | {"curve": place.curve}).items():
+        if path.exists():
+            click.echo(f"{name + ':':<12}{path}")
+    if result.signal is not None:
+        click.echo(f"go on with:  mario-rl train --resume {place.path}")
+        return 128 + result.signal
+    return OK
+
+
+@cli.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path), metavar="CHECKPOINT_OR_RUN_DIR")
+@click.option(
+    "--episodes",
+    type=click.IntRange(min=1),
+    help="Episodes of sticky or epsilon, per stage.  [default: as in the config]",
+)
+@click.option(
+    "--protocol",
+    type=click.Choice(PROTOCOL_NAMES),
+    help="greedy: 1 episode. noop: 31, one for each start after 0-30 frames without input. sticky: buttons stay "
+    "pressed with p = 0.25 per frame. epsilon: 1 % random actions.  [default: as in the config]",
+)
+@click.option("--stage", help="Another stage than the one trained on, such as 1-2.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of sticky and random actions.")
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(path_type=Path),
+    help="Write the report, every episode included.",
+    metavar="FILE",
+)
+@click.option(
+    "--video", type=click.Path(path_type=Path), help="Write an MP4 of the episodes named next.", metavar="FILE.mp4"
+)
+@click.option("--video-episodes", type=click.Choice(["best", "worst", "all"]), default="best", show_default=True)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="cpu", show_default=True)
+def evaluate(
+    checkpoint: Path,
+    episodes: int | None,
+    protocol: str | None,
+    stage: str | None,
+    seed: int,
+    json_file: Path | None,
+    video: Path | None,
+    video_episodes: str,
+    device: str,
+) -> int:
+    """Play a checkpoint and report how often it clears the stage.
+
+    Of a run directory, the best checkpoint is taken, else the latest. The game is deterministic, so a clear rate
+    needs a declared source of randomness: the protocol, which replaces the no-ops and sticky actions of training.
+
+    \b
+    Examples:
+      mario-rl evaluate checkpoints/demo/20261123-104500
+      mario-rl evaluate RUN_DIR/checkpoints/latest.pt --protocol sticky --episodes 100 --seed 7 --json report.json
+      mario-rl evaluate RUN_DIR --stage 1-2 --video mario.mp4 --video-episodes all
+    """
+    from mario_rl import evaluation
+    from mario_rl.checkpoint import find_checkpoint, load_checkpoint
+    from mario_rl.files import write_atomically
+    from mario_rl.progress import EvaluationBar
+    from mario_rl.report.table import evaluation_table
+    from mario_rl.report.video import Recording, write_video
+
+    for option, path in (("--json", json_file), ("--video", video)):
+        if path is not None and (path.is_dir() or not _writable_parent(path)):
+            raise UserError(f"{option}: {path} can't be written; name a file in a directory you may write to")
+    if video is not None and video.suffix != ".mp4":
+        raise UserError(f"--video: {video} is not allowed; the name must end in .mp4")
+    file = find_checkpoint(checkpoint)
+    state = load_checkpoint(file)
+    report = evaluation.evaluate(
+        file, episodes=episodes, protocol=protocol, seed=seed, stage=stage, device=device, on_episode=EvaluationBar()
+    )
+    summary = {"checkpoint": str(file), "agent_steps": state["agent_steps"], **report.summary()}
+    click.echo(f"checkpoint:  {file} ({state['agent_steps']:,} agent steps)")
+    click.echo(evaluation_table(summary))
+    if json_file is not None:
+        text = json.dumps(summary | {"versions": state["versions"]}, indent=2) + "\n"
+        write_atomically(json_file, lambda partial: partial.write_text(text, encoding="utf-8"))
+        click.echo(f"report:      {json_file}")
+    if video is not None:
+        chosen = {"best": (report.best,), "worst": (report.worst,), "all": report.episodes}[video_episodes]
+        recordings = [
+            Recording(
+                one.stage, one.buttons, f"{one.stage}, episode {one.number}: {one.result.end} at x {one.result.x}"
+            )
+            for one in chosen
+        ]
+        click.echo(f"video:       {write_video(video, recordings)}")
+    return OK
+
+
+@cli.command()
+@click.argument("run_dirs", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="RUN_DIR...")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE.png",
+    help="[default: RUN_DIR/curve.png, of several runs curves.png]",
+)
+def plot(run_dirs: tuple[Path, ...], output: Path | None) -> int:
+    """Draw the reward curve of one run, or the curves of several on the same axes."""
+    from mario_rl.report.curve import draw_curves
+    from mario_rl.rundir import RunDir
+
+    if output is None:
+        output = RunDir(run_dirs[0]).curve if len(run_dirs) == 1 else Path("curves.png")
+    if output.suffix != ".png":
+        raise UserError(f"--output: {output} is not allowed; the name must end in .png")
+    click.echo(f"curve: {draw_curves(run_dirs, output)}")
+    return OK
+
+
+@cli.command()
+@click.argument("config_file", type=click.Path(path_type=Path), metavar="CONFIG")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+def config(config_file: Path, overrides: tuple[str, ...]) -> int:
+    """Print a config fully resolved and checked, with every key explained."""
+    from mario_rl.config import load_config, render_config
+
+    click.echo(render_config(load_config(config_file, overrides)), nl=False)
+    return OK
+
+
+@cli.command()
+def doctor() -> int:
+    """Check what a run needs here: versions, ROM, device, threads, video encoder, disk and memory."""
+    from mario_rl.doctor import run_checks
+
+    checks = run_checks()
+    for check in checks:
+        click.echo(f"{'ok' if check.ok else 'NOT OK':<8}{check.name:<16}{check.detail}")
+        if not check.ok:
+            click.echo(f"{'':<24}{check.advice}")
+    return OK if all(check.ok for check in checks) else FAILED
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code: 0 done, 1 failed, 2 bad input, 130 or 143 interrupted."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        code = cli.main(args=arguments or ["--help"], prog_name="mario-rl", standalone_mode=False)
+    except (click.ClickException, UserError) as error:
+        message = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        return _complain(" ".join(message.split()), BAD_INPUT)
+    except (StorageError, OSError) as error:
+        return _complain(str(error), FAILED)
+    except (KeyboardInterrupt, click.Abort):
+        return _complain("interrupted", INTERRUPTED)
+    return code if isinstance(code, int) else OK
+
+
+def _complain(message: str, code: int) -> int:
+    click.echo(f"mario-rl: {message}", err=True)
+    return code
+
+
+def _default_run_dir(config_file: str) -> Path:
+    return Path("checkpoints") / Path(config_file).stem / datetime.now().strftime("%Y%m%d-%H%M%S")
+
+
+def _writable_parent(path: Path) -> bool:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return path.parent.is_dir()

@@ -1,0 +1,252 @@
+"""Every option there is: typed, frozen sections with a default and a line of explanation for each key."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
+
+type Target = Literal["none", "target", "double"]
+type Protocol = Literal["greedy", "noop", "sticky", "epsilon"]
+type Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+
+STAGES = tuple(f"{world}-{stage}" for world in range(1, 9) for stage in range(1, 5))
+WHOLE_GAME = "game"
+ACTION_SETS = ("right_only", "simple", "complex")
+BUTTONS = ("A", "B", "up", "down", "left", "right", "start", "select", "NOOP")
+
+
+class Section(BaseModel):
+    """A frozen part of the config; unknown keys and wrong types are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class EnvConfig(Section):
+    """The game as the agent meets it."""
+
+    stage: str | Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = Field(
+        "1-1", description="A stage such as 1-1, a list of stages of which each episode draws one, or game (all of it)."
+    )
+    action_set: (
+        str
+        | Annotated[
+            tuple[Annotated[tuple[str, ...], Field(strict=False, min_length=1)], ...], Field(strict=False, min_length=1)
+        ]
+    ) = Field(
+        "right_only",
+        description="right_only (5 actions), simple (7), complex (12), or a list of button lists: [[right], [right, A]].",
+    )
+    reward: Literal["classic", "shaped"] = Field(
+        "classic",
+        description="classic: x gained, clock lost, death (gym-super-mario-bros 7.x); shaped: that and score, coins, "
+        "power-ups, clear (9.x).",
+    )
+    reward_clip: PositiveFloat | None = Field(
+        15.0, description="Bound on the game's reward per frame, either way; null for none."
+    )
+    clear_bonus: NonNegativeFloat = Field(
+        0.0, description="Points added on the frame that clears a stage, after clipping."
+    )
+    death_penalty: NonNegativeFloat = Field(
+        0.0, description="Points taken off on the frame Mario dies, after clipping."
+    )
+    reward_scale: PositiveFloat = Field(0.1, description="What each frame's reward is multiplied by, last of all.")
+    grayscale: Literal["article", "plain"] = Field(
+        "article",
+        description="article: RGB maximum, float luma, resized and cropped as published; plain: native luma, gray "
+        "maximum, the whole screen.",
+    )
+    frame_skip: PositiveInt = Field(4, description="Emulator frames each action is held for.")
+    frame_stack: PositiveInt = Field(4, le=16, description="Frames in one observation.")
+    noop_max: NonNegativeInt = Field(
+        30, description="Most frames without input before an episode; each draws 0 to this."
+    )
+    sticky_probability: Probability = Field(
+        0.0, description="Chance per emulator frame that the previous frame's buttons stay pressed."
+    )
+    stall_limit: PositiveInt | None = Field(
+        200, description="Agent steps without a new best x after which an episode is truncated; null for never."
+    )
+    max_agent_steps: PositiveInt | None = Field(
+        3000, description="Agent steps after which an episode is truncated; null for never."
+    )
+
+    @field_validator("stage")
+    @classmethod
+    def _known_stage(cls, stage: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if isinstance(stage, str) and stage == WHOLE_GAME:
+            return stage
+        for name in (stage,) if isinstance(stage, str) else stage:
+            if name not in STAGES:
+                raise ValueError(f"a stage from 1-1 to 8-4, a list of such stages, or {WHOLE_GAME}")
+        return stage
+
+    @field_validator("action_set")
+    @classmethod
+    def _known_actions(cls, action_set: str | tuple[tuple[str, ...], ...]) -> str | tuple[tuple[str, ...], ...]:
+        allowed = f"one of {', '.join(ACTION_SETS)}, or a list of button lists from {', '.join(BUTTONS)}"
+        if isinstance(action_set, str):
+            if action_set not in ACTION_SETS:
+                raise ValueError(allowed)
+        elif any(button not in BUTTONS for buttons in action_set for button in buttons):
+            raise ValueError(allowed)
+        return action_set
+
+
+class NetworkConfig(Section):
+    """The Q-network."""
+
+    hidden_size: PositiveInt = Field(
+        512, description="Units in the hidden linear layer (in each of the two if dueling)."
+    )
+    dueling: bool = Field(False, description="Separate state value and action advantages (Wang et al. 2016).")
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        0.0, description="Chance that a hidden unit is dropped while learning."
+    )
+
+
+class ReplayConfig(Section):
+    """What the agent remembers."""
+
+    capacity: PositiveInt = Field(
+        100_000, description="Frames kept over all environments, 7.06 kB each; oldest go first."
+    )
+    warmup_steps: PositiveInt = Field(5_000, description="Agent steps before the first update.")
+
+    @model_validator(mode="after")
+    def _warmup_fits(self) -> Self:
+        if self.warmup_steps > self.capacity:
+            raise ValueError(f"warmup_steps {self.warmup_steps} must be at most capacity ({self.capacity})")
+        return self
+
+
+class EpsilonConfig(Section):
+    """Exploration: how often an action is random."""
+
+    schedule: Literal["linear", "per_episode", "per_update"] = Field(
+        "linear",
+        description="linear: start to end over decay_steps agent steps; per_episode, per_update: times decay_factor each.",
+    )
+    start: Probability = Field(1.0, description="Epsilon at the beginning.")
+    end: Probability = Field(0.05, description="Epsilon never falls below this.")
+    decay_steps: PositiveInt = Field(50_000, description="Agent steps of the linear decay.")
+    decay_factor: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        0.99, description="Factor of the other two schedules."
+    )
+
+    @model_validator(mode="after")
+    def _falls(self) -> Self:
+        if self.end > self.start:
+            raise ValueError(f"end {self.end} must be at most start ({self.start})")
+        return self
+
+
+class AgentConfig(Section):
+    """How values are learned and acted on."""
+
+    target: Target = Field(
+        "double",
+        description="none: no target network (the article's DQN); target: Mnih 2015 (the article's DDQN); double: van "
+        "Hasselt 2016.",
+    )
+    gamma: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(0.95, description="Discount per agent step.")
+    n_step: PositiveInt = Field(5, le=64, description="Rewards summed before the target bootstraps.")
+    learning_rate: PositiveFloat = Field(2e-4, description="Adam's step size.")
+    adam_epsilon: PositiveFloat = Field(
+        1.5e-4, description="Adam's epsilon (1.5e-4: Hessel et al. 2018; 1e-8: Adam's own)."
+    )
+    batch_size: PositiveInt = Field(32, description="Transitions per update.")
+    steps_per_update: PositiveInt = Field(4, description="Agent steps, over all environments, per update.")
+    sync_period_updates: PositiveInt = Field(500, description="Updates between copies to the target network.")
+    soft_update: Annotated[float, Field(gt=0.0, le=1.0)] | None = Field(
+        None,
+        description="Share of the online network mixed into the target network at every update, instead of copies.",
+    )
+    gradient_clip: PositiveFloat | None = Field(10.0, description="Largest gradient norm; null for no limit.")
+    epsilon: EpsilonConfig = Field(default_factory=EpsilonConfig, description="Exploration.")
+    bfloat16: bool = Field(False, description="Learn under bfloat16 autocast: faster where the processor has it.")
+
+
+class TrainingConfig(Section):
+    """How long, on how many environments, and what is kept. The first stop condition reached ends the run."""
+
+    agent_steps: PositiveInt | None = Field(
+        1_000_000, description="Stop after this many agent steps; null for no limit."
+    )
+    episodes: PositiveInt | None = Field(None, description="Stop after this many episodes.")
+    minutes: PositiveFloat | None = Field(None, description="Stop after this many minutes, resumed time included.")
+    clear_rate: Annotated[float, Field(gt=0.0, le=1.0)] | None = Field(
+        None, description="Stop when an evaluation reaches this clear rate."
+    )
+    envs: PositiveInt = Field(8, le=256, description="Environments played side by side.")
+    actors: Literal[0] = Field(
+        0, description="Actor processes; 0, the exact single-process mode, is the only one so far."
+    )
+    checkpoint_every_steps: PositiveInt = Field(25_000, description="Agent steps between checkpoints.")
+    keep_checkpoints: NonNegativeInt = Field(3, description="Step checkpoints kept besides best and latest.")
+
+    @model_validator(mode="after")
+    def _ends(self) -> Self:
+        if self.agent_steps is None and self.episodes is None and self.minutes is None and self.clear_rate is None:
+            raise ValueError("at least one of agent_steps, episodes, minutes and clear_rate must be set")
+        return self
+
+
+class EvaluationConfig(Section):
+    """How the agent is tested while it trains; the protocol replaces env.noop_max and env.sticky_probability."""
+
+    every_steps: PositiveInt | None = Field(50_000, description="Agent steps between evaluations; null for none.")
+    protocol: Protocol = Field(
+        "noop",
+        description="greedy (1 episode), noop (31: each start after 0-30 frames), sticky (p = 0.25 per frame) or "
+        "epsilon (0.01).",
+    )
+    episodes: PositiveInt = Field(20, description="Episodes of sticky and epsilon; the others have a fixed number.")
+    seed: NonNegativeInt = Field(10_000, description="Seed of the evaluation episodes while training.")
+
+
+class LoggingConfig(Section):
+    """What is written while training."""
+
+    every_seconds: PositiveFloat = Field(10.0, description="Seconds between rows of metrics.csv.")
+    curve_every_seconds: PositiveFloat = Field(60.0, description="Seconds between redraws of curve.png.")
+    tensorboard: bool = Field(True, description="Write TensorBoard event files as well.")
+
+
+class Config(Section):
+    """One run."""
+
+    env: EnvConfig = Field(default_factory=EnvConfig)
+    network: NetworkConfig = Field(default_factory=NetworkConfig)
+    replay: ReplayConfig = Field(default_factory=ReplayConfig)
+    agent: AgentConfig = Field(default_factory=AgentConfig)
+    training: TrainingConfig = Field(default_factory=TrainingConfig)
+    evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
+    logging: LoggingConfig = Field(default_factory=LoggingConfig)
+    seed: NonNegativeInt = Field(0, le=2**32 - 1, description="The seed everything random in training comes from.")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where the networks live.")
+
+    @model_validator(mode="after")
+    def _room_for_each_env(self) -> Self:
+        smallest = self.training.envs * (self.env.frame_stack + self.agent.n_step + 1)
+        if self.replay.capacity < smallest:
+            raise ValueError(
+                f"replay.capacity {self.replay.capacity} must be at least {smallest} for {self.training.envs} "
+                "environments: training.envs x (env.frame_stack + agent.n_step + 1)"
+            )
+        if self.replay.warmup_steps < self.agent.batch_size:
+            raise ValueError(
+                f"replay.warmup_steps {self.replay.warmup_steps} must be at least agent.batch_size ({self.agent.batch_size})"
+            )
+        return self

@@ -1,0 +1,17 @@
+"""The errors a user can cause or must hear about, each one clear line; the command line prints them and exits."""
+
+
+class UserError(ValueError):
+    """Bad input: the message is one line naming the key or file, what was wrong and what is allowed (exit code 2)."""
+
+
+class ConfigError(UserError):
+    """A config file or override that is refused."""
+
+
+class CheckpointError(UserError):
+    """A checkpoint or run directory that cannot be used."""
+
+
+class StorageError(RuntimeError):
+    """The disk refused a write; whatever was there before is untouched (exit code 1)."""

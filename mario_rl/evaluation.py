@@ -1,0 +1,286 @@
+"""Evaluation: a policy, an environment and a declared protocol to a report of how the episodes went."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+
+from mario_rl.agents import epsilon_greedy
+from mario_rl.agents.q_agent import load_policy
+from mario_rl.checkpoint import find_checkpoint, load_checkpoint
+from mario_rl.config import Config, EnvConfig, Protocol, parse_config
+from mario_rl.devices import resolve_device
+from mario_rl.envs import ResumableEpisodes, make_env, num_actions
+from mario_rl.errors import UserError
+from mario_rl.seeding import episode_seeds
+from mario_rl.types import EpisodeResult, Pixels, Policy
+
+NOOP_STARTS = 31
+"""Starts after 0-30 frames without input: all the game has, since it is otherwise deterministic."""
+
+
+class ProtocolRules(NamedTuple):
+    """Where an evaluation's randomness comes from.
+
+    sticky_probability: per emulator frame. epsilon: per agent step. fixed_episodes: None when any number makes sense.
+    """
+
+    sticky_probability: float
+    epsilon: float
+    fixed_episodes: int | None
+
+
+PROTOCOLS: dict[Protocol, ProtocolRules] = {
+    "greedy": ProtocolRules(0.0, 0.0, 1),
+    "noop": ProtocolRules(0.0, 0.0, NOOP_STARTS),
+    "sticky": ProtocolRules(0.25, 0.0, None),  # Machado et al. 2018
+    "epsilon": ProtocolRules(0.0, 0.01, None),
+}
+
+
+class EvaluatedEpisode(NamedTuple):
+    """One evaluated episode.
+
+    stage: where it was started. number: counted from 0 over the evaluation. result: how it went.
+    q_first: the highest value at the first observation.
+    discounted_return: of the rewards the agent is trained on, from the first step: what q_first estimates.
+    buttons: the joypad byte of every emulator frame, enough to play the episode again.
+    """
+
+    stage: str
+    number: int
+    result: EpisodeResult
+    q_first: float
+    discounted_return: float
+    buttons: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class EvaluationReport:
+    """The episodes of one evaluation and what they add up to."""
+
+    protocol: Protocol
+    seed: int
+    episodes: tuple[EvaluatedEpisode, ...]
+
+    @property
+    def stage(self) -> str:
+        """The stage played, or the stages in the order of play, joined by commas."""
+        return ",".join(dict.fromkeys(episode.stage for episode in self.episodes))
+
+    @property
+    def clears(self) -> int:
+        return sum(episode.result.end == "clear" for episode in self.episodes)
+
+    @property
+    def clear_rate(self) -> float:
+        return self.clears / len(self.episodes)
+
+    @property
+    def clear_rate_interval(self) -> tuple[float, float]:
+        """Wilson's 95 % interval; under greedy and noop every start there is was played, so it is the rate itself."""
+        if PROTOCOLS[self.protocol].fixed_episodes is not None:
+            return self.clear_rate, self.clear_rate
+        interval = binomtest(self.clears, len(self.episodes)).proportion_ci(method="wilson")
+        return float(interval.low), float(interval.high)
+
+    @property
+    def mean_x(self) -> float:
+        return float(np.mean([episode.result.x for episode in self.episodes]))
+
+    @property
+    def best(self) -> EvaluatedEpisode:
+        """A clear before none, then the most x, then the highest return."""
+        return max(self.episodes, key=_merit)
+
+    @property
+    def worst(self) -> EvaluatedEpisode:
+        return min(self.episodes, key=_merit)
+
+    def summary(self) -> dict[str, Any]:
+        """The report as plain values, as `--json` writes it."""
+        low, high = self.clear_rate_interval
+        returns = [episode.result.return_ for episode in self.episodes]
+        xs = [episode.result.x for episode in self.episodes]
+        return {
+            "protocol": self.protocol,
+            "seed": self.seed,
+            "stage": self.stage,
+            "episodes": len(self.episodes),
+            "clears": self.clears,
+            "clear_rate": self.clear_rate,
+            "clear_rate_low": low,
+            "clear_rate_high": high,
+            "mean_return": float(np.mean(returns)),
+            "median_return": float(np.median(returns)),
+            "best_return": float(max(returns)),
+            "mean_x": float(np.mean(xs)),
+            "median_x": float(np.median(xs)),
+            "best_x": int(max(xs)),
+            "mean_clock": float(np.mean([episode.result.clock for episode in self.episodes])),
+            "mean_length": float(np.mean([episode.result.length for episode in self.episodes])),
+            "ends": dict(sorted(Counter(episode.result.end for episode in self.episodes).items())),
+            "results": self.rows(),
+        }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row per episode, under the names of evaluation.csv."""
+        return [
+            {
+                "protocol": self.protocol,
+                "seed": self.seed,
+                "episode": episode.number,
+                "stage": episode.result.stage,
+                "return": episode.result.return_,
+                "x": episode.result.x,
+                "length": episode.result.length,
+                "clock": episode.result.clock,
+                "end": episode.result.end,
+                "q_first": episode.q_first,
+                "discounted_return": episode.discounted_return,
+            }
+            for episode in self.episodes
+        ]
+
+
+class EvaluationInterrupted(Exception):
+    """The caller asked to stop before the last episode ended; there is no report."""
+
+
+def evaluate(
+    checkpoint: str | Path,
+    *,
+    episodes: int | None = None,
+    protocol: Protocol | None = None,
+    seed: int = 0,
+    stage: str | None = None,
+    device: str = "cpu",
+    on_episode: Callable[[EvaluatedEpisode, int], None] | None = None,
+) -> EvaluationReport:
+    """Play a checkpoint's greedy policy under a protocol, whatever no-ops and stickiness it was trained with.
+
+    Args:
+        checkpoint: a checkpoint file or a run directory (its best checkpoint, else its latest).
+        episodes: how many, per stage, for sticky and epsilon; None for the number its config names.
+        protocol: None for the one its config names.
+        seed: of the sticky actions and random actions.
+        stage: None for the stage, or each of the stages, it was trained on.
+        device: auto, cpu, cuda or mps. On one machine and thread count the CPU gives the same report every time.
+        on_episode: called after each episode with it and the number of episodes in all.
+
+    Raises:
+        CheckpointError: the file cannot be used. UserError: an argument cannot.
+    """
+    state = load_checkpoint(find_checkpoint(Path(checkpoint)))
+    config = parse_config(state["config"], str(checkpoint))
+    if stage is not None:
+        config = parse_config({**state["config"], "env": {**state["config"]["env"], "stage": stage}}, "--stage")
+    policy = load_policy(
+        config.network,
+        state["network"],
+        num_actions=num_actions(config.env.action_set),
+        frame_stack=config.env.frame_stack,
+        device=resolve_device(device),
+    )
+    return evaluate_policy(
+        policy,
+        config,
+        protocol=protocol or config.evaluation.protocol,
+        episodes=episodes,
+        seed=seed,
+        on_episode=on_episode,
+    )
+
+
+def evaluate_policy(
+    policy: Policy,
+    config: Config,
+    *,
+    protocol: Protocol,
+    seed: int,
+    episodes: int | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+    on_episode: Callable[[EvaluatedEpisode, int], None] | None = None,
+) -> EvaluationReport:
+    """Play a policy greedily on the stage, or each of the stages, of a config.
+
+    Episodes are played one by one, each from a seed of its own, so that one does not depend on how many there are.
+
+    Raises:
+        UserError: the protocol has a fixed number of episodes and `episodes` is another.
+        EvaluationInterrupted: `should_stop` said so.
+    """
+    rules = PROTOCOLS[protocol]
+    count = _episode_count(protocol, episodes, config)
+    stages = (config.env.stage,) if isinstance(config.env.stage, str) else config.env.stage
+    total = count * len(stages)
+    played: list[EvaluatedEpisode] = []
+    for stage in stages:
+        env = make_env(_protocol_env(config.env, stage, rules))
+        try:
+            for index, episode_seed in enumerate(episode_seeds(seed, count)):
+                options = {"noop_frames": index if protocol == "noop" else 0}
+                observation, _ = env.reset(seed=episode_seed, options=options)
+                explore = partial(epsilon_greedy, epsilon=rules.epsilon, generator=np.random.default_rng(episode_seed))
+                episode = _play(policy, env, observation, explore, config.agent.gamma, should_stop)
+                played.append(episode._replace(stage=stage, number=len(played)))
+                if on_episode is not None:
+                    on_episode(played[-1], total)
+        finally:
+            env.close()
+    return EvaluationReport(protocol, seed, tuple(played))
+
+
+def _play(
+    policy: Policy,
+    env: ResumableEpisodes,
+    observation: Pixels,
+    choose: Callable[[NDArray[np.float32]], NDArray[np.int64]],
+    gamma: float,
+    should_stop: Callable[[], bool],
+) -> EvaluatedEpisode:
+    q_values = policy.q_values(observation[np.newaxis])
+    q_first = float(q_values.max())
+    discounted_return, discount = 0.0, 1.0
+    while not should_stop():
+        observation, reward, terminated, truncated, info = env.step(int(choose(q_values)[0]))
+        discounted_return += discount * float(reward)
+        discount *= gamma
+        if terminated or truncated:
+            buttons = tuple(env.buttons_sent)
+            result: EpisodeResult = info["episode_result"]
+            return EvaluatedEpisode(result.stage, 0, result, q_first, discounted_return, buttons)
+        q_values = policy.q_values(observation[np.newaxis])
+    raise EvaluationInterrupted
+
+
+def _protocol_env(config: EnvConfig, stage: str, rules: ProtocolRules) -> EnvConfig:
+    replaced = {"stage": stage, "noop_max": 0, "sticky_probability": rules.sticky_probability}
+    return config.model_copy(update=replaced)
+
+
+def _episode_count(protocol: Protocol, episodes: int | None, config: Config) -> int:
+    fixed = PROTOCOLS[protocol].fixed_episodes
+    if fixed is None:
+        count = config.evaluation.episodes if episodes is None else episodes
+        if count < 1:
+            raise UserError(f"episodes: {count} is not allowed; must be at least 1")
+        return count
+    if episodes not in (None, fixed):
+        raise UserError(
+            f"episodes: {episodes} is not allowed with protocol {protocol}, which has exactly {fixed} different "
+            f"episode{'s' if fixed > 1 else ''}; leave it out, or use sticky or epsilon"
+        )
+    return fixed
+
+
+def _merit(episode: EvaluatedEpisode) -> tuple[bool, int, float]:
+    return episode.result.end == "clear", episode.result.x, episode.result.return_

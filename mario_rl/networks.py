@@ -1,0 +1,71 @@
+"""The Q-network: a stack of frames to one value per action."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mario_rl.config import NetworkConfig
+
+CONVOLUTION_FEATURES = 64 * 7 * 7  # what an 84 x 84 frame leaves after the three convolutions
+
+
+class QNetwork(nn.Module):
+    """The network of Mnih et al. 2015, which is the article's: 1,684,128 + 513 per action parameters by default.
+
+    Three convolutions (32 of 8x8 stride 4, 64 of 4x4 stride 2, 64 of 3x3 stride 1), a hidden layer, one value per
+    action, ReLU between. With `dueling`, state value and action advantages have a hidden layer each and
+    Q = V + A - mean(A) (Wang et al. 2016, equation 9). With `dropout`, hidden units are dropped in train mode.
+
+    Initialisation is PyTorch's own for every layer: weights and biases uniform in +-1/sqrt(fan_in), drawn from the
+    global generator (see `build_network` for a seeded one).
+    """
+
+    def __init__(
+        self,
+        num_actions: int,
+        *,
+        frame_stack: int = 4,
+        hidden_size: int = 512,
+        dueling: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(frame_stack, 32, kernel_size=8, stride=4),
+            nn.ReLU(),
+            nn.Conv2d(32, 64, kernel_size=4, stride=2),
+            nn.ReLU(),
+            nn.Conv2d(64, 64, kernel_size=3, stride=1),
+            nn.ReLU(),
+            nn.Flatten(),
+        )
+
+        def head(outputs: int) -> nn.Sequential:
+            hidden = [nn.Linear(CONVOLUTION_FEATURES, hidden_size), nn.ReLU()]
+            return nn.Sequential(*hidden, *([nn.Dropout(dropout)] if dropout else []), nn.Linear(hidden_size, outputs))
+
+        self.action_head = head(num_actions)
+        self.value_head = head(1) if dueling else None
+
+    def forward(self, observation: Tensor) -> Tensor:
+        """Value each action: float32 (B, frame_stack, 84, 84) in [0, 1] to float32 or bfloat16 (B, actions)."""
+        features = self.features(observation)
+        action_BA: Tensor = self.action_head(features)
+        if self.value_head is None:
+            return action_BA
+        value_B1: Tensor = self.value_head(features)
+        return value_B1 + action_BA - action_BA.mean(dim=1, keepdim=True)
+
+
+def build_network(config: NetworkConfig, *, num_actions: int, frame_stack: int, seed: int) -> QNetwork:
+    """Make a network whose initial weights depend on `seed` alone; the global generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return QNetwork(
+            num_actions,
+            frame_stack=frame_stack,
+            hidden_size=config.hidden_size,
+            dueling=config.dueling,
+            dropout=config.dropout,
+        )

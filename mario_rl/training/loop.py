@@ -1,0 +1,171 @@
+"""The training loop, and how a run is begun and gone on with."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from filelock import FileLock, Timeout
+
+from mario_rl.checkpoint import load_checkpoint
+from mario_rl.config import Config, load_config, render_config
+from mario_rl.devices import software_versions
+from mario_rl.errors import CheckpointError, ConfigError, UserError
+from mario_rl.evaluation import EvaluationInterrupted, evaluate_policy
+from mario_rl.files import write_atomically
+from mario_rl.rundir import RunDir
+from mario_rl.training.interrupts import Interrupts
+from mario_rl.training.observer import Observer, Progress
+from mario_rl.training.session import Session
+
+RESUMABLE_SECTIONS = ("logging", "evaluation")
+RESUMABLE = "only stop conditions (training.agent_steps, episodes, minutes, clear_rate), logging.* and evaluation.*"
+RESUMABLE_KEYS = ("training.agent_steps", "training.episodes", "training.minutes", "training.clear_rate")
+
+
+class TrainingResult(NamedTuple):
+    """How a sitting of training ended.
+
+    stop: the config key of the stop condition that was met, or the name of the signal that came.
+    """
+
+    run_dir: RunDir
+    stop: str
+    progress: Progress
+    signal: signal.Signals | None
+
+
+def train(config: Config, run_dir: str | Path, *, observer: Observer | None = None) -> TrainingResult:
+    """Begin a run in a new directory and train until a stop condition is met, SIGINT or SIGTERM.
+
+    Raises:
+        UserError: the directory is in use, or the machine lacks the device, the memory or the disk space.
+        StorageError: the disk refused a write; the last checkpoint is intact.
+    """
+    directory = RunDir(Path(run_dir))
+    if directory.path.exists() and (not directory.path.is_dir() or any(directory.path.iterdir())):
+        raise UserError(f"{directory.path}: exists already; name another --run-dir, or go on with it by --resume")
+    # Made under another name first: a run directory always has its config, so it can always be resumed.
+    staging = RunDir(directory.path.with_name(f".{directory.path.name}.partial"))
+    write_config(staging, config)
+    staging.path.rename(directory.path)
+    return _sit(config, directory, observer or Observer())
+
+
+def resume(run_dir: str | Path, overrides: Sequence[str] = (), *, observer: Observer | None = None) -> TrainingResult:
+    """Go on with a run from its last checkpoint, or from its beginning if it has none yet.
+
+    Args:
+        run_dir: a directory that `train` made.
+        overrides: `key=value` pairs; only stop conditions, logging and evaluation may change.
+        observer: hears how it goes.
+
+    Raises:
+        UserError: not a run directory, in use by another process, or something else would change.
+    """
+    directory = RunDir(Path(run_dir))
+    if not directory.config.is_file():
+        raise CheckpointError(f"{directory.path}: not a run directory, it has no config.yaml")
+    observer = observer or Observer()
+    config = load_config(directory.config, overrides)
+    if directory.latest.exists():
+        state = load_checkpoint(directory.latest)
+        _refuse_changes(state["config"], config.model_dump(mode="json"))
+        _warn_of_versions(state["versions"], observer)
+    elif overrides:
+        _refuse_changes(load_config(directory.config).model_dump(mode="json"), config.model_dump(mode="json"))
+    return _sit(config, directory, observer, rewrite_config=bool(overrides))
+
+
+def write_config(directory: RunDir, config: Config) -> None:
+    """Write config.yaml, every key resolved and explained."""
+    write_atomically(directory.config, lambda partial: partial.write_text(render_config(config), encoding="utf-8"))
+
+
+def _sit(config: Config, directory: RunDir, observer: Observer, *, rewrite_config: bool = False) -> TrainingResult:
+    try:
+        with FileLock(directory.lock, timeout=0), Interrupts() as interrupts, torch.random.fork_rng(devices=[]):
+            if rewrite_config:
+                write_config(directory, config)
+            session = Session(config, directory)
+            try:
+                return _loop(session, observer, interrupts)
+            finally:
+                session.close()
+    except Timeout as error:
+        raise UserError(f"{directory.path}: in use, another process trains in it") from error
+
+
+def _loop(session: Session, observer: Observer, interrupts: Interrupts) -> TrainingResult:
+    config, agent, replay = session.config, session.agent, session.replay
+    observer.started(config, session.run_dir.path, session.agent_steps)
+    began_at, stop = session.agent_steps, session.stop_reason
+    while stop is None and interrupts.received is None:
+        finished = session.collector.step(agent, replay, epsilon=session.epsilon)
+        session.agent_steps += config.training.envs
+        for episode in finished:
+            session.count_episode(episode)
+        for _ in range(session.updates_due):
+            session.count_update(agent.learn(replay.sample(config.agent.batch_size)))
+        session.log()
+        observer.progressed(session.progress())
+        if session.evaluation_due:
+            _evaluate(session, observer, interrupts)
+        if session.checkpoint_due:
+            session.keep_step_checkpoint()
+            observer.saved(session.save(), session.agent_steps)
+        stop = session.stop_reason
+    if session.agent_steps > began_at:
+        if config.evaluation.every_steps is not None and session.evaluated_at < session.agent_steps:
+            _evaluate(session, observer, interrupts)
+        session.log(force=True)
+        observer.saved(session.save(), session.agent_steps)
+    ended_by = interrupts.received.name if interrupts.received is not None else stop
+    return TrainingResult(session.run_dir, ended_by or "", session.progress(), interrupts.received)
+
+
+def _evaluate(session: Session, observer: Observer, interrupts: Interrupts) -> None:
+    """Evaluate the agent as it is; when a signal comes meanwhile the evaluation is left for the next sitting."""
+    evaluation = session.config.evaluation
+    try:
+        report = evaluate_policy(
+            session.agent.policy,
+            session.config,
+            protocol=evaluation.protocol,
+            seed=evaluation.seed,
+            should_stop=lambda: interrupts.received is not None,
+            on_episode=observer.evaluating,
+        )
+    except EvaluationInterrupted:
+        return
+    best = session.count_evaluation(report)
+    session.draw_curve()
+    observer.evaluated(report, session.agent_steps, best=best)
+
+
+def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for key, value in tree.items():
+        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _refuse_changes(begun: dict[str, Any], wanted: dict[str, Any]) -> None:
+    before, after = _flatten(begun), _flatten(wanted)
+    for key in before.keys() | after.keys():
+        may_change = key in RESUMABLE_KEYS or key.split(".")[0] in RESUMABLE_SECTIONS
+        if not may_change and before.get(key) != after.get(key):
+            raise ConfigError(
+                f"{key}: {after.get(key)!r} is not allowed on --resume, the run was begun with {before.get(key)!r}; "
+                f"{RESUMABLE} may change"
+            )
+
+
+def _warn_of_versions(begun: dict[str, str], observer: Observer) -> None:
+    now = software_versions()
+    changed = [f"{name} {then} -> {now.get(name)}" for name, then in begun.items() if now.get(name) != then]
+    if changed:
+        observer.warned(f"resuming with other versions, so not bit for bit: {', '.join(changed)}")

@@ -1,0 +1,50 @@
+"""What training tells whoever watches it; the loop itself prints nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from mario_rl.config import Config
+from mario_rl.evaluation import EvaluatedEpisode, EvaluationReport
+
+
+class Progress(NamedTuple):
+    """Where a run stands.
+
+    Rates are per second of wall-clock since the last row of metrics; means are over the last 100 episodes, nan before
+    the first; seconds_left is None while it can't be told.
+    """
+
+    agent_steps: int
+    updates: int
+    episodes: int
+    seconds: float
+    epsilon: float
+    steps_per_second: float
+    updates_per_second: float
+    mean_return: float
+    mean_x: float
+    seconds_left: float | None
+
+
+class Observer:
+    """Hears of everything and does nothing; override what you want to show."""
+
+    def started(self, config: Config, run_dir: Path, agent_steps: int) -> None:
+        """Training is about to begin, or to go on from `agent_steps`."""
+
+    def warned(self, message: str) -> None:
+        """Something the user should know, in one line."""
+
+    def progressed(self, progress: Progress) -> None:
+        """Another round of agent steps and updates was made."""
+
+    def evaluating(self, episode: EvaluatedEpisode, total: int) -> None:
+        """One episode of an evaluation ended."""
+
+    def evaluated(self, report: EvaluationReport, agent_steps: int, *, best: bool) -> None:
+        """An evaluation ended."""
+
+    def saved(self, path: Path, agent_steps: int) -> None:
+        """A checkpoint was written."""

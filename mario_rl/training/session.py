@@ -1,0 +1,330 @@
+"""The parts of one training run, its counters, and how all of it is saved and restored."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mario_rl.agents import LearnStats, QAgent
+from mario_rl.checkpoint import TRAINING_KEY, load_checkpoint, save_checkpoint
+from mario_rl.config import Config
+from mario_rl.devices import resolve_device, software_versions
+from mario_rl.envs import num_actions
+from mario_rl.errors import CheckpointError, UserError
+from mario_rl.evaluation import EvaluationReport
+from mario_rl.metrics import RunMetrics
+from mario_rl.replay import ReplayBuffer, estimate_bytes
+from mario_rl.report.curve import draw_curves
+from mario_rl.rundir import RunDir
+from mario_rl.seeding import generator_state, restore_generator, spawn_streams
+from mario_rl.training.collect import Collector, FinishedEpisode
+from mario_rl.training.observer import Progress
+from mario_rl.types import State
+
+RECENT_EPISODES = 100
+ROOM_BESIDES_REPLAY = 200_000_000  # bytes of checkpoints, metrics and curve
+
+
+class Session:
+    """A training run between two sittings: what the loop works on.
+
+    Args:
+        config: what was asked for.
+        run_dir: where its files are; must hold config.yaml.
+
+    Raises:
+        UserError: the device, the memory or the disk space is not there. Nothing has been allocated then.
+    """
+
+    def __init__(self, config: Config, run_dir: RunDir) -> None:
+        self.config = config
+        self.run_dir = run_dir
+        device = resolve_device(config.device)
+        _check_disk(config, run_dir)
+        streams = spawn_streams(config.seed, config.training.envs)
+        self.replay = ReplayBuffer(
+            config.replay.capacity,
+            num_envs=config.training.envs,
+            frame_stack=config.env.frame_stack,
+            n_step=config.agent.n_step,
+            gamma=config.agent.gamma,
+            rng=np.random.default_rng(streams.replay),
+        )
+        self.agent = QAgent(
+            config.agent,
+            config.network,
+            num_actions=num_actions(config.env.action_set),
+            frame_stack=config.env.frame_stack,
+            seed=streams.network,
+            device=device,
+        )
+        self.collector = Collector(
+            config.env, seeds=streams.environments, generator=np.random.default_rng(streams.exploration)
+        )
+        torch.manual_seed(streams.network)  # dropout draws from the global generator
+        self.agent_steps = 0
+        self.episodes = 0
+        self.evaluated_at = 0
+        self.checkpointed_at = 0
+        self.best: tuple[float, float] | None = None  # clear rate, then mean x
+        self._generation = 0
+        self._recent: deque[tuple[float, int, bool]] = deque(maxlen=RECENT_EPISODES)
+        self._seconds_before = 0.0
+        if run_dir.latest.exists():
+            self._restore()
+        else:
+            self.collector.start()
+        self.metrics = RunMetrics(
+            run_dir,
+            tensorboard=config.logging.tensorboard,
+            resume_at=self.agent_steps if run_dir.metrics.exists() else None,
+        )
+        self._started = time.monotonic()
+        self._row_at, self._curve_at = self.seconds, self.seconds
+        self._steps_at_row, self._updates_at_row = self.agent_steps, self.agent.updates
+        self._learned: list[LearnStats] = []
+        self._rates = (math.nan, math.nan)
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock seconds since the run began, earlier sittings included, pauses between them not."""
+        return self._seconds_before + time.monotonic() - self._started
+
+    @property
+    def epsilon(self) -> float:
+        return self.agent.epsilon(agent_steps=self.agent_steps, episodes=self.episodes)
+
+    @property
+    def updates_due(self) -> int:
+        """Updates to make now so that there is one per `agent.steps_per_update` agent steps since the warm-up."""
+        since_warmup = self.agent_steps - self.config.replay.warmup_steps
+        if since_warmup <= 0 or len(self.replay) == 0:
+            return 0
+        return since_warmup // self.config.agent.steps_per_update - self.agent.updates
+
+    @property
+    def evaluation_due(self) -> bool:
+        every = self.config.evaluation.every_steps
+        return every is not None and self.agent_steps // every > self.evaluated_at // every
+
+    @property
+    def checkpoint_due(self) -> bool:
+        every = self.config.training.checkpoint_every_steps
+        return self.agent_steps // every > self.checkpointed_at // every
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Name the config key of the stop condition that is met."""
+        training = self.config.training
+        limits = {
+            "training.agent_steps": (self.agent_steps, training.agent_steps),
+            "training.episodes": (self.episodes, training.episodes),
+            "training.minutes": (self.seconds / 60, training.minutes),
+            "training.clear_rate": (self.best[0] if self.best else 0.0, training.clear_rate),
+        }
+        return next((key for key, (now, limit) in limits.items() if limit is not None and now >= limit), None)
+
+    def count_episode(self, finished: FinishedEpisode) -> None:
+        """Count an episode that ended and write its row."""
+        result = finished.result
+        self.episodes += 1
+        self._recent.append((result.return_, result.x, result.end == "clear"))
+        self.metrics.episode(
+            {
+                "episode": self.episodes,
+                "agent_steps": self.agent_steps,
+                "seconds": self.seconds,
+                "env": finished.env,
+                "stage": result.stage,
+                "return": result.return_,
+                "x": result.x,
+                "length": result.length,
+                "clock": result.clock,
+                "end": result.end,
+            }
+        )
+
+    def count_update(self, stats: LearnStats) -> None:
+        """Keep what an update measured for the next row of metrics."""
+        self._learned.append(stats)
+
+    def log(self, *, force: bool = False) -> None:
+        """Write a row of metrics, and redraw the curve, when it is time."""
+        now = self.seconds
+        if force or now - self._row_at >= self.config.logging.every_seconds:
+            self._write_row(now)
+        if force or now - self._curve_at >= self.config.logging.curve_every_seconds:
+            self.draw_curve()
+
+    def draw_curve(self) -> None:
+        """Draw curve.png anew."""
+        draw_curves([self.run_dir.path], self.run_dir.curve)
+        self._curve_at = self.seconds
+
+    def count_evaluation(self, report: EvaluationReport) -> bool:
+        """Write an evaluation's rows and keep the agent as `best` if no evaluation was better; returns whether so."""
+        self.evaluated_at = self.agent_steps
+        common = {"agent_steps": self.agent_steps, "seconds": self.seconds}
+        self.metrics.evaluation([common | row for row in report.rows()])
+        merit = (report.clear_rate, report.mean_x)
+        if self.best is not None and merit <= self.best:
+            return False
+        self.best = merit
+        summary = {key: value for key, value in report.summary().items() if key != "results"}
+        save_checkpoint(self.run_dir.best, self._policy_state() | {"evaluation": summary})
+        return True
+
+    def progress(self) -> Progress:
+        """Say where the run stands."""
+        mean_return, mean_x, _ = self._recent_means()
+        return Progress(
+            agent_steps=self.agent_steps,
+            updates=self.agent.updates,
+            episodes=self.episodes,
+            seconds=self.seconds,
+            epsilon=self.epsilon,
+            steps_per_second=self._rates[0],
+            updates_per_second=self._rates[1],
+            mean_return=mean_return,
+            mean_x=mean_x,
+            seconds_left=self._seconds_left(),
+        )
+
+    def save(self) -> Path:
+        """Write `latest.pt` and the replay it names, then let the replay before it go.
+
+        In this order, whatever moment a kill comes at, latest.pt names a replay that is complete.
+        """
+        self.checkpointed_at = self.agent_steps
+        previous, self._generation = self._generation, self._generation + 1
+        try:
+            self.replay.save(self._replay_file)
+            save_checkpoint(self.run_dir.latest, self._policy_state() | {TRAINING_KEY: self._training_state()})
+        except BaseException:
+            self._replay_file.unlink(missing_ok=True)
+            self._generation = previous
+            raise
+        for file in self.run_dir.replay.iterdir():
+            if file != self._replay_file:
+                file.unlink()
+        return self.run_dir.latest
+
+    def keep_step_checkpoint(self) -> None:
+        """Keep this moment's weights beside `latest` and `best`, and only the last few of such moments."""
+        keep = self.config.training.keep_checkpoints
+        if keep:
+            save_checkpoint(self.run_dir.step_checkpoint(self.agent_steps), self._policy_state())
+        kept = self.run_dir.step_checkpoints()
+        for old in kept[: max(len(kept) - keep, 0)]:
+            old.unlink()
+
+    def close(self) -> None:
+        """Close the emulators and the metrics."""
+        self.collector.close()
+        self.metrics.close()
+
+    @property
+    def _replay_file(self) -> Path:
+        return self.run_dir.replay / f"generation_{self._generation:06d}.npz"
+
+    def _policy_state(self) -> State:
+        return {
+            "config": self.config.model_dump(mode="json"),
+            "versions": software_versions(),
+            "agent_steps": self.agent_steps,
+            "updates": self.agent.updates,
+            "episodes": self.episodes,
+            "seconds": self.seconds,
+            "network": self.agent.online.state_dict(),
+        }
+
+    def _training_state(self) -> State:
+        return {
+            "agent": self.agent.state_dict(),
+            "collector": self.collector.state_dict(),
+            "replay_generation": self._generation,
+            "replay_generator": generator_state(self.replay.rng),
+            "torch_generator": torch.get_rng_state(),
+            "evaluated_at": self.evaluated_at,
+            "best": self.best,
+            "recent": list(self._recent),
+        }
+
+    def _restore(self) -> None:
+        path = self.run_dir.latest
+        state = load_checkpoint(path)
+        if TRAINING_KEY not in state:
+            raise CheckpointError(f"{path}: holds weights only; training can't go on from it")
+        training = state[TRAINING_KEY]
+        self.agent_steps, self.episodes = state["agent_steps"], state["episodes"]
+        self._seconds_before = state["seconds"]
+        self.agent.load_state_dict(training["agent"])
+        self.collector.load_state_dict(training["collector"])
+        self._generation = training["replay_generation"]
+        self.replay.load(self._replay_file)
+        restore_generator(self.replay.rng, training["replay_generator"])
+        torch.set_rng_state(training["torch_generator"])
+        self.evaluated_at, self.checkpointed_at = training["evaluated_at"], self.agent_steps
+        self.best = None if training["best"] is None else tuple(training["best"])
+        self._recent.extend(tuple(entry) for entry in training["recent"])
+
+    def _write_row(self, now: float) -> None:
+        elapsed = max(now - self._row_at, 1e-9)
+        self._rates = (
+            (self.agent_steps - self._steps_at_row) / elapsed,
+            (self.agent.updates - self._updates_at_row) / elapsed,
+        )
+        mean_return, mean_x, clear_rate = self._recent_means()
+        learned = [torch.stack(column).mean().item() for column in zip(*self._learned, strict=True)] or [None] * 3
+        row: dict[str, Any] = {
+            "agent_steps": self.agent_steps,
+            "updates": self.agent.updates,
+            "episodes": self.episodes,
+            "seconds": now,
+            "epsilon": self.epsilon,
+            **dict(zip(("loss", "mean_q", "gradient_norm"), learned, strict=True)),
+            "steps_per_second": self._rates[0],
+            "updates_per_second": self._rates[1],
+            "mean_return": mean_return if self._recent else None,
+            "mean_x": mean_x if self._recent else None,
+            "clear_rate": clear_rate if self._recent else None,
+        }
+        self.metrics.interval(row)
+        self._learned.clear()
+        self._row_at, self._steps_at_row, self._updates_at_row = now, self.agent_steps, self.agent.updates
+
+    def _recent_means(self) -> tuple[float, float, float]:
+        """Mean return, mean x and share of clears of the last 100 episodes."""
+        if not self._recent:
+            return math.nan, math.nan, math.nan
+        returns, xs, clears = zip(*self._recent, strict=True)
+        return float(np.mean(returns)), float(np.mean(xs)), float(np.mean(clears))
+
+    def _seconds_left(self) -> float | None:
+        training, seconds = self.config.training, self.seconds
+        left = []
+        if training.minutes is not None:
+            left.append(training.minutes * 60 - seconds)
+        if training.agent_steps is not None and self._rates[0] > 0:
+            left.append((training.agent_steps - self.agent_steps) / self._rates[0])
+        if training.episodes is not None and self.episodes:
+            left.append((training.episodes - self.episodes) * seconds / self.episodes)
+        return max(min(left), 0.0) if left else None
+
+
+def _check_disk(config: Config, run_dir: RunDir) -> None:
+    """Refuse a run whose checkpoints can't be written: a new replay is complete before the old one goes."""
+    needed = 2 * estimate_bytes(config.replay.capacity) + ROOM_BESIDES_REPLAY
+    free = shutil.disk_usage(run_dir.path).free + sum(file.stat().st_size for file in run_dir.replay.glob("*"))
+    if free < needed:
+        raise UserError(
+            f"{run_dir.path}: a run with replay.capacity {config.replay.capacity} needs {needed / 1e9:.1f} GB of disk, "
+            f"{free / 1e9:.1f} GB is free; lower replay.capacity or give --run-dir on another disk"
+        )

@@ -1,0 +1,86 @@
+"""The named types that cross borders between the parts: transitions, batches, episodes, policies."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+type Pixels = NDArray[np.uint8]
+"""Screen content, 0..255."""
+
+type UnitPixels = NDArray[np.float32]
+"""Screen content, 0..1."""
+
+type EpisodeEnd = Literal["clear", "death", "stall", "limit"]
+"""What ended an episode: the flag (or the axe), a lost life, no progress, or too many agent steps."""
+
+
+class Transition(NamedTuple):
+    """One agent step.
+
+    observation, next_observation: uint8 (stack, 84, 84), oldest frame first, zeros before the episode's first frame.
+    action: index into the action set.
+    reward: points summed over the skipped frames, after the configured bonuses, clipping and scaling.
+    terminated: the game itself ended the episode (death, flag); nothing follows.
+    truncated: the episode was cut short; the value of next_observation still counts.
+    """
+
+    observation: Pixels
+    action: int
+    reward: float
+    next_observation: Pixels
+    terminated: bool
+    truncated: bool
+
+
+class Batch(NamedTuple):
+    """B transitions over up to n agent steps each.
+
+    observation, next_observation: uint8 (B, stack, 84, 84); the second lies m <= n agent steps after the first and is
+        meaningless where `terminated`.
+    action: int64 (B,).
+    n_step_return: float32 (B,), the sum of gamma^k * reward_k for k < m.
+    terminated: bool (B,), the game ended within those m agent steps.
+    discount: float32 (B,), gamma^m, what the value of next_observation is multiplied by.
+    """
+
+    observation: Tensor
+    action: Tensor
+    n_step_return: Tensor
+    next_observation: Tensor
+    terminated: Tensor
+    discount: Tensor
+
+
+class EpisodeResult(NamedTuple):
+    """How one episode went, in the game's own terms, whatever the agent was rewarded for.
+
+    stage: such as "1-1"; for the whole game the stage reached.
+    return_: the unscaled classic reward (7.x), summed; the column is named `return`.
+    x: best x position in the stage's starting area, pixels.
+    length: agent steps.
+    clock: the game's clock at the end, in its own units (400 at the start of 1-1).
+    end: what ended it.
+    """
+
+    stage: str
+    return_: float
+    x: int
+    length: int
+    clock: int
+    end: EpisodeEnd
+
+
+class Policy(Protocol):
+    """Anything that values actions: what evaluation needs to know of an agent."""
+
+    def q_values(self, observations: Pixels) -> NDArray[np.float32]:
+        """Value each action: uint8 (N, stack, 84, 84) to float32 (N, actions)."""
+        ...
+
+
+type State = dict[str, Any]
+"""What a part needs to go on after a restart: tensors and plain Python values only."""

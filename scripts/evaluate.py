@@ -1,0 +1,7 @@
+"""The same as `mario-rl evaluate`, for those who prefer scripts."""
+
+import sys
+
+from mario_rl.cli import main
+
+sys.exit(main(["evaluate", *sys.argv[1:]]))

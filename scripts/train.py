@@ -1,0 +1,7 @@
+"""The same as `mario-rl train`, for those who prefer scripts."""
+
+import sys
+
+from mario_rl.cli import main
+
+sys.exit(main(["train", *sys.argv[1:]]))

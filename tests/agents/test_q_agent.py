@@ -1,0 +1,154 @@
+"""The agent: exploration, target network updates, gradient clipping, save and restore, and that it learns."""
+
+import numpy as np
+import pytest
+import torch
+
+from mario_rl.agents import QAgent, epsilon_greedy
+from mario_rl.config import AgentConfig, EpsilonConfig, NetworkConfig
+from mario_rl.types import Batch
+
+CPU = torch.device("cpu")
+
+
+def make_agent(*, dropout: float = 0.0, **settings) -> QAgent:
+    return QAgent(
+        AgentConfig(**settings),
+        NetworkConfig(hidden_size=16, dropout=dropout),
+        num_actions=3,
+        frame_stack=4,
+        seed=1,
+        device=CPU,
+    )
+
+
+def make_batch(size: int = 4, seed: int = 0) -> Batch:
+    random = torch.Generator().manual_seed(seed)
+    return Batch(
+        observation=torch.randint(0, 256, (size, 4, 84, 84), dtype=torch.uint8, generator=random),
+        action=torch.randint(0, 3, (size,), generator=random),
+        n_step_return=torch.rand(size, generator=random),
+        next_observation=torch.randint(0, 256, (size, 4, 84, 84), dtype=torch.uint8, generator=random),
+        terminated=torch.zeros(size, dtype=torch.bool),
+        discount=torch.full((size,), 0.9),
+    )
+
+
+def weights(network: torch.nn.Module) -> torch.Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
+
+
+def test_greedy_picks_the_best_action_and_full_exploration_any():
+    q_values = np.tile(np.array([[0.0, 9.0, 1.0]], dtype=np.float32), (6000, 1))
+    generator = np.random.default_rng(0)
+    assert set(epsilon_greedy(q_values, 0.0, generator)) == {1}
+    counts = np.bincount(epsilon_greedy(q_values, 1.0, generator), minlength=3)
+    assert (abs(counts - 2000) < 200).all()
+
+
+def test_epsilon_is_the_share_of_rows_that_explore():
+    q_values = np.tile(np.array([[0.0, 9.0, 1.0]], dtype=np.float32), (10_000, 1))
+    chosen = epsilon_greedy(q_values, 0.3, np.random.default_rng(0))
+    assert (chosen != 1).mean() == pytest.approx(0.3 * 2 / 3, abs=0.02)  # a third of the random ones pick 1 as well
+
+
+def test_epsilon_draws_the_same_amount_of_randomness_whatever_it_is():
+    q_values = np.zeros((7, 3), dtype=np.float32)
+    one, other = np.random.default_rng(3), np.random.default_rng(3)
+    epsilon_greedy(q_values, 0.0, one)
+    epsilon_greedy(q_values, 1.0, other)
+    assert one.random() == other.random()
+
+
+@pytest.mark.parametrize(
+    ("schedule", "moments"),
+    [
+        # agent_steps, episodes, updates -> epsilon
+        ("linear", [(0, 9, 9, 1.0), (50, 9, 9, 0.6), (100, 9, 9, 0.2), (1000, 9, 9, 0.2)]),
+        ("per_episode", [(9, 0, 9, 1.0), (9, 1, 9, 0.5), (9, 2, 9, 0.25), (9, 3, 9, 0.2)]),
+        ("per_update", [(9, 9, 0, 1.0), (9, 9, 1, 0.5), (9, 9, 2, 0.25), (9, 9, 3, 0.2)]),
+    ],
+)
+def test_the_three_epsilon_schedules(schedule, moments):
+    agent = make_agent(epsilon=EpsilonConfig(schedule=schedule, start=1.0, end=0.2, decay_steps=100, decay_factor=0.5))
+    for agent_steps, episodes, updates, expected in moments:
+        agent.updates = updates
+        assert agent.epsilon(agent_steps=agent_steps, episodes=episodes) == pytest.approx(expected)
+
+
+def test_a_hard_update_copies_every_n_updates_and_only_then():
+    agent = make_agent(sync_period_updates=3)
+    initial = weights(agent.target)
+    for _ in range(2):
+        agent.learn(make_batch())
+    assert torch.equal(weights(agent.target), initial)
+    assert not torch.equal(weights(agent.online), initial)
+    agent.learn(make_batch())
+    assert torch.equal(weights(agent.target), weights(agent.online))
+
+
+def test_a_soft_update_mixes_in_its_share_every_time():
+    agent = make_agent(soft_update=0.25)
+    initial = weights(agent.target)
+    agent.learn(make_batch())
+    assert torch.allclose(weights(agent.target), 0.75 * initial + 0.25 * weights(agent.online), atol=1e-7)
+
+
+def test_without_a_target_network_there_is_no_second_copy():
+    agent = make_agent(target="none")
+    assert agent.target is agent.online
+    assert agent.state_dict()["target"] is None
+
+
+def test_the_target_network_is_never_trained():
+    agent = make_agent(target="double")
+    agent.learn(make_batch())
+    assert all(parameter.grad is None for parameter in agent.target.parameters())
+
+
+def test_gradient_clipping_bounds_the_step_and_reports_the_norm_before():
+    agent = make_agent(gradient_clip=1e-6)
+    stats = agent.learn(make_batch())
+    norm = torch.linalg.vector_norm(torch.cat([p.grad.flatten() for p in agent.online.parameters()]))
+    assert norm.item() <= 1.01e-6
+    assert stats.gradient_norm.item() > 1e-3
+
+
+@pytest.mark.parametrize("target", ["none", "target", "double"])
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_repeated_updates_on_one_terminal_batch_fit_its_rewards(target, bfloat16):
+    agent = make_agent(target=target, learning_rate=1e-3, bfloat16=bfloat16)
+    batch = make_batch()._replace(terminated=torch.ones(4, dtype=torch.bool))
+    first = agent.learn(batch).loss.item()
+    for _ in range(150):
+        last = agent.learn(batch).loss.item()
+    assert last < first / 20
+    values = agent.policy.q_values(batch.observation.numpy())
+    taken = values[np.arange(4), batch.action.numpy()]
+    assert taken == pytest.approx(batch.n_step_return.numpy(), abs=0.1)
+
+
+def test_a_restored_agent_learns_on_exactly_like_the_one_that_was_saved():
+    whole, stopped, resumed = make_agent(dropout=0.1), make_agent(dropout=0.1), make_agent(dropout=0.1, target="double")
+
+    def learn(agent: QAgent, batches: range) -> None:
+        for seed in batches:
+            torch.manual_seed(seed)  # dropout
+            agent.learn(make_batch(seed=seed))
+
+    learn(whole, range(6))
+    learn(stopped, range(3))
+    resumed.load_state_dict(stopped.state_dict())
+    learn(resumed, range(3, 6))
+    assert resumed.updates == whole.updates == 6
+    assert torch.equal(weights(resumed.online), weights(whole.online))
+    assert torch.equal(weights(resumed.target), weights(whole.target))
+
+
+def test_acting_is_in_float32_and_without_dropout_even_after_learning():
+    agent = make_agent(dropout=0.5, bfloat16=True)
+    batch = make_batch()
+    agent.learn(batch)
+    first, again = (agent.policy.q_values(batch.observation.numpy()) for _ in range(2))
+    assert first.dtype == np.float32
+    assert (first == again).all()

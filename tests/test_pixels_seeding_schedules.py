@@ -1,0 +1,61 @@
+"""The small pure pieces: pixel scaling, independent seeds, schedules."""
+
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mario_rl.pixels import tensor_to_unit, to_bytes, to_unit
+from mario_rl.schedules import linear, multiplicative
+from mario_rl.seeding import episode_seeds, generator_state, restore_generator, spawn_streams
+
+ALL_BYTES = np.arange(256, dtype=np.uint8)
+
+
+def test_scaling_is_exact_both_ways_on_all_256_values():
+    unit = to_unit(ALL_BYTES)
+    assert unit.dtype == np.float32
+    assert unit[0] == 0.0
+    assert unit[255] == 1.0
+    assert (to_bytes(unit) == ALL_BYTES).all()
+
+
+def test_tensors_are_scaled_like_arrays():
+    assert (tensor_to_unit(torch.from_numpy(ALL_BYTES)).numpy() == to_unit(ALL_BYTES)).all()
+
+
+@given(seed=st.integers(0, 2**32 - 1), envs=st.integers(1, 16))
+def test_a_run_has_as_many_different_seeds_as_it_needs_and_the_same_ones_again(seed, envs):
+    streams = spawn_streams(seed, envs)
+    seeds = [*streams.environments, streams.network, streams.exploration, streams.replay]
+    assert len(set(seeds)) == envs + 3
+    assert streams == spawn_streams(seed, envs)
+
+
+def test_more_environments_leave_the_other_streams_alone():
+    few, many = spawn_streams(5, 2), spawn_streams(5, 8)
+    assert many.environments[:2] == few.environments
+    assert (many.network, many.exploration, many.replay) == (few.network, few.exploration, few.replay)
+
+
+def test_an_evaluation_episode_has_the_same_seed_however_many_there_are():
+    assert episode_seeds(7, 100)[:5] == episode_seeds(7, 5)
+    assert len(set(episode_seeds(7, 100))) == 100
+
+
+def test_a_generator_goes_on_from_its_saved_state():
+    generator = np.random.default_rng(1)
+    generator.integers(10, size=3)  # leaves half a word behind
+    state = generator_state(generator)
+    expected = generator.integers(1000, size=50)
+    other = np.random.default_rng(99)
+    restore_generator(other, state)
+    assert (other.integers(1000, size=50) == expected).all()
+
+
+def test_linear_decay_by_hand():
+    assert [linear(1.0, 0.2, decay_steps=4, steps=s) for s in (0, 1, 2, 4, 9)] == [1.0, 0.8, 0.6, 0.2, 0.2]
+
+
+def test_multiplicative_decay_by_hand():
+    assert [multiplicative(1.0, 0.2, factor=0.5, count=c) for c in (0, 1, 2, 3)] == [1.0, 0.5, 0.25, 0.2]
