@@ -1,0 +1,346 @@
+"""Experience replay: transitions go in one at a time, uniform batches of n-step transitions come out.
+
+Each frame is stored once. A slot of the ring holds the newest frame of an observation and what was done on seeing it;
+the older frames of the stack are the slots before it, and the next observation is a later slot's stack. A truncated
+episode leaves one slot more, its *tail*: the last frame shown, which is bootstrapped from but not acted on.
+
+Each environment has a ring of its own. Its slots are numbered from 0 in the order they were written, and number i lies
+at i % slots. What can be sampled is then one range per ring, [first, complete), without the tails in it: from `first`
+on every stack is whole, and before `complete` all that the n-step return needs is there.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mario_rl.errors import CheckpointError, UserError
+from mario_rl.files import write_atomically
+from mario_rl.machine import available_memory_bytes
+from mario_rl.types import Batch, Pixels, Transition
+
+# Shape suffixes: B = batch, N = steps of the return, S = frames of a stack.
+
+FORMAT = "mario_rl replay 1"
+"""What every replay file says of itself; the number goes up when old files can no longer be read."""
+
+BYTES_BESIDES_FRAME = 8
+"""Of a slot: action 1, reward 4, terminated 1, tail 1, earlier frames 1."""
+
+MEMORY_RESERVE = 0.1
+"""Share of the available memory that is left to the rest of the program."""
+
+FILE_BLOCK_SLOTS = 1024
+"""Slots per array of a replay file: loading needs the memory of one such block (7 MB) besides the buffer's own."""
+
+UNREADABLE = (OSError, EOFError, KeyError, ValueError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What NumPy and zipfile raise on a file that is damaged or something else."""
+
+
+def estimate_bytes(capacity: int, frame_shape: tuple[int, int] = (84, 84)) -> int:
+    """Work out what a buffer of `capacity` slots takes in memory, and about what its file takes, in bytes."""
+    return capacity * _slot_bytes(frame_shape)
+
+
+def check_memory(capacity: int, frame_shape: tuple[int, int] = (84, 84)) -> None:
+    """Refuse a buffer that this machine has no memory for, before anything is allocated.
+
+    Raises:
+        UserError: it would take more than 90 % of what is available; names the capacity that would fit.
+    """
+    needed, available = estimate_bytes(capacity, frame_shape), available_memory_bytes()
+    usable = int(available * (1 - MEMORY_RESERVE))
+    if needed > usable:
+        raise UserError(
+            f"replay.capacity {capacity} needs {needed / 1e9:.2f} GB of memory and {available / 1e9:.2f} GB is "
+            f"available; at most {usable // _slot_bytes(frame_shape)} would fit"
+        )
+
+
+class ReplayBuffer:
+    """Rings of single frames, one per environment, sampled as stacked n-step transitions.
+
+    Args:
+        capacity: frame slots over all environments; each gets capacity // num_envs, and the oldest are overwritten.
+        num_envs: environments that write side by side.
+        frame_shape: height and width of a frame, pixels.
+        frame_stack: frames in one observation, at most 256.
+        n_step: rewards summed before the bootstrap.
+        gamma: discount per agent step.
+        rng: draws the batches; its state is the caller's to save.
+
+    Raises:
+        UserError: the capacity is too small to ever sample from, or too large for the machine's memory.
+    """
+
+    def __init__(
+        self,
+        capacity: int,
+        *,
+        num_envs: int,
+        frame_shape: tuple[int, int] = (84, 84),
+        frame_stack: int,
+        n_step: int,
+        gamma: float,
+        rng: np.random.Generator,
+    ) -> None:
+        smallest = num_envs * (frame_stack + n_step)
+        if capacity < smallest:
+            raise UserError(
+                f"replay.capacity {capacity} must be at least {smallest} for {num_envs} environments, "
+                f"{frame_stack} stacked frames and {n_step}-step returns"
+            )
+        check_memory(capacity, frame_shape)
+        self.rng = rng
+        self._capacity = capacity
+        self._num_envs = num_envs
+        self._slots = capacity // num_envs
+        self.frame_stack = frame_stack
+        self._n_step = n_step
+        self._discounts = gamma ** np.arange(n_step + 1, dtype=np.float64)
+        self._age_S = np.arange(frame_stack - 1, -1, -1)  # oldest frame first
+
+        # Slot i of environment e is row e * slots + i % slots. NumPy's zeros cost no memory until they are written
+        # over, torch's do; and torch's own gathering of frames left 15 MB of fragments, NumPy's none.
+        rows = num_envs * self._slots
+        self._frames: Pixels = np.zeros((rows, *frame_shape), dtype=np.uint8)
+        self._actions = np.zeros(rows, dtype=np.uint8)
+        self._rewards = np.zeros(rows, dtype=np.float32)
+        self._terminated = np.zeros(rows, dtype=np.bool_)
+        self._is_tail = np.zeros(rows, dtype=np.bool_)
+        self._earlier = np.zeros(rows, dtype=np.uint8)  # frames of the episode before this one, up to stack - 1
+
+        # Of each ring: slots written so far, the range that can be sampled, the tails from `first` on, and what
+        # `earlier` is to be for the next slot. Rows of one array, so that they are saved and restored as one.
+        self._positions = np.zeros((5, num_envs), dtype=np.int64)
+        self._written: NDArray[np.int64] = self._positions[0]
+        self._first: NDArray[np.int64] = self._positions[1]
+        self._complete: NDArray[np.int64] = self._positions[2]
+        self._tails: NDArray[np.int64] = self._positions[3]
+        self._next_earlier: NDArray[np.int64] = self._positions[4]
+
+    def __len__(self) -> int:
+        """Count the transitions that can be sampled now."""
+        return int(self._range_sizes().sum() - self._tails.sum())
+
+    @property
+    def nbytes(self) -> int:
+        """The memory allocated for the slots, in bytes."""
+        return sum(column.nbytes for column in self._columns().values())
+
+    def add(self, env_index: int, transition: Transition) -> None:
+        """Store the next agent step of an environment; the first one after an episode's end begins a new episode.
+
+        Only the newest frame of the observation is kept, a copy. Actions must be below 256.
+        """
+        terminated, truncated = transition.terminated, transition.truncated and not transition.terminated
+        self._append(
+            env_index,
+            transition.observation[-1],
+            action=transition.action,
+            reward=transition.reward,
+            terminated=terminated,
+        )
+        if truncated:
+            self._append(env_index, transition.next_observation[-1], is_tail=True)
+        if terminated or truncated:
+            self._complete[env_index] = self._written[env_index]
+            self._next_earlier[env_index] = 0
+        else:
+            reached = self._written[env_index] - self._n_step
+            self._complete[env_index] = max(self._complete[env_index], reached)
+
+    def sample(self, batch_size: int) -> Batch:
+        """Draw transitions uniformly, with replacement, from all that can be sampled.
+
+        The return sums m rewards: n_step of them, or as many as the episode had left. `next_observation` is what was
+        seen after those: at a truncation the episode's last frames, and zeros where `terminated`.
+
+        Returns:
+            CPU tensors; observations uint8 (batch_size, frame_stack, height, width).
+
+        Raises:
+            ValueError: there is nothing to sample yet.
+        """
+        env_B, start_B = self._draw_starts(batch_size)
+        row_BN = self._rows(env_B[:, None], start_B[:, None] + np.arange(self._n_step))
+        counts_BN, terminated_B = _steps_that_count(self._terminated[row_BN], self._is_tail[row_BN])
+        reward_BN = np.where(counts_BN, self._rewards[row_BN], 0.0)
+        return_B = (reward_BN * self._discounts[:-1]).sum(axis=1)
+        steps_B = counts_BN.sum(axis=1)
+        next_observation = self._stacks(env_B, start_B + steps_B)
+        next_observation[terminated_B] = 0  # what lies there belongs to another episode, or to none
+        return Batch(
+            observation=torch.from_numpy(self._stacks(env_B, start_B)),
+            action=torch.from_numpy(self._actions[row_BN[:, 0]].astype(np.int64)),
+            n_step_return=torch.from_numpy(return_B.astype(np.float32)),
+            next_observation=torch.from_numpy(next_observation),
+            terminated=torch.from_numpy(terminated_B),
+            discount=torch.from_numpy(self._discounts[steps_B].astype(np.float32)),
+        )
+
+    def save(self, path: Path) -> None:
+        """Write the filled slots and the write positions to `path` (.npz), whole or not at all; copies nothing.
+
+        The generator's state is not in the file.
+
+        Raises:
+            StorageError: the disk refused; the previous file is untouched.
+        """
+        write_atomically(path, self._write)
+
+    def load(self, path: Path) -> None:
+        """Take over a saved buffer: given the same generator state it samples the same, bit for bit.
+
+        Raises:
+            CheckpointError: there is no such file, it is cut short, damaged or not a replay, or it is of a buffer
+                configured otherwise. A damaged file leaves this buffer empty.
+        """
+        if not path.is_file():
+            raise CheckpointError(f"{path}: no such replay file")
+        try:
+            # Given the path, NumPy would leave a damaged file open.
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+                for key, needed in self._header().items():
+                    if (found := archive[key].item()) != needed:
+                        raise CheckpointError(f"{path}: a replay with {key} {found}, but this run needs {needed}")
+                self._read(archive)
+        except CheckpointError:
+            raise
+        except UNREADABLE as error:
+            raise CheckpointError(f"{path}: cut short, damaged or not a replay at all") from error
+
+    def _append(
+        self,
+        env_index: int,
+        frame: Pixels,
+        *,
+        action: int = 0,
+        reward: float = 0.0,
+        terminated: bool = False,
+        is_tail: bool = False,
+    ) -> None:
+        """Write one slot over the oldest, and move `first` past the stacks that this cuts."""
+        ring, number = env_index * self._slots, int(self._written[env_index])
+        oldest = max(number + 1 - self._slots, 0)
+        first = int(self._first[env_index])
+        while self._earlier[ring + first % self._slots] > first - oldest:
+            self._tails[env_index] -= self._is_tail[ring + first % self._slots]
+            first += 1
+        self._first[env_index] = first
+
+        row = ring + number % self._slots
+        earlier = self._next_earlier[env_index]
+        self._frames[row] = frame
+        self._actions[row] = action
+        self._rewards[row] = reward
+        self._terminated[row] = terminated
+        self._is_tail[row] = is_tail
+        self._earlier[row] = earlier
+        self._tails[env_index] += is_tail
+        self._written[env_index] = number + 1
+        self._next_earlier[env_index] = min(earlier + 1, self.frame_stack - 1)
+
+    def _range_sizes(self) -> NDArray[np.int64]:
+        """Size each ring's range [first, complete), tails included; it is empty while an episode is too young."""
+        sizes: NDArray[np.int64] = np.maximum(self._complete - self._first, 0)
+        return sizes
+
+    def _draw_starts(self, batch_size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Draw environments and slot numbers: uniform over all ranges laid end to end, tails drawn again."""
+        if len(self) == 0:
+            raise ValueError("the replay holds no whole transition to sample yet")
+        sizes = self._range_sizes()
+        ends = sizes.cumsum()
+        offsets = self._first - (ends - sizes)  # from the place in the line of all ranges to the slot number
+        place_B = self.rng.integers(ends[-1], size=batch_size)
+        while True:
+            env_B = ends.searchsorted(place_B, side="right")
+            start_B = place_B + offsets[env_B]
+            refused_B = self._is_tail[self._rows(env_B, start_B)]
+            if not refused_B.any():
+                return env_B, start_B
+            place_B[refused_B] = self.rng.integers(ends[-1], size=np.count_nonzero(refused_B))
+
+    def _rows(self, env: NDArray[np.int64], number: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Locate slots of environments' rings in the arrays; the two broadcast."""
+        return env * self._slots + number % self._slots
+
+    def _stacks(self, env_B: NDArray[np.int64], newest_B: NDArray[np.int64]) -> Pixels:
+        """Rebuild the stacks that end at slots `newest_B`, with zeros before the first frame of their episode."""
+        row_BS = self._rows(env_B[:, None], newest_B[:, None] - self._age_S)
+        stacks = self._frames.take(row_BS, axis=0)
+        stacks[self._age_S > self._earlier[row_BS[:, -1:]]] = 0
+        return stacks
+
+    def _columns(self) -> dict[str, NDArray[np.generic]]:
+        """What a slot holds."""
+        return {
+            "frames": self._frames,
+            "actions": self._actions,
+            "rewards": self._rewards,
+            "terminated": self._terminated,
+            "is_tail": self._is_tail,
+            "earlier": self._earlier,
+        }
+
+    def _header(self) -> dict[str, int | str]:
+        """What a file must agree with to be loaded into this buffer."""
+        height, width = self._frames.shape[1:]
+        return {
+            "format": FORMAT,
+            "capacity": self._capacity,
+            "num_envs": self._num_envs,
+            "frame_stack": self.frame_stack,
+            "frame_height": height,
+            "frame_width": width,
+        }
+
+    def _blocks(self) -> Iterator[tuple[str, NDArray[np.generic]]]:
+        """Name views of all filled slots, as they are in a file."""
+        for env_index, written in enumerate(self._written):
+            filled = min(int(written), self._slots)
+            for begin in range(0, filled, FILE_BLOCK_SLOTS):
+                ring = env_index * self._slots
+                rows = slice(ring + begin, ring + min(begin + FILE_BLOCK_SLOTS, filled))
+                for name, column in self._columns().items():
+                    yield f"{name}_{env_index}_{begin}", column[rows]
+
+    def _write(self, path: Path) -> None:
+        header = {key: np.array(value) for key, value in self._header().items()}
+        with path.open("wb") as file:  # np.savez would add a suffix to a path
+            np.savez(file, allow_pickle=False, **header, positions=self._positions, **dict(self._blocks()))
+
+    def _read(self, archive: np.lib.npyio.NpzFile) -> None:
+        positions = archive["positions"]
+        try:
+            self._positions[...] = positions
+            for name, block in self._blocks():
+                block[...] = archive[name]
+        except BaseException:
+            self._positions[...] = 0
+            raise
+
+
+def _steps_that_count(
+    terminated_BN: NDArray[np.bool_], tail_BN: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Tell which of N slots in a row are steps of the first one's episode, and whether the last such step ended it.
+
+    Slots past an end are of another episode, or stale. Returns bool (B, N) and (B,).
+    """
+    ended_BN = np.logical_or.accumulate(terminated_BN | tail_BN, axis=1)
+    counts_BN = ~tail_BN
+    counts_BN[:, 1:] &= ~ended_BN[:, :-1]
+    return counts_BN, (terminated_BN & counts_BN).any(axis=1)
+
+
+def _slot_bytes(frame_shape: tuple[int, int]) -> int:
+    height, width = frame_shape
+    return height * width + BYTES_BESIDES_FRAME

@@ -1,0 +1,138 @@
+"""Evaluation: protocols on the real game, intervals, and what a report says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mario_rl.config import Config, EnvConfig, parse_config
+from mario_rl.errors import UserError
+from mario_rl.evaluation import (
+    EvaluatedEpisode,
+    EvaluationInterrupted,
+    EvaluationReport,
+    evaluate_policy,
+)
+from mario_rl.report.table import evaluation_table
+from mario_rl.types import EpisodeResult
+
+RUN_RIGHT, RUN_RIGHT_AND_JUMP = 3, 4
+
+
+class Always:
+    """A policy that values one action at 5 and the others at nothing."""
+
+    def __init__(self, action: int) -> None:
+        self.values = np.zeros((1, 5), dtype=np.float32)
+        self.values[0, action] = 5.0
+
+    def q_values(self, observations):
+        assert observations.shape == (1, 4, 84, 84)
+        assert observations.dtype == np.uint8
+        return self.values
+
+
+def config(**env) -> Config:
+    return Config(env=EnvConfig(**({"stall_limit": 30, "noop_max": 17, "sticky_probability": 0.9} | env)))
+
+
+def episode(end: str, x: int, return_: float = 0.0) -> EvaluatedEpisode:
+    return EvaluatedEpisode("1-1", 0, EpisodeResult("1-1", return_, x, 10, 300, end), 1.0, 2.0, ())
+
+
+@pytest.mark.emulator
+def test_greedy_is_one_episode_and_ignores_the_training_noops_and_stickiness():
+    report = evaluate_policy(Always(RUN_RIGHT), config(), protocol="greedy", seed=0)
+    (one,) = report.episodes
+    # Running right without jumping ends at the first enemy, the same way every time.
+    assert one.result.end == "death"
+    assert 250 < one.result.x < 350
+    assert set(one.buttons) == {0b10000010}
+    again = evaluate_policy(Always(RUN_RIGHT), config(), protocol="greedy", seed=99)
+    assert again.episodes == report.episodes
+
+
+@pytest.mark.emulator
+def test_noop_plays_each_of_the_31_starts_once():
+    report = evaluate_policy(Always(RUN_RIGHT), config(), protocol="noop", seed=0)
+    starts = [next(i for i, byte in enumerate(episode.buttons) if byte) for episode in report.episodes]
+    assert starts == list(range(31))
+    assert report.clear_rate_interval == (0.0, 0.0)
+
+
+@pytest.mark.emulator
+@pytest.mark.parametrize("protocol", ["sticky", "epsilon"])
+def test_sticky_and_epsilon_follow_their_seed_and_differ_from_episode_to_episode(protocol):
+    def buttons(seed: int, episodes: int) -> list[tuple[int, ...]]:
+        report = evaluate_policy(Always(RUN_RIGHT_AND_JUMP), config(), protocol=protocol, seed=seed, episodes=episodes)
+        return [episode.buttons for episode in report.episodes]
+
+    first = buttons(7, 5)
+    assert buttons(7, 5) == first
+    assert buttons(8, 5) != first
+    assert buttons(7, 6)[:5] == first
+    assert len(set(first)) > 1
+
+
+@pytest.mark.emulator
+def test_each_stage_of_a_list_is_played_under_the_protocol():
+    report = evaluate_policy(Always(RUN_RIGHT), config(stage=("1-1", "1-4")), protocol="sticky", seed=0, episodes=2)
+    assert [e.stage for e in report.episodes] == ["1-1", "1-1", "1-4", "1-4"]
+    assert [e.number for e in report.episodes] == [0, 1, 2, 3]
+    assert report.stage == "1-1,1-4"
+
+
+@pytest.mark.emulator
+def test_q_first_and_the_discounted_return_are_in_the_units_the_agent_learns_in():
+    settings = config(reward_scale=0.5, stall_limit=3)
+    stand_still = evaluate_policy(Always(0), settings, protocol="greedy", seed=0)
+    (one,) = stand_still.episodes
+    assert (one.result.end, one.result.length, one.result.x) == ("stall", 3, 40)
+    assert one.q_first == 5.0
+    assert one.discounted_return == pytest.approx(one.result.return_ * 0.5, abs=1.0)  # 12 frames: at most a tick
+
+
+@pytest.mark.emulator
+def test_an_evaluation_can_be_stopped_between_two_steps():
+    asked = iter([False] * 10 + [True])
+    with pytest.raises(EvaluationInterrupted):
+        evaluate_policy(Always(0), config(), protocol="greedy", seed=0, should_stop=lambda: next(asked))
+
+
+@pytest.mark.parametrize(("protocol", "fixed"), [("greedy", 1), ("noop", 31)])
+def test_protocols_with_a_fixed_number_of_episodes_refuse_another(protocol, fixed):
+    with pytest.raises(UserError, match=f"episodes: 5 is not allowed with protocol {protocol}.*exactly {fixed} "):
+        evaluate_policy(Always(0), config(), protocol=protocol, seed=0, episodes=5)
+
+
+def test_wilson_interval_by_hand():
+    # k = 8 of n = 10, z = 1.96: centre (8 + 1.92) / 13.84, half-width 1.96 / 13.84 * sqrt(8 * 2 / 10 + 0.96)
+    report = EvaluationReport("sticky", 0, (episode("clear", 3161),) * 8 + (episode("death", 900),) * 2)
+    assert report.clear_rate == 0.8
+    assert report.clear_rate_interval == pytest.approx((0.4902, 0.9433), abs=1e-4)
+
+
+def test_the_summary_adds_up():
+    report = EvaluationReport(
+        "epsilon", 7, (episode("clear", 3161, 3000.0), episode("death", 500, 400.0), episode("stall", 739, 500.0))
+    )
+    summary = report.summary()
+    assert (summary["episodes"], summary["clears"]) == (3, 1)
+    assert (summary["mean_x"], summary["median_x"], summary["best_x"]) == (pytest.approx(4400 / 3), 739.0, 3161)
+    assert (summary["mean_return"], summary["median_return"], summary["best_return"]) == (1300.0, 500.0, 3000.0)
+    assert summary["ends"] == {"clear": 1, "death": 1, "stall": 1}
+    table = evaluation_table(summary)
+    assert "1 of 3" in table
+    assert "clear 1, death 1, stall 1" in table
+
+
+def test_best_and_worst_are_by_clear_then_x_then_return():
+    ranked = [episode("death", 10), episode("death", 20, 1.0), episode("death", 20, 2.0), episode("clear", 5)]
+    report = EvaluationReport("sticky", 0, tuple(ranked))
+    assert report.best == ranked[-1]
+    assert report.worst == ranked[0]
+
+
+def test_a_config_survives_the_way_through_a_checkpoint():
+    settings = config(stage=("1-1", "1-4"), action_set=(("right",), ("right", "A")))
+    assert parse_config(settings.model_dump(mode="json"), "checkpoint") == settings

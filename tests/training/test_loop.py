@@ -1,0 +1,155 @@
+"""The loop on the real game: what is written, when it stops, what is kept."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+
+from mario_rl.checkpoint import load_checkpoint
+from mario_rl.config import load_config
+from mario_rl.errors import StorageError, UserError
+from mario_rl.rundir import RunDir
+from mario_rl.training import Observer, Progress, session, train
+
+pytestmark = pytest.mark.emulator
+
+
+def rows(path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_directory_holds_everything_it_promises(tmp_path, small_run_file):
+    settings = ["evaluation.every_steps=100", "logging.tensorboard=true", "logging.every_seconds=0.2"]
+    result = train(load_config(small_run_file, settings), tmp_path / "run")
+    place = RunDir(tmp_path / "run")
+    assert result.run_dir == place
+    assert load_config(place.config) == load_config(small_run_file, settings)
+    assert {path.name for path in place.checkpoints.iterdir()} == {
+        "latest.pt",
+        "best.pt",
+        "step_000000080.pt",
+        "step_000000160.pt",
+    }
+    assert place.curve.read_bytes().startswith(b"\x89PNG")
+    assert list(place.tensorboard.glob("events.*"))
+    episodes, metrics, evaluation = rows(place.episodes), rows(place.metrics), rows(place.evaluation)
+    assert [row["episode"] for row in episodes] == [str(n + 1) for n in range(len(episodes))]
+    assert all(row["end"] in {"clear", "death", "stall", "limit"} for row in episodes)
+    assert all(0 < int(row["length"]) <= 60 for row in episodes)
+    assert metrics[-1]["agent_steps"] == "200"
+    assert metrics[-1]["updates"] == str((200 - 40) // 4)
+    assert float(metrics[-1]["loss"]) > 0
+    assert [(row["agent_steps"], row["protocol"], row["seed"]) for row in evaluation] == [
+        ("100", "greedy", "10000"),
+        ("200", "greedy", "10000"),
+    ]
+
+
+def test_a_kept_checkpoint_holds_what_evaluating_it_alone_needs(tmp_path, small_run):
+    train(small_run, tmp_path / "run")
+    state = load_checkpoint(RunDir(tmp_path / "run").step_checkpoint(160))
+    assert state["config"]["seed"] == 11
+    assert state["agent_steps"] == 160
+    assert state["versions"]["gym-super-mario-bros"].startswith("9.")
+    assert "training" not in state
+
+
+def test_only_the_last_k_step_checkpoints_are_kept(tmp_path, small_run_file):
+    settings = ["training.checkpoint_every_steps=40", "training.keep_checkpoints=3"]
+    train(load_config(small_run_file, settings), tmp_path / "run")
+    kept = [path.name for path in RunDir(tmp_path / "run").step_checkpoints()]
+    assert kept == ["step_000000120.pt", "step_000000160.pt", "step_000000200.pt"]
+    assert len(list(RunDir(tmp_path / "run").replay.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "stop"),
+    [
+        (["training.agent_steps=30"], "training.agent_steps"),
+        (["training.episodes=1"], "training.episodes"),
+        (["training.minutes=0.02"], "training.minutes"),
+    ],
+)
+def test_the_first_stop_condition_reached_ends_the_run(tmp_path, small_run_file, settings, stop):
+    config = load_config(small_run_file, ["training.agent_steps=3000", *settings])
+    assert train(config, tmp_path / "run").stop == stop
+
+
+def test_a_clear_rate_reached_in_evaluation_ends_the_run(tmp_path, small_run_file, monkeypatch):
+    from mario_rl.evaluation import EvaluationReport
+
+    config = load_config(small_run_file, ["training.clear_rate=0.9", "evaluation.every_steps=50"])
+    monkeypatch.setattr(EvaluationReport, "clear_rate", property(lambda report: 1.0))
+    result = train(config, tmp_path / "run")
+    assert (result.stop, result.progress.agent_steps) == ("training.clear_rate", 50)
+
+
+def test_best_is_the_highest_clear_rate_then_the_highest_mean_x(tmp_path, small_run_file, monkeypatch):
+    from mario_rl.evaluation import EvaluationReport
+
+    scores = iter([(0.0, 500.0), (0.5, 100.0), (0.5, 90.0), (0.0, 3000.0), (0.5, 110.0)])
+    current: list[tuple[float, float]] = []
+    monkeypatch.setattr(EvaluationReport, "clear_rate", property(lambda report: current[-1][0]))
+    monkeypatch.setattr(EvaluationReport, "mean_x", property(lambda report: current[-1][1]))
+    monkeypatch.setattr(
+        session.Session,
+        "count_evaluation",
+        lambda self, report, original=session.Session.count_evaluation: (
+            current.append(next(scores)) or original(self, report)
+        ),
+    )
+    seen = []
+
+    class Watch(Observer):
+        def evaluated(self, report, agent_steps: int, *, best: bool) -> None:
+            seen.append((agent_steps, best))
+
+    train(load_config(small_run_file, ["evaluation.every_steps=40"]), tmp_path / "run", observer=Watch())
+    assert seen == [(40, True), (80, True), (120, False), (160, False), (200, True)]
+    assert load_checkpoint(RunDir(tmp_path / "run").best)["agent_steps"] == 200
+
+
+def test_updates_keep_to_the_configured_agent_steps_each(tmp_path, small_run_file):
+    config = load_config(small_run_file, ["agent.steps_per_update=3", "training.envs=8", "replay.capacity=2000"])
+    result = train(config, tmp_path / "run")
+    assert result.progress.updates == (200 - 40) // 3
+
+
+def test_a_full_disk_ends_the_run_and_leaves_the_last_checkpoint(tmp_path, small_run, monkeypatch):
+    def full(*arguments: object) -> None:
+        raise StorageError("latest.pt: could not be written (No space left on device)")
+
+    class FillTheDisk(Observer):
+        def saved(self, path, agent_steps: int) -> None:
+            monkeypatch.setattr(session, "save_checkpoint", full)
+
+    with pytest.raises(StorageError, match="No space left"):
+        train(small_run, tmp_path / "run", observer=FillTheDisk())
+    state = load_checkpoint(RunDir(tmp_path / "run").latest)
+    assert state["agent_steps"] == 80
+    (replay,) = RunDir(tmp_path / "run").replay.iterdir()
+    assert replay.name == f"generation_{state['training']['replay_generation']:06d}.npz"
+
+
+def test_a_disk_without_room_for_the_checkpoints_is_refused_at_once(tmp_path, small_run, monkeypatch):
+    class Nearly:
+        free = 1_000_000
+
+    monkeypatch.setattr(session.shutil, "disk_usage", lambda path: Nearly)
+    with pytest.raises(UserError, match=r"needs 0\.2 GB of disk, 0\.0 GB is free; lower replay\.capacity"):
+        train(small_run, tmp_path / "run")
+
+
+def test_progress_says_how_much_time_is_left(tmp_path, small_run_file):
+    seen: list[Progress] = []
+
+    class Watch(Observer):
+        def progressed(self, progress: Progress) -> None:
+            seen.append(progress)
+
+    config = load_config(small_run_file, ["training.minutes=1", "training.agent_steps=20"])
+    train(config, tmp_path / "run", observer=Watch())
+    assert [progress.agent_steps for progress in seen] == list(range(2, 21, 2))
+    assert all(progress.seconds_left == pytest.approx(60 - progress.seconds, abs=1) for progress in seen)

@@ -1,0 +1,236 @@
+"""A run that was stopped and resumed ends like one that was not, bit for bit, on the real game."""
+
+from __future__ import annotations
+
+import csv
+import signal
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mario_rl.checkpoint import load_checkpoint
+from mario_rl.config import Config, load_config
+from mario_rl.errors import ConfigError, UserError
+from mario_rl.rundir import RunDir
+from mario_rl.training import Observer, resume, train
+
+pytestmark = pytest.mark.emulator
+
+BY_THE_CLOCK = {"seconds", "versions", "config"}
+
+
+class StopAt(Observer):
+    """Sends this process a signal once a run has come so far."""
+
+    def __init__(self, agent_steps: int, number: signal.Signals = signal.SIGINT) -> None:
+        self.agent_steps = agent_steps
+        self.number = number
+        self.sent = False
+
+    def progressed(self, progress) -> None:
+        if progress.agent_steps >= self.agent_steps and not self.sent:
+            self.sent = True
+            signal.raise_signal(self.number)
+
+
+def assert_equal(one: object, other: object, path: str = "") -> None:
+    """Compare nested states exactly, tensors bit for bit."""
+    assert type(one) is type(other), path
+    if isinstance(one, dict):
+        assert one.keys() == other.keys(), path
+        for key in one.keys() - BY_THE_CLOCK:
+            assert_equal(one[key], other[key], f"{path}/{key}")
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(other), path
+        for index, (left, right) in enumerate(zip(one, other, strict=True)):
+            assert_equal(left, right, f"{path}/{index}")
+    elif isinstance(one, torch.Tensor):
+        assert torch.equal(one, other), path
+    else:
+        assert one == other, path
+
+
+def replay_of(run_dir: Path) -> dict[str, np.ndarray]:
+    (file,) = (run_dir / "replay").iterdir()
+    with np.load(file, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def training_state(run_dir: Path) -> dict:
+    state = load_checkpoint(RunDir(run_dir).latest)
+    del state["training"]["replay_generation"]  # counts saves, not agent steps
+    return state
+
+
+def rows(path: Path, *, without: tuple[str, ...] = ("seconds",)) -> list[dict[str, str]]:
+    with path.open() as file:
+        return [{key: value for key, value in row.items() if key not in without} for row in csv.DictReader(file)]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param([], id="double"),
+        pytest.param(["agent.target=none", "agent.epsilon.schedule=per_update"], id="none"),
+        pytest.param(
+            ["env.sticky_probability=0.25", 'env.stage=["1-1","1-2"]', "agent.soft_update=0.01", "agent.bfloat16=true"],
+            id="sticky, two stages, soft updates, bfloat16",
+        ),
+    ],
+)
+def test_a_run_stopped_in_the_middle_of_an_episode_ends_like_an_unbroken_one(tmp_path, small_run_file, settings):
+    config = load_config(small_run_file, settings)
+    train(config, tmp_path / "whole")
+    result = train(config, tmp_path / "broken", observer=StopAt(110))
+    assert (result.stop, result.progress.agent_steps) == ("SIGINT", 110)
+    resume(tmp_path / "broken")
+
+    whole, broken = training_state(tmp_path / "whole"), training_state(tmp_path / "broken")
+    assert whole["agent_steps"] == 200
+    assert whole["updates"] == (200 - 40) // 4
+    assert_equal(whole, broken)
+    whole_replay, broken_replay = replay_of(tmp_path / "whole"), replay_of(tmp_path / "broken")
+    assert whole_replay.keys() == broken_replay.keys()
+    for name, array in whole_replay.items():
+        assert (array == broken_replay[name]).all(), name
+    episodes = [rows(tmp_path / name / "episodes.csv") for name in ("whole", "broken")]
+    assert episodes[0] == episodes[1]
+    assert len(episodes[0]) >= 2
+
+
+def test_a_run_stopped_by_its_own_limit_can_be_prolonged_to_the_same_end(tmp_path, small_run):
+    train(small_run, tmp_path / "whole")
+    shorter = small_run.model_copy(update={"training": small_run.training.model_copy(update={"agent_steps": 90})})
+    assert train(shorter, tmp_path / "broken").stop == "training.agent_steps"
+    resume(tmp_path / "broken", ["training.agent_steps=200"])
+    assert_equal(training_state(tmp_path / "whole"), training_state(tmp_path / "broken"))
+
+
+def test_another_seed_is_another_run(tmp_path, small_run):
+    train(small_run, tmp_path / "one")
+    train(small_run.model_copy(update={"seed": 12}), tmp_path / "other")
+    one, other = (training_state(tmp_path / name)["network"] for name in ("one", "other"))
+    assert not all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_evaluation_while_training_leaves_training_as_it_was(tmp_path, small_run_file):
+    train(load_config(small_run_file), tmp_path / "without")
+    train(load_config(small_run_file, ["evaluation.every_steps=60"]), tmp_path / "with")
+    without, evaluated = training_state(tmp_path / "without"), training_state(tmp_path / "with")
+    for state in (without, evaluated):
+        del state["training"]["evaluated_at"], state["training"]["best"]
+    assert_equal(without, evaluated)
+    assert [row["agent_steps"] for row in rows(tmp_path / "with" / "evaluation.csv")] == ["60", "120", "180", "200"]
+
+
+def test_rows_written_after_the_last_checkpoint_are_dropped(tmp_path, small_run):
+    class Die(Observer):
+        def progressed(self, progress) -> None:
+            if progress.agent_steps >= 150:
+                raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(small_run, tmp_path / "run", observer=Die())
+    before = rows(tmp_path / "run" / "episodes.csv")
+    assert any(int(row["agent_steps"]) > 80 for row in before)  # the last checkpoint is from step 80
+    resume(tmp_path / "run")
+    train(small_run, tmp_path / "whole")
+    assert rows(tmp_path / "run" / "episodes.csv") == rows(tmp_path / "whole" / "episodes.csv")
+    assert_equal(training_state(tmp_path / "whole"), training_state(tmp_path / "run"))
+
+
+def test_a_run_that_died_before_its_first_checkpoint_begins_again(tmp_path, small_run):
+    class Die(Observer):
+        def progressed(self, progress) -> None:
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(small_run, tmp_path / "run", observer=Die())
+    resume(tmp_path / "run")
+    train(small_run, tmp_path / "whole")
+    assert_equal(training_state(tmp_path / "whole"), training_state(tmp_path / "run"))
+
+
+@pytest.mark.parametrize(
+    "override", ["agent.gamma=0.5", "env.stage=1-2", "training.envs=4", "replay.capacity=700", "seed=1", "device=auto"]
+)
+def test_resume_refuses_to_change_what_was_learned_with(tmp_path, small_run, override):
+    train(small_run, tmp_path / "run", observer=StopAt(20))
+    written = (tmp_path / "run" / "config.yaml").read_text()
+    key = override.split("=")[0]
+    with pytest.raises(ConfigError, match=rf"^{key}: .* is not allowed on --resume.*only stop conditions") as error:
+        resume(tmp_path / "run", [override])
+    assert "\n" not in str(error.value)
+    assert (tmp_path / "run" / "config.yaml").read_text() == written
+
+
+def test_resume_may_change_stop_conditions_logging_and_evaluation(tmp_path, small_run):
+    train(small_run, tmp_path / "run", observer=StopAt(20))
+    changes = ["training.agent_steps=24", "logging.every_seconds=2", "evaluation.protocol=noop"]
+    result = resume(tmp_path / "run", changes)
+    assert result.progress.agent_steps == 24
+    kept = load_config(tmp_path / "run" / "config.yaml")
+    assert (kept.training.agent_steps, kept.logging.every_seconds, kept.evaluation.protocol) == (24, 2.0, "noop")
+
+
+def test_a_config_file_edited_by_hand_is_refused_like_an_override(tmp_path, small_run):
+    train(small_run, tmp_path / "run", observer=StopAt(20))
+    path = tmp_path / "run" / "config.yaml"
+    path.write_text(path.read_text().replace("n_step: 3", "n_step: 4"))
+    with pytest.raises(ConfigError, match=r"^agent\.n_step: 4 is not allowed on --resume"):
+        resume(tmp_path / "run")
+
+
+def test_a_finished_run_is_left_alone(tmp_path, small_run_file):
+    config = load_config(small_run_file, ["training.agent_steps=20"])
+    train(config, tmp_path / "run")
+    before = RunDir(tmp_path / "run").latest.stat().st_mtime_ns
+    assert resume(tmp_path / "run").stop == "training.agent_steps"
+    assert RunDir(tmp_path / "run").latest.stat().st_mtime_ns == before
+
+
+def test_an_existing_run_is_never_overwritten(tmp_path, small_run):
+    train(small_run, tmp_path / "run", observer=StopAt(20))
+    with pytest.raises(UserError, match=r"run: exists already; name another --run-dir, or go on with it by --resume"):
+        train(small_run, tmp_path / "run")
+
+
+def test_two_processes_cannot_train_in_one_directory(tmp_path, small_run: Config):
+    class TryToResume(Observer):
+        refused: str | None = None
+
+        def progressed(self, progress) -> None:
+            if self.refused is None:
+                try:
+                    resume(tmp_path / "run")
+                except UserError as error:
+                    self.refused = str(error)
+
+    observer = TryToResume()
+    train(small_run, tmp_path / "run", observer=observer)
+    assert observer.refused == f"{tmp_path / 'run'}: in use, another process trains in it"
+
+
+def test_training_outside_the_main_thread_works_without_signal_handlers(tmp_path, small_run_file):
+    config = load_config(small_run_file, ["training.agent_steps=20"])
+    results = []
+    thread = threading.Thread(target=lambda: results.append(train(config, tmp_path / "run")))
+    thread.start()
+    thread.join()
+    assert results[0].progress.agent_steps == 20
+
+
+def test_signal_handlers_are_put_back(tmp_path, small_run):
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    train(small_run, tmp_path / "run", observer=StopAt(20, signal.SIGTERM))
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_the_callers_random_state_is_left_as_it_was(tmp_path, small_run_file):
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    train(load_config(small_run_file, ["training.agent_steps=80"]), tmp_path / "run")
+    assert torch.equal(torch.get_rng_state(), before)
