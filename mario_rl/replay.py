@@ -90,6 +90,7 @@ class ReplayBuffer:
         gamma: float,
         rng: np.random.Generator,
     ) -> None:
+        # From here up a ring that is full never runs empty: `first` stays below `complete`.
         smallest = num_envs * (frame_stack + n_step)
         if capacity < smallest:
             raise UserError(
@@ -127,7 +128,7 @@ class ReplayBuffer:
 
     def __len__(self) -> int:
         """Count the transitions that can be sampled now."""
-        return int(self._range_sizes().sum() - self._tails.sum())
+        return int((self._complete - self._first - self._tails).sum())
 
     @property
     def nbytes(self) -> int:
@@ -247,16 +248,11 @@ class ReplayBuffer:
         self._written[env_index] = number + 1
         self._next_earlier[env_index] = min(earlier + 1, self.frame_stack - 1)
 
-    def _range_sizes(self) -> NDArray[np.int64]:
-        """Size each ring's range [first, complete), tails included; it is empty while an episode is too young."""
-        sizes: NDArray[np.int64] = np.maximum(self._complete - self._first, 0)
-        return sizes
-
     def _draw_starts(self, batch_size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Draw environments and slot numbers: uniform over all ranges laid end to end, tails drawn again."""
         if len(self) == 0:
             raise ValueError("the replay holds no whole transition to sample yet")
-        sizes = self._range_sizes()
+        sizes = self._complete - self._first
         ends = sizes.cumsum()
         offsets = self._first - (ends - sizes)  # from the place in the line of all ranges to the slot number
         place_B = self.rng.integers(ends[-1], size=batch_size)

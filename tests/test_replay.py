@@ -76,7 +76,6 @@ def test_the_return_sums_n_discounted_rewards_and_the_rest_is_bootstrapped_n_ste
 
 
 def test_a_start_waits_until_the_frame_n_steps_on_is_stored():
-    buffer = small(n_step=3)
     lengths = []
     for end in range(2, 8):
         buffer = small(n_step=3)

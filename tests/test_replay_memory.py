@@ -52,7 +52,7 @@ def test_a_full_buffer_costs_at_most_7200_bytes_a_slot_and_batches_a_few_megabyt
     command = [sys.executable, "-c", FILL_AND_SAMPLE, str(capacity), str(tmp_path / "replay.npz")]
     measured = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     filled, sampled = measured["filled"], measured["sampled"]
-    print(f"{capacity} transitions of 84x84x4: {filled / 1e6:.1f} MB, {sampled / 1e6:.1f} MB with batches of 32")
+    print(f"{capacity} transitions of 84x84x4: {filled / 1e6:.1f} MB, {sampled / 1e6:.1f} MB with batches of 32")  # noqa: T201
     assert measured["len"] == capacity  # exactly full, and the last episode has ended
     assert capacity * 84 * 84 < filled <= 7_200 * capacity
     assert sampled - filled < 8_000_000  # two batches at a time are 3.6 MB

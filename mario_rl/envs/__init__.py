@@ -1,0 +1,52 @@
+"""The game as the agent meets it: `make_env` puts it together, the wrappers work on their own as well."""
+
+from mario_rl.envs.actions import ACTION_SETS, ButtonActions, action_buttons, action_names, num_actions
+from mario_rl.envs.episodes import (
+    NoopStart,
+    RecordButtons,
+    ResumableEpisodes,
+    StallLimit,
+    StepLimit,
+    StickyActions,
+    SummarizeEpisode,
+)
+from mario_rl.envs.factory import make_env
+from mario_rl.envs.progress import TrackProgress
+from mario_rl.envs.rewards import ClassicReturn, FrameReward
+from mario_rl.envs.stages import StagePool
+from mario_rl.envs.wrappers import (
+    AreaResize,
+    ArticleGrayscale,
+    CopiedScreen,
+    FrameSkip,
+    FrameStack,
+    Luma,
+    NormalizeObservation,
+)
+
+__all__ = [
+    "make_env",
+    "ResumableEpisodes",
+    "ACTION_SETS",
+    "action_buttons",
+    "action_names",
+    "num_actions",
+    "ButtonActions",
+    "StagePool",
+    "RecordButtons",
+    "NoopStart",
+    "StickyActions",
+    "TrackProgress",
+    "ClassicReturn",
+    "FrameReward",
+    "CopiedScreen",
+    "Luma",
+    "FrameSkip",
+    "ArticleGrayscale",
+    "AreaResize",
+    "FrameStack",
+    "NormalizeObservation",
+    "StallLimit",
+    "StepLimit",
+    "SummarizeEpisode",
+]

@@ -1,0 +1,84 @@
+"""From a config to an environment: the order of the wrappers, and the only import of the game."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import gym_super_mario_bros  # noqa: F401  (importing it registers the stages with Gymnasium)
+import gymnasium as gym
+
+from mario_rl.config import EnvConfig
+from mario_rl.envs.actions import ButtonActions, action_buttons, action_names
+from mario_rl.envs.episodes import (
+    NoopStart,
+    RecordButtons,
+    ResumableEpisodes,
+    StallLimit,
+    StepLimit,
+    StickyActions,
+    SummarizeEpisode,
+)
+from mario_rl.envs.progress import TrackProgress
+from mario_rl.envs.rewards import ClassicReturn, FrameReward
+from mario_rl.envs.stages import StagePool
+from mario_rl.envs.wrappers import (
+    AreaResize,
+    ArticleGrayscale,
+    CopiedScreen,
+    FrameSkip,
+    FrameStack,
+    Luma,
+    NormalizeObservation,
+)
+
+type Wrap = Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]]
+
+WHOLE_GAME = "game"
+
+
+def make_env(config: EnvConfig, *, normalize: bool = False) -> ResumableEpisodes:
+    """Make the game as the agent meets it.
+
+    Observation: uint8 (frame_stack, 84, 84), oldest frame first; float32 in [0, 1] if `normalize`.
+    Action: Discrete(n), n the size of the action set.
+    Info, at every step: the game's own, `classic_return` (float, so far) and `best_x` (int); at an episode's last step
+    `episode_result`, an `EpisodeResult`.
+    Reset options: `noop_frames` and `stage`, which are drawn where they are left out.
+    """
+    stages = (config.stage,) if isinstance(config.stage, str) else config.stage
+    env: gym.Env[Any, Any] = StagePool(stages, open_stage=_open_stage)
+    for wrap in _wrappers(config, normalize=normalize):
+        env = wrap(env)
+    return ResumableEpisodes(env, action_names=action_names(config.action_set))
+
+
+def _wrappers(config: EnvConfig, *, normalize: bool) -> list[Wrap]:
+    """List the wrappers between the game and the agent, innermost first."""
+    article = config.grayscale == "article"
+    return [
+        # Once per emulator frame.
+        RecordButtons,  # sees all that reaches the emulator: no-ops, sticky and skipped frames
+        partial(NoopStart, noop_max=config.noop_max),  # inside all that counts: its frames are no part of the episode
+        partial(StickyActions, probability=config.sticky_probability),  # inside the skip: each frame may stick
+        TrackProgress,  # every frame, or a best x between two agent steps would be missed
+        ClassicReturn,  # the reported return: before the configured reward, which it doesn't depend on
+        partial(FrameReward, config=config),  # inside the skip: bounded per frame, then summed
+        CopiedScreen,
+        *([] if article else [Luma]),  # plain takes the maximum of grays, the article that of colours
+        # From here on once per agent step.
+        partial(FrameSkip, num_frames=config.frame_skip),
+        ArticleGrayscale if article else AreaResize,
+        partial(FrameStack, num_frames=config.frame_stack),
+        *([NormalizeObservation] if normalize else []),
+        partial(ButtonActions, actions=action_buttons(config.action_set)),
+        partial(StallLimit, limit=config.stall_limit),  # outside the skip: limits count agent steps
+        partial(StepLimit, limit=config.max_agent_steps),
+        SummarizeEpisode,  # outside the limits, so that it sees what they decide
+    ]
+
+
+def _open_stage(stage: str) -> gym.Env[Any, Any]:
+    name = "SuperMarioBros-v0" if stage == WHOLE_GAME else f"SuperMarioBros-{stage}-v0"
+    return gym.make(name)
