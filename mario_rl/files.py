@@ -22,8 +22,10 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         with partial.open("rb+") as file:
             os.fsync(file.fileno())
         partial.replace(path)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+    except BaseException as error:
         partial.unlink(missing_ok=True)
+        if not isinstance(error, OSError | RuntimeError):  # torch reports a full disk as a RuntimeError
+            raise
         raise StorageError(
             f"{path}: could not be written ({_reason(error)}); what was there before is intact"
         ) from error

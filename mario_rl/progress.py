@@ -70,13 +70,17 @@ class EvaluationBar:
 
 def _describe(progress: Progress) -> str:
     left = "?" if progress.seconds_left is None else tqdm.format_interval(progress.seconds_left)
+    recent = "no episode ended yet"
+    if progress.episodes:
+        means = f"return {progress.mean_return:.0f}, x {progress.mean_x:.0f}"
+        recent = f"last {min(progress.episodes, 100)} of {progress.episodes:,} episodes: {means}"
     parts = [
         f"{progress.agent_steps:,} agent steps",
         f"{tqdm.format_interval(progress.seconds)}<{left}",
         f"{progress.steps_per_second:.0f} agent steps/s",
         f"{progress.updates_per_second:.0f} updates/s",
         f"epsilon {progress.epsilon:.2f}",
-        f"last 100 of {progress.episodes:,} episodes: return {progress.mean_return:.0f}, x {progress.mean_x:.0f}",
+        recent,
     ]
     return ", ".join(parts)
 

@@ -61,7 +61,9 @@ class QAgent:
         self.target = (
             self.online if config.target == "none" else copy.deepcopy(self.online).eval().requires_grad_(False)
         )
-        self.optimizer = torch.optim.Adam(self.online.parameters(), lr=config.learning_rate, eps=config.adam_epsilon)
+        self.optimizer = torch.optim.Adam(
+            self.online.parameters(), lr=config.learning_rate, eps=config.adam_epsilon, fused=True
+        )
         self.policy = NetworkPolicy(self.online, device)
         self.updates = 0
 

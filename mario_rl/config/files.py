@@ -2,23 +2,198 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import difflib
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from mario_rl.config.schema import Config
+from mario_rl.errors import ConfigError
+
+MAX_SHOWN = 60  # characters of a refused value
+
+_WORDS = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "finite_number": "a finite number",
+    "greater_than": "more than {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "less than {lt}",
+    "less_than_equal": "at most {le}",
+    "value_error": "{error}",
+    "model_type": "a section, with a key and a value on each line",
+}
+"""What is allowed, in place of what pydantic calls each kind of mistake."""
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """Read a YAML file and apply `key=value` overrides to it."""
-    raise NotImplementedError
+    """Read a YAML (1.2) file, apply `key=value` overrides to it, and check the whole.
+
+    Args:
+        path: the file; an empty one means the defaults.
+        overrides: such as `agent.gamma=0.9`; the value is YAML as well.
+
+    Raises:
+        ConfigError: one line naming the file or "command line", the key, its value and what is allowed.
+    """
+    tree = _read_yaml(Path(path))
+    given = [_apply_override(tree, override) for override in overrides]
+    return _check(tree, str(path), given)
 
 
 def parse_config(tree: Mapping[str, Any], source: str) -> Config:
-    """Check a tree of plain values."""
-    raise NotImplementedError
+    """Check a tree of plain values, such as a checkpoint carries; `source` is what messages call it.
+
+    Raises:
+        ConfigError: as for `load_config`.
+    """
+    return _check(tree, source, [])
 
 
 def render_config(config: Config) -> str:
-    """Write a config out as YAML with every key explained."""
-    raise NotImplementedError
+    """Write a config out as YAML, every key under a line that explains it; it loads back to an equal config."""
+    return "\n".join(_render(config, depth=0)).lstrip("\n") + "\n"
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: no such config file") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not a text file in UTF-8; a config is YAML") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: can't be read ({error.strerror})") from error
+    tree = _parse_yaml(text, str(path))
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: must hold sections such as `env:`, not {_show(tree)}")
+    return tree
+
+
+def _parse_yaml(text: str, source: str) -> Any:
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark is not None else ""
+        reason = " ".join(str(error.problem).split())
+        raise ConfigError(f"{source}{line}: not valid YAML ({reason})") from error
+    except (YAMLError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"{source}: not valid YAML ({reason})") from error
+
+
+def _apply_override(tree: dict[str, Any], override: str) -> str:
+    """Set one key in the tree, making sections on the way; returns the dotted key."""
+    key, equals, text = override.partition("=")
+    key = key.strip()
+    if not equals or not all(part.isidentifier() for part in key.split(".")):
+        raise ConfigError(f"command line: {override!r} is not allowed; must be key=value, such as agent.gamma=0.9")
+    *sections, name = key.split(".")
+    for section in sections:
+        held = tree.setdefault(section, {})
+        if not isinstance(held, dict):
+            raise ConfigError(f"command line: {override!r} is not allowed; {section} holds {_show(held)}, not keys")
+        tree = held
+    tree[name] = _parse_yaml(text, f"command line: {key}")
+    return key
+
+
+def _check(tree: Mapping[str, Any], source: str, given: Sequence[str]) -> Config:
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        lines = list(dict.fromkeys(_explain(one, source, given) for one in error.errors()))
+        more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+        raise ConfigError(lines[0] + more) from None
+
+
+def _explain(error: Any, source: str, given: Sequence[str]) -> str:
+    """Put one of pydantic's errors into one line."""
+    key = ".".join(str(part) for part in error["loc"])
+    context, kind = error.get("ctx", {}), error["type"]
+    if any(f"{key}.".startswith(f"{one}.") or one.startswith(f"{key}.") for one in given):
+        source = "command line"
+    if kind in ("extra_forbidden", "invalid_key"):
+        return f"{source}: {key}: unknown key{_suggest(key)}"
+    if kind == "value_error" and key not in dict(_fields(Config)):  # a rule between keys, which names them itself
+        return f"{source}: {key + ': ' if key else ''}{context['error']}"
+    allowed = _WORDS[kind].format(**context) if kind in _WORDS else error["msg"]
+    if kind == "literal_error":
+        names = context["expected"].replace("'", "").replace(" or ", ", ")
+        allowed = f"one of {names}" if "," in names else names
+    null = " or null" if key in _fields_that_may_be_null() else ""
+    return f"{source}: {key}: {_show(error['input'])} is not allowed; must be {allowed}{null}"
+
+
+def _suggest(key: str) -> str:
+    keys = [path for path, _ in _fields(Config)]
+    known = [*keys, *sorted({path.rpartition(".")[0] for path in keys} - {""})]
+    same_name = [path for path in known if path.split(".")[-1] == key.split(".")[-1]]
+    close = same_name or difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+    if not close:
+        name = key.split(".")[-1]
+        names = {path.split(".")[-1]: path for path in known}
+        close = [names[match] for match in difflib.get_close_matches(name, names, n=1, cutoff=0.6)]
+    if close:
+        return f"; did you mean {close[0]}?"
+    return "; `mario-rl config CONFIG` lists all keys"
+
+
+def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Walk the dotted keys of all values, sections left out."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _fields(field.annotation, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", field
+
+
+def _fields_that_may_be_null() -> set[str]:
+    return {path for path, field in _fields(Config) if type(None) in get_args(field.annotation)}
+
+
+def _render(section: BaseModel, depth: int) -> Iterator[str]:
+    indent = "  " * depth
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if isinstance(value, BaseModel):
+            yield ""
+            yield f"{indent}# {(type(value).__doc__ or '').splitlines()[0]}"
+            yield f"{indent}{name}:"
+            yield from _render(value, depth + 1)
+        else:
+            if depth == 0:
+                yield ""
+            yield f"{indent}# {field.description}"
+            yield f"{indent}{name}: {_scalar(value)}"
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(_scalar(one) for one in value)}]"
+    if isinstance(value, float):
+        text = repr(value)
+        # 1e-05 is text to a YAML 1.1 reader; 1.0e-05 is a number to all.
+        return text.replace("e", ".0e") if "e" in text and "." not in text else text
+    if isinstance(value, str) and value.replace("_", "").replace("-", "").isalnum():
+        return value
+    return json.dumps(value)
+
+
+def _show(value: Any) -> str:
+    """Write a refused value as it would stand in the file, cut to a readable length."""
+    if value is None or isinstance(value, bool):
+        text = json.dumps(value)
+    else:
+        text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -23,6 +23,7 @@ type Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 STAGES = tuple(f"{world}-{stage}" for world in range(1, 9) for stage in range(1, 5))
 WHOLE_GAME = "game"
 ACTION_SETS = ("right_only", "simple", "complex")
+MAX_ACTIONS = 256  # the replay keeps an action in a byte
 BUTTONS = ("A", "B", "up", "down", "left", "right", "start", "select", "NOOP")
 
 
@@ -49,8 +50,8 @@ class EnvConfig(Section):
     )
     reward: Literal["classic", "shaped"] = Field(
         "classic",
-        description="classic: x gained, clock lost, death (gym-super-mario-bros 7.x); shaped: that and score, coins, "
-        "power-ups, clear (9.x).",
+        description="classic: x gained, clock lost, death (gym-super-mario-bros 7); shaped: also score, coins, power-ups, "
+        "clear (9).",
     )
     reward_clip: PositiveFloat | None = Field(
         15.0, description="Bound on the game's reward per frame, either way; null for none."
@@ -65,12 +66,12 @@ class EnvConfig(Section):
     grayscale: Literal["article", "plain"] = Field(
         "article",
         description="article: RGB maximum, float luma, resized and cropped as published; plain: native luma, gray "
-        "maximum, the whole screen.",
+        "maximum, whole screen.",
     )
     frame_skip: PositiveInt = Field(4, description="Emulator frames each action is held for.")
     frame_stack: PositiveInt = Field(4, le=16, description="Frames in one observation.")
     noop_max: NonNegativeInt = Field(
-        30, description="Most frames without input before an episode; each draws 0 to this."
+        30, le=1000, description="Most frames without input before an episode; each draws 0 to this."
     )
     sticky_probability: Probability = Field(
         0.0, description="Chance per emulator frame that the previous frame's buttons stay pressed."
@@ -82,33 +83,34 @@ class EnvConfig(Section):
         3000, description="Agent steps after which an episode is truncated; null for never."
     )
 
-    @field_validator("stage")
+    @field_validator("stage", mode="before")
     @classmethod
-    def _known_stage(cls, stage: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        if isinstance(stage, str) and stage == WHOLE_GAME:
+    def _known_stage(cls, stage: Any) -> Any:
+        """Check before the types are: a union of types would complain once per member."""
+        names = stage if isinstance(stage, list | tuple) else [stage]
+        if stage == WHOLE_GAME or (names and all(name in STAGES for name in names)):
             return stage
-        for name in (stage,) if isinstance(stage, str) else stage:
-            if name not in STAGES:
-                raise ValueError(f"a stage from 1-1 to 8-4, a list of such stages, or {WHOLE_GAME}")
-        return stage
+        raise ValueError(f"a stage from 1-1 to 8-4, a list of such stages, or {WHOLE_GAME}")
 
-    @field_validator("action_set")
+    @field_validator("action_set", mode="before")
     @classmethod
-    def _known_actions(cls, action_set: str | tuple[tuple[str, ...], ...]) -> str | tuple[tuple[str, ...], ...]:
-        allowed = f"one of {', '.join(ACTION_SETS)}, or a list of button lists from {', '.join(BUTTONS)}"
-        if isinstance(action_set, str):
-            if action_set not in ACTION_SETS:
-                raise ValueError(allowed)
-        elif any(button not in BUTTONS for buttons in action_set for button in buttons):
-            raise ValueError(allowed)
-        return action_set
+    def _known_actions(cls, action_set: Any) -> Any:
+        if isinstance(action_set, list | tuple):
+            lists = all(isinstance(buttons, list | tuple) and buttons for buttons in action_set)
+            if 0 < len(action_set) <= MAX_ACTIONS and lists and all(b in BUTTONS for a in action_set for b in a):
+                return action_set
+        elif action_set in ACTION_SETS:
+            return action_set
+        raise ValueError(
+            f"one of {', '.join(ACTION_SETS)}, or a list of up to {MAX_ACTIONS} button lists from {', '.join(BUTTONS)}"
+        )
 
 
 class NetworkConfig(Section):
     """The Q-network."""
 
     hidden_size: PositiveInt = Field(
-        512, description="Units in the hidden linear layer (in each of the two if dueling)."
+        512, le=16_384, description="Units in the hidden linear layer (in each of the two if dueling)."
     )
     dueling: bool = Field(False, description="Separate state value and action advantages (Wang et al. 2016).")
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
@@ -174,8 +176,8 @@ class AgentConfig(Section):
         description="Share of the online network mixed into the target network at every update, instead of copies.",
     )
     gradient_clip: PositiveFloat | None = Field(10.0, description="Largest gradient norm; null for no limit.")
-    epsilon: EpsilonConfig = Field(default_factory=EpsilonConfig, description="Exploration.")
     bfloat16: bool = Field(False, description="Learn under bfloat16 autocast: faster where the processor has it.")
+    epsilon: EpsilonConfig = Field(default_factory=EpsilonConfig, description="Exploration.")
 
 
 class TrainingConfig(Section):

@@ -10,7 +10,7 @@ from mario_rl.envs.episodes import (
     StickyActions,
     SummarizeEpisode,
 )
-from mario_rl.envs.factory import make_env
+from mario_rl.envs.factory import make_env, make_game
 from mario_rl.envs.progress import TrackProgress
 from mario_rl.envs.rewards import ClassicReturn, FrameReward
 from mario_rl.envs.stages import StagePool
@@ -26,6 +26,7 @@ from mario_rl.envs.wrappers import (
 
 __all__ = [
     "make_env",
+    "make_game",
     "ResumableEpisodes",
     "ACTION_SETS",
     "action_buttons",

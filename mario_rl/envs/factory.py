@@ -10,6 +10,7 @@ import gym_super_mario_bros  # noqa: F401  (importing it registers the stages wi
 import gymnasium as gym
 
 from mario_rl.config import EnvConfig
+from mario_rl.config.schema import WHOLE_GAME
 from mario_rl.envs.actions import ButtonActions, action_buttons, action_names
 from mario_rl.envs.episodes import (
     NoopStart,
@@ -35,7 +36,11 @@ from mario_rl.envs.wrappers import (
 
 type Wrap = Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]]
 
-WHOLE_GAME = "game"
+
+def make_game(stage: str) -> gym.Env[Any, Any]:
+    """Make the raw environment of a stage such as "1-1", or of the whole "game": one step a frame, joypad bytes."""
+    name = "SuperMarioBros-v0" if stage == WHOLE_GAME else f"SuperMarioBros-{stage}-v0"
+    return gym.make(name)
 
 
 def make_env(config: EnvConfig, *, normalize: bool = False) -> ResumableEpisodes:
@@ -48,7 +53,7 @@ def make_env(config: EnvConfig, *, normalize: bool = False) -> ResumableEpisodes
     Reset options: `noop_frames` and `stage`, which are drawn where they are left out.
     """
     stages = (config.stage,) if isinstance(config.stage, str) else config.stage
-    env: gym.Env[Any, Any] = StagePool(stages, open_stage=_open_stage)
+    env: gym.Env[Any, Any] = StagePool(stages, open_stage=make_game)
     for wrap in _wrappers(config, normalize=normalize):
         env = wrap(env)
     return ResumableEpisodes(env, action_names=action_names(config.action_set))
@@ -77,8 +82,3 @@ def _wrappers(config: EnvConfig, *, normalize: bool) -> list[Wrap]:
         partial(StepLimit, limit=config.max_agent_steps),
         SummarizeEpisode,  # outside the limits, so that it sees what they decide
     ]
-
-
-def _open_stage(stage: str) -> gym.Env[Any, Any]:
-    name = "SuperMarioBros-v0" if stage == WHOLE_GAME else f"SuperMarioBros-{stage}-v0"
-    return gym.make(name)

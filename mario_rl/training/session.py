@@ -81,16 +81,18 @@ class Session:
             self._restore()
         else:
             self.collector.start()
+        resumed = run_dir.metrics.exists()
         self.metrics = RunMetrics(
             run_dir,
             tensorboard=config.logging.tensorboard,
-            resume_at=self.agent_steps if run_dir.metrics.exists() else None,
+            resume_at=self.agent_steps if resumed else None,
+            evaluated_at=self.evaluated_at if resumed else None,
         )
         self._started = time.monotonic()
         self._row_at, self._curve_at = self.seconds, self.seconds
         self._steps_at_row, self._updates_at_row = self.agent_steps, self.agent.updates
+        self._rates: tuple[float, float] | None = None  # agent steps and updates per second, of the last row
         self._learned: list[LearnStats] = []
-        self._rates = (math.nan, math.nan)
 
     @property
     def seconds(self) -> float:
@@ -184,17 +186,18 @@ class Session:
     def progress(self) -> Progress:
         """Say where the run stands."""
         mean_return, mean_x, _ = self._recent_means()
+        rates = self._rates or self._rates_since_row(self.seconds)
         return Progress(
             agent_steps=self.agent_steps,
             updates=self.agent.updates,
             episodes=self.episodes,
             seconds=self.seconds,
             epsilon=self.epsilon,
-            steps_per_second=self._rates[0],
-            updates_per_second=self._rates[1],
+            steps_per_second=rates[0],
+            updates_per_second=rates[1],
             mean_return=mean_return,
             mean_x=mean_x,
-            seconds_left=self._seconds_left(),
+            seconds_left=self._seconds_left(rates[0]),
         )
 
     def save(self) -> Path:
@@ -276,20 +279,18 @@ class Session:
         self._recent.extend(tuple(entry) for entry in training["recent"])
 
     def _write_row(self, now: float) -> None:
-        elapsed = max(now - self._row_at, 1e-9)
-        self._rates = (
-            (self.agent_steps - self._steps_at_row) / elapsed,
-            (self.agent.updates - self._updates_at_row) / elapsed,
-        )
+        self._rates = self._rates_since_row(now)
         mean_return, mean_x, clear_rate = self._recent_means()
-        learned = [torch.stack(column).mean().item() for column in zip(*self._learned, strict=True)] or [None] * 3
+        learned: list[float | None] = [None] * len(LearnStats._fields)
+        if self._learned:
+            learned = [torch.stack(column).mean().item() for column in zip(*self._learned, strict=True)]
         row: dict[str, Any] = {
             "agent_steps": self.agent_steps,
             "updates": self.agent.updates,
             "episodes": self.episodes,
             "seconds": now,
             "epsilon": self.epsilon,
-            **dict(zip(("loss", "mean_q", "gradient_norm"), learned, strict=True)),
+            **dict(zip(LearnStats._fields, learned, strict=True)),
             "steps_per_second": self._rates[0],
             "updates_per_second": self._rates[1],
             "mean_return": mean_return if self._recent else None,
@@ -300,6 +301,14 @@ class Session:
         self._learned.clear()
         self._row_at, self._steps_at_row, self._updates_at_row = now, self.agent_steps, self.agent.updates
 
+    def _rates_since_row(self, now: float) -> tuple[float, float]:
+        """Agent steps and updates per second since the last row."""
+        elapsed = max(now - self._row_at, 1e-9)
+        return (
+            (self.agent_steps - self._steps_at_row) / elapsed,
+            (self.agent.updates - self._updates_at_row) / elapsed,
+        )
+
     def _recent_means(self) -> tuple[float, float, float]:
         """Mean return, mean x and share of clears of the last 100 episodes."""
         if not self._recent:
@@ -307,13 +316,13 @@ class Session:
         returns, xs, clears = zip(*self._recent, strict=True)
         return float(np.mean(returns)), float(np.mean(xs)), float(np.mean(clears))
 
-    def _seconds_left(self) -> float | None:
+    def _seconds_left(self, steps_per_second: float) -> float | None:
         training, seconds = self.config.training, self.seconds
         left = []
         if training.minutes is not None:
             left.append(training.minutes * 60 - seconds)
-        if training.agent_steps is not None and self._rates[0] > 0:
-            left.append((training.agent_steps - self.agent_steps) / self._rates[0])
+        if training.agent_steps is not None and steps_per_second > 0:
+            left.append((training.agent_steps - self.agent_steps) / steps_per_second)
         if training.episodes is not None and self.episodes:
             left.append((training.episodes - self.episodes) * seconds / self.episodes)
         return max(min(left), 0.0) if left else None

@@ -1,0 +1,44 @@
+# Set-up and everyday commands: `make help` lists them. All work in .venv, which is made where there is none.
+PYTHON ?=
+VENV_PYTHON := .venv/bin/python
+# As modules, not as scripts: they also run after the folder has been moved.
+RUN := $(VENV_PYTHON) -m
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-slow FORCE
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 18
+
+install: .venv/.installed ## Create .venv with a Python >= 3.13 and install everything into it, once
+
+demo: .venv/.installed ## Train about 3 minutes on 1-1, evaluate, say where checkpoint, curve, metrics and video are
+	@sh scripts/demo.sh
+
+test: .venv/.installed ## Lint, types and fast tests: what CI runs
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+	$(RUN) pytest
+
+test-slow: .venv/.installed ## The tests that take minutes
+	$(RUN) pytest -m slow
+
+# The stamp holds the folder it was made in. In another folder (moved, copied) or without a working Python it is void.
+USABLE := $(shell [ "$$(cat .venv/.installed 2>/dev/null)" = "$(CURDIR)" ] && $(VENV_PYTHON) -c "" && echo yes)
+ifneq ($(USABLE),yes)
+.venv/.installed: FORCE
+endif
+
+# Written last: an interrupted installation has no stamp and is repeated. A .venv that can't serve (an older Python, half
+# made) is made anew.
+.venv/.installed: pyproject.toml
+	@rm -f $@
+	@$(VENV_PYTHON) -c 'import pip, sys; sys.exit(sys.version_info < (3, 13))' 2>/dev/null || { \
+		python=$$(PYTHON="$(PYTHON)" sh scripts/find_python.sh) || exit 2; \
+		echo "Creating .venv with $$python"; \
+		"$$python" -m venv --clear .venv; \
+	}
+	@echo "Installing into .venv (about 5 GB on Linux, where PyTorch comes with CUDA; minutes)"
+	@$(RUN) pip install --disable-pip-version-check --editable ".[dev]"
+	@printf '%s\n' "$(CURDIR)" > $@

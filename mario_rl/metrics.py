@@ -1,0 +1,228 @@
+"""Metrics: the columns of a run directory, and rows to CSV and TensorBoard."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mario_rl.errors import StorageError, UserError
+from mario_rl.files import write_atomically
+from mario_rl.rundir import RunDir
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+type Row = Mapping[str, Any]
+
+EPISODE_COLUMNS = ("episode", "agent_steps", "seconds", "env", "stage", "return", "x", "length", "clock", "end")
+METRIC_COLUMNS = (
+    "agent_steps",
+    "updates",
+    "episodes",
+    "seconds",
+    "epsilon",
+    "loss",
+    "mean_q",
+    "gradient_norm",
+    "steps_per_second",
+    "updates_per_second",
+    "mean_return",  # this and the next two: over the last 100 episodes
+    "mean_x",
+    "clear_rate",
+)
+EVALUATION_COLUMNS = (
+    "agent_steps",
+    "seconds",
+    "protocol",
+    "seed",
+    "episode",
+    "stage",
+    "return",
+    "x",
+    "length",
+    "clock",
+    "end",
+    "q_first",
+    "discounted_return",
+)
+TEXT_COLUMNS = frozenset({"protocol", "stage", "end"})
+"""Columns of words; all others hold numbers, or nothing where there is no value yet."""
+
+
+class RunMetrics:
+    """Writes the three tables of a run, and the same numbers for TensorBoard if asked to.
+
+    Each call is one write that goes to the operating system at once, so a kill leaves at most one torn last line.
+
+    Args:
+        run_dir: where the tables are; made if it is missing.
+        tensorboard: whether to write TensorBoard event files as well.
+        resume_at: None begins empty tables, whatever was there. Agent steps of the checkpoint a run goes on from: rows
+            past them are dropped and torn last lines too, and TensorBoard hides its events past them.
+        evaluated_at: the same for evaluations: agent steps of the last one that checkpoint knows of.
+
+    Raises:
+        UserError: a table to go on with is not one of ours.
+        StorageError: the disk refused a write, here or in any method.
+    """
+
+    def __init__(
+        self,
+        run_dir: RunDir,
+        *,
+        tensorboard: bool,
+        resume_at: int | None = None,
+        evaluated_at: int | None = None,
+    ) -> None:
+        self._episodes = _TableWriter(run_dir.episodes, EPISODE_COLUMNS, resume_at)
+        self._metrics = _TableWriter(run_dir.metrics, METRIC_COLUMNS, resume_at)
+        self._evaluation = _TableWriter(run_dir.evaluation, EVALUATION_COLUMNS, evaluated_at)
+        self._board = _open_tensorboard(run_dir.tensorboard, resume_at) if tensorboard else None
+
+    def episode(self, row: Row) -> None:
+        """Write a finished training episode.
+
+        Raises:
+            ValueError: the row's keys are not exactly EPISODE_COLUMNS.
+        """
+        self._episodes.append([row])
+        self._show("episode", row, ("return", "x", "length"))
+
+    def interval(self, row: Row) -> None:
+        """Write how training stands; None where there is no value yet.
+
+        Raises:
+            ValueError: the row's keys are not exactly METRIC_COLUMNS.
+        """
+        self._metrics.append([row])
+        self._show("training", row, METRIC_COLUMNS[1:])
+
+    def evaluation(self, rows: Iterable[Row]) -> None:
+        """Write the episodes of one evaluation; TensorBoard gets their means, per protocol.
+
+        Raises:
+            ValueError: a row's keys are not exactly EVALUATION_COLUMNS; nothing has been written then.
+        """
+        rows = list(rows)
+        self._evaluation.append(rows)
+        for protocol in dict.fromkeys(row["protocol"] for row in rows):
+            chosen = [row for row in rows if row["protocol"] == protocol]
+            summary = {
+                "agent_steps": chosen[-1]["agent_steps"],
+                "clear_rate": float(np.mean([row["end"] == "clear" for row in chosen])),
+                "mean_x": float(np.mean([row["x"] for row in chosen])),
+                "mean_return": float(np.mean([row["return"] for row in chosen])),
+            }
+            self._show(f"evaluation/{protocol}", summary, ("clear_rate", "mean_x", "mean_return"))
+
+    def close(self) -> None:
+        """Close all files; a second time does nothing."""
+        for table in (self._episodes, self._metrics, self._evaluation):
+            table.close()
+        if self._board is not None:
+            self._board.close()
+            self._board = None
+
+    def _show(self, group: str, row: Row, names: Iterable[str]) -> None:
+        if self._board is None:
+            return
+        for name in names:
+            if row[name] is not None:
+                self._board.add_scalar(f"{group}/{name}", row[name], row["agent_steps"])
+
+
+def read_table(path: Path, columns: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Read a table that `RunMetrics` wrote, also while it is being written.
+
+    A missing or empty file is a table without rows; a last line without its line end is torn and left out.
+
+    Returns:
+        One array per column, all equally long: str for TEXT_COLUMNS, else float64 with nan for missing values.
+
+    Raises:
+        UserError: the file has other columns or a line that can't be read.
+    """
+    rows = _read_rows(path, columns)
+    return {name: _read_column(path, name, [row[index] for row in rows]) for index, name in enumerate(columns)}
+
+
+class _TableWriter:
+    """One CSV file: a header, then rows as they come."""
+
+    def __init__(self, path: Path, columns: Sequence[str], resume_at: int | None) -> None:
+        self._path = path
+        self._columns = columns
+        kept = [] if resume_at is None else _rows_until(path, columns, resume_at)
+        write_atomically(path, lambda partial: partial.write_bytes(_csv_bytes([columns, *kept])))
+        # Unbuffered: what a failed write leaves behind can't fail once more on closing.
+        self._file = path.open("ab", buffering=0)
+
+    def append(self, rows: Iterable[Row]) -> None:
+        data = _csv_bytes([self._in_order(row) for row in rows])
+        try:
+            complete = self._file.write(data) == len(data)
+        except OSError as error:
+            raise StorageError(f"{self._path}: could not be written ({error.strerror})") from error
+        if not complete:
+            raise StorageError(f"{self._path}: could not be written (the disk took only a part)")
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _in_order(self, row: Row) -> list[Any]:
+        missing, unknown = set(self._columns) - row.keys(), row.keys() - set(self._columns)
+        if missing or unknown:
+            raise ValueError(f"row of {self._path.name}: missing {sorted(missing)}, unknown {sorted(unknown)}")
+        return [row[name] for name in self._columns]
+
+
+def _csv_bytes(rows: Iterable[Sequence[Any]]) -> bytes:
+    """Render lines: floats with all the digits that reading them back needs, None as nothing."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()
+
+
+def _rows_until(path: Path, columns: Sequence[str], agent_steps: int) -> list[list[str]]:
+    rows = _read_rows(path, columns)
+    steps = _read_column(path, "agent_steps", [row[columns.index("agent_steps")] for row in rows])
+    return [row for row, row_steps in zip(rows, steps, strict=True) if row_steps <= agent_steps]
+
+
+def _read_rows(path: Path, columns: Sequence[str]) -> list[list[str]]:
+    """Split the complete lines after the header into fields."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: can't be read as a table ({error})") from error
+    header, *rows = csv.reader(text.split("\n")[:-1] or [",".join(columns)])  # after the last line end: torn
+    if header != list(columns):
+        raise UserError(f"{path}: not the expected table; its first line must be {','.join(columns)}")
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(columns):
+            raise UserError(f"{path}: line {number} has {len(row)} fields; must have {len(columns)}")
+    return rows
+
+
+def _read_column(path: Path, name: str, fields: Sequence[str]) -> NDArray[Any]:
+    if name in TEXT_COLUMNS:
+        return np.array(fields, dtype=np.str_)
+    try:
+        return np.array([field or "nan" for field in fields], dtype=np.float64)
+    except ValueError as error:
+        raise UserError(f"{path}: column {name} must hold numbers ({error})") from error
+
+
+def _open_tensorboard(path: Path, resume_at: int | None) -> SummaryWriter:
+    from torch.utils.tensorboard import SummaryWriter  # slow to import: only for those who asked for it
+
+    # Events from the purge step on are hidden; those of the checkpoint's own step stay.
+    return SummaryWriter(str(path), purge_step=None if resume_at is None else resume_at + 1)

@@ -1,0 +1,1 @@
+"""Run directories to pictures, videos and tables; it reads files and knows no agent."""

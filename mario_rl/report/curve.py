@@ -1,0 +1,231 @@
+"""Reward curves: run directories to a picture of how training went."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, StrMethodFormatter
+from numpy.typing import ArrayLike, NDArray
+
+from mario_rl.config import Config, load_config
+from mario_rl.errors import UserError
+from mario_rl.files import write_atomically
+from mario_rl.metrics import EPISODE_COLUMNS, EVALUATION_COLUMNS, METRIC_COLUMNS, read_table
+from mario_rl.rundir import RunDir
+
+type Floats = NDArray[np.float64]
+type Table = dict[str, NDArray[Any]]
+
+WINDOW = 100  # episodes in a running mean
+MAX_DOTS = 5_000  # more raw episodes than this are thinned out: they only show the spread
+FEW_DOTS = 300  # up to this many are drawn larger
+MANY_EVALUATIONS = 40  # more than this are drawn smaller
+MANY_STAGES = 6  # more than this are counted, not named
+FLAG_X = 3_160  # pixels, where 1-1's flagpole stands
+
+# The palette of Okabe and Ito (2008), told apart under every kind of colour blindness.
+BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
+RUN_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, "#000000")
+GRAY = "#595959"
+
+MEAN_LABEL = f"mean of the last {WINDOW} episodes"
+OVER = {"agent_steps": "agent steps", "minutes": "wall-clock time [min]"}
+OF = {"return": "return per episode [points]", "x": "best x per episode [pixels]"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run directory says; every table has a column `minutes` as well.
+
+    evaluations: one row each: agent_steps, seconds, protocol, episodes, clears, clear_rate, the means of return and x.
+    """
+
+    name: str
+    config: Config | None
+    episodes: Table
+    metrics: Table
+    evaluations: Table
+
+    @property
+    def on_first_stage(self) -> bool:
+        """Whether every episode was played on 1-1."""
+        return set(self.episodes["stage"]) == {"1-1"}
+
+
+def draw_curves(run_dirs: Sequence[Path], output: Path) -> Path:
+    """Write what `curve_figure` draws as a PNG and return where it is.
+
+    Raises:
+        UserError: a folder is not a run directory, or a file in it can't be read.
+        StorageError: the picture can't be written; what was there before is untouched.
+    """
+    figure = curve_figure(run_dirs)
+    write_atomically(output, lambda partial: figure.savefig(partial, format="png"))
+    return output
+
+
+def curve_figure(run_dirs: Sequence[Path]) -> Figure:
+    """Draw how one run went, or the running means of several on the same axes.
+
+    One run: return and x against agent steps and against wall-clock time; episodes as dots, their running mean as a
+    line, the mean of each evaluation as a diamond; below, epsilon and clear rates.
+
+    Raises:
+        UserError: a folder is not a run directory, or a file in it can't be read.
+    """
+    runs = [_load_run(path) for path in run_dirs]
+    figure = _draw_run(runs[0]) if len(runs) == 1 else _draw_runs(runs)
+    FigureCanvasAgg(figure)  # becomes figure.canvas: nothing is shared with other figures, as pyplot would
+    return figure
+
+
+def running_mean(values: ArrayLike, window: int = WINDOW) -> Floats:
+    """Mean of each value and up to `window - 1` before it; float64, as long as `values`, one-dimensional."""
+    sums = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
+    ends = np.arange(1, len(sums))
+    starts = np.maximum(ends - window, 0)
+    means: Floats = (sums[ends] - sums[starts]) / (ends - starts)
+    return means
+
+
+def _load_run(path: Path) -> Run:
+    place = RunDir(path)
+    if not place.episodes.is_file():
+        raise UserError(f"{path}: not a run directory, it has no {place.episodes.name}")
+    return Run(
+        name="/".join(path.resolve().parts[-2:]),  # the config's name and the time it was started, as `train` has them
+        config=load_config(place.config) if place.config.is_file() else None,
+        episodes=_with_minutes(read_table(place.episodes, EPISODE_COLUMNS)),
+        metrics=_with_minutes(read_table(place.metrics, METRIC_COLUMNS)),
+        evaluations=_with_minutes(_mean_evaluations(read_table(place.evaluation, EVALUATION_COLUMNS))),
+    )
+
+
+def _with_minutes(table: Table) -> Table:
+    return table | {"minutes": table["seconds"] / 60}
+
+
+def _mean_evaluations(table: Table) -> Table:
+    """Reduce the rows of each evaluation, which share their agent steps and seconds, to one."""
+    _, first, which = np.unique(
+        np.stack([table["agent_steps"], table["seconds"]]), axis=1, return_index=True, return_inverse=True
+    )
+    episodes = np.bincount(which, minlength=len(first))
+    clears = np.bincount(which, weights=table["end"] == "clear", minlength=len(first))
+    means = {name: np.bincount(which, weights=table[name], minlength=len(first)) / episodes for name in OF}
+    moments = {name: table[name][first] for name in ("agent_steps", "seconds", "protocol")}
+    return moments | means | {"clears": clears, "episodes": episodes, "clear_rate": clears / episodes}
+
+
+def _draw_run(run: Run) -> Figure:
+    figure = Figure(figsize=(12, 9), dpi=100, layout="constrained")
+    figure.suptitle("\n".join([run.name, *_subtitles(run)]), fontsize=12)
+    rows = figure.subplots(3, 2, sharex="col", sharey="row", height_ratios=(3, 3, 2))
+    for column, time in zip(rows.T, OVER, strict=True):
+        for axes, quantity in zip(column[:2], OF, strict=True):
+            _draw_episodes(axes, run, quantity, time)
+            _draw_evaluations(axes, run, quantity, time)
+        if run.on_first_stage:
+            _draw_flag(column[1])
+        _draw_shares(column[2], run, time)
+    _finish(rows, (*OF.values(), "clear rate, epsilon"))
+    by_label = {line.get_label(): line for axes in rows[:, 0] for line in axes.get_legend_handles_labels()[0]}
+    figure.legend(handles=list(by_label.values()), loc="outside lower center", ncols=len(by_label), fontsize=10)
+    return figure
+
+
+def _draw_episodes(axes: Axes, run: Run, quantity: str, time: str) -> None:
+    """Draw every episode, or every few if there are very many, and the running mean of all."""
+    times, values = run.episodes[time], run.episodes[quantity]
+    if len(values) == 0:
+        axes.text(0.5, 0.5, "no episode has ended yet", transform=axes.transAxes, ha="center", color=GRAY)
+    size, alpha = (4, 0.4) if len(values) > FEW_DOTS else (7, 0.9)
+    shown = slice(None, None, math.ceil(len(values) / MAX_DOTS) or 1)
+    axes.plot(times[shown], values[shown], ".", color=SKY, alpha=alpha, markersize=size, label="episode")
+    axes.plot(times, running_mean(values), color=BLUE, linewidth=2, label=MEAN_LABEL)
+
+
+def _draw_evaluations(axes: Axes, run: Run, quantity: str, time: str) -> None:
+    times, values = run.evaluations[time], run.evaluations[quantity]
+    if len(values):
+        size = 6 if len(values) <= MANY_EVALUATIONS else 3
+        axes.plot(times, values, "D:", color=VERMILLION, markersize=size, linewidth=1, label="evaluation, mean")
+
+
+def _draw_shares(axes: Axes, run: Run, time: str) -> None:
+    """Draw what lies between 0 and 1: epsilon, and how often the stage is cleared."""
+    axes.plot(run.metrics[time], run.metrics["epsilon"], "--", color=GRAY, label="epsilon")
+    axes.plot(run.metrics[time], run.metrics["clear_rate"], color=BLUE, linewidth=2, label=MEAN_LABEL)
+    _draw_evaluations(axes, run, "clear_rate", time)
+    axes.set_ylim(-0.04, 1.04)
+
+
+def _draw_runs(runs: Sequence[Run]) -> Figure:
+    figure = Figure(figsize=(12, 8), dpi=100, layout="constrained")
+    figure.suptitle(f"{len(runs)} runs, {MEAN_LABEL}", fontsize=12)
+    rows = figure.subplots(2, 2, sharex="col", sharey="row")
+    styles = itertools.cycle(itertools.product(("-", "--", ":"), RUN_COLOURS))
+    for run, (line, colour) in zip(runs, styles, strict=False):
+        for column, time in zip(rows.T, OVER, strict=True):
+            for axes, quantity in zip(column, OF, strict=True):
+                means = running_mean(run.episodes[quantity])
+                axes.plot(run.episodes[time], means, line, color=colour, linewidth=1.8, label=run.name)
+    if all(run.on_first_stage for run in runs):
+        for axes in rows[1]:
+            _draw_flag(axes)
+    _finish(rows, tuple(OF.values()))
+    figure.legend(handles=rows[0, 0].get_lines(), loc="outside lower center", ncols=2, fontsize=10)
+    return figure
+
+
+def _draw_flag(axes: Axes) -> None:
+    axes.axhline(FLAG_X, color=GRAY, linewidth=0.8, linestyle="--")
+    beside_right_edge = axes.get_yaxis_transform()
+    axes.text(0.995, FLAG_X, f"flag, x ≈ {FLAG_X:,}", transform=beside_right_edge, ha="right", va="bottom", color=GRAY)
+    axes.margins(y=0.1)  # room for the words
+    axes.set_ylim(bottom=0)
+
+
+def _finish(rows: NDArray[Any], names: Sequence[str]) -> None:
+    """Put on what all panels share: names, scales and grid."""
+    for axes in rows.flat:
+        axes.grid(color="0.9")
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes, name in zip(rows[:, 0], names, strict=True):
+        axes.set_ylabel(name)
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    for axes, name, shortest in zip(rows[-1], OVER.values(), (100, 0.1), strict=True):
+        axes.set_xlabel(name)
+        axes.set_xlim(0, max(axes.get_xlim()[1], shortest))  # before there is data, ticks in whole agent steps
+    rows[-1, 0].xaxis.set_major_formatter(EngFormatter(sep=""))
+    rows[-1, 1].xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+
+
+def _subtitles(run: Run) -> list[str]:
+    """Say what was trained on what, and how its best evaluation went; nothing where that is unknown."""
+    lines = []
+    if run.config is not None:
+        env, agent = run.config.env, run.config.agent
+        actions = env.action_set if isinstance(env.action_set, str) else f"{len(env.action_set)} actions of its own"
+        stages = (env.stage,) if isinstance(env.stage, str) else env.stage
+        stage = ", ".join(stages) if len(stages) <= MANY_STAGES else f"{len(stages)} stages"
+        lines.append(f"target: {agent.target}, action set: {actions}, stage: {stage}, seed: {run.config.seed}")
+    found = run.evaluations
+    if len(found["x"]):
+        best = np.lexsort((found["x"], found["clear_rate"]))[-1]  # most clears, then most x: as best.pt is chosen
+        lines.append(
+            f"best evaluation: {found['clears'][best]:.0f} of {found['episodes'][best]} episodes cleared, mean x "
+            f"{found['x'][best]:,.0f}, after {found['agent_steps'][best]:,.0f} agent steps "
+            f"(protocol {found['protocol'][best]})"
+        )
+    return lines

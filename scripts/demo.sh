@@ -1,0 +1,20 @@
+#!/bin/sh
+# The demo: trains as configs/demo.yaml says, evaluates the checkpoint, and says where everything is.
+set -eu
+cd "$(dirname "$0")/.."
+
+run="checkpoints/demo/$(date +%Y%m%d-%H%M%S)"
+mario_rl() { .venv/bin/python -m mario_rl "$@"; }
+
+mario_rl train configs/demo.yaml --run-dir "$run"
+mario_rl evaluate "$run" --protocol noop --json "$run/evaluation.json" --video "$run/video.mp4"
+
+cat <<END
+
+The demo is done. What it leaves:
+  checkpoint    $run/checkpoints/latest.pt
+  reward curve  $run/curve.png
+  metrics       $run/metrics.csv
+  evaluation    $run/evaluation.json
+  video         $run/video.mp4
+END
