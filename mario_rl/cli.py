@@ -148,11 +148,8 @@ def evaluate(
     from mario_rl.report.table import evaluation_table
     from mario_rl.report.video import Recording, write_video
 
-    for option, path in (("--json", json_file), ("--video", video)):
-        if path is not None and (path.is_dir() or not _writable_parent(path)):
-            raise UserError(f"{option}: {path} can't be written; name a file in a directory you may write to")
-    if video is not None and video.suffix != ".mp4":
-        raise UserError(f"--video: {video} is not allowed; the name must end in .mp4")
+    _require_writable("--json", json_file)
+    _require_writable("--video", video, suffix=".mp4")
     file = find_checkpoint(checkpoint)
     state = load_checkpoint(file)
     report = evaluation.evaluate(
@@ -192,8 +189,7 @@ def plot(run_dirs: tuple[Path, ...], output: Path | None) -> int:
 
     if output is None:
         output = RunDir(run_dirs[0]).curve if len(run_dirs) == 1 else Path("curves.png")
-    if output.suffix != ".png":
-        raise UserError(f"--output: {output} is not allowed; the name must end in .png")
+    _require_writable("--output", output, suffix=".png")
     click.echo(f"curve: {draw_curves(run_dirs, output)}")
     return OK
 
@@ -249,9 +245,15 @@ def _default_run_dir(config_file: str) -> Path:
     return Path("checkpoints") / Path(config_file).stem / datetime.now().strftime("%Y%m%d-%H%M%S")
 
 
-def _writable_parent(path: Path) -> bool:
+def _require_writable(option: str, path: Path | None, *, suffix: str = "") -> None:
+    """Refuse a file that can't be written, before the work that would fill it; makes its folder."""
+    if path is None:
+        return
+    if path.suffix != suffix and suffix:
+        raise UserError(f"{option}: {path} is not allowed; the name must end in {suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return False
-    return path.parent.is_dir()
+    except OSError as error:
+        raise UserError(f"{option}: {path} can't be written ({error.strerror})") from error
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise UserError(f"{option}: {path} can't be written; name a file in a folder you may write to")

@@ -121,7 +121,7 @@ def _explain(error: Any, source: str, given: Sequence[str]) -> str:
     """Put one of pydantic's errors into one line."""
     key = ".".join(str(part) for part in error["loc"])
     context, kind = error.get("ctx", {}), error["type"]
-    if any(f"{key}.".startswith(f"{one}.") or one.startswith(f"{key}.") for one in given):
+    if any(_concerns(one, key, str(context.get("error"))) for one in given):
         source = "command line"
     if kind in ("extra_forbidden", "invalid_key"):
         return f"{source}: {key}: unknown key{_suggest(key)}"
@@ -133,6 +133,13 @@ def _explain(error: Any, source: str, given: Sequence[str]) -> str:
         allowed = f"one of {names}" if "," in names else names
     null = " or null" if key in _fields_that_may_be_null() else ""
     return f"{source}: {key}: {_show(error['input'])} is not allowed; must be {allowed}{null}"
+
+
+def _concerns(override: str, key: str, rule: str) -> bool:
+    """Tell whether setting `override` can have caused the error at `key`."""
+    if not key:  # a rule between sections, which names the keys itself
+        return override in rule
+    return f"{key}.".startswith(f"{override}.") or override.startswith(f"{key}.")
 
 
 def _suggest(key: str) -> str:

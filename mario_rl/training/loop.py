@@ -50,8 +50,12 @@ def train(config: Config, run_dir: str | Path, *, observer: Observer | None = No
         raise UserError(f"{directory.path}: exists already; name another --run-dir, or go on with it by --resume")
     # Made under another name first: a run directory always has its config, so it can always be resumed.
     staging = RunDir(directory.path.with_name(f".{directory.path.name}.partial"))
-    write_config(staging, config)
-    staging.path.rename(directory.path)
+    try:
+        staging.path.mkdir(parents=True, exist_ok=True)
+        write_config(staging, config)
+        staging.path.rename(directory.path)
+    except OSError as error:
+        raise UserError(f"{directory.path}: can't be made ({error.strerror}); name another --run-dir") from error
     return _sit(config, directory, observer or Observer())
 
 
