@@ -11,22 +11,24 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Streams:
-    """Seeds of one run: one per environment, and one each for the network, exploration and the replay."""
+    """Seeds of one run: one per environment, and one each for what else is random in it."""
 
     environments: tuple[int, ...]
     network: int
     exploration: int
     replay: int
+    dropout: int
 
 
 def spawn_streams(seed: int, num_envs: int) -> Streams:
     """Derive a run's independent seeds from its one seed (NumPy SeedSequence)."""
-    network, exploration, replay, environments = np.random.SeedSequence(seed).spawn(4)
+    network, exploration, replay, environments, dropout = np.random.SeedSequence(seed).spawn(5)
     return Streams(
         environments=tuple(_as_int(child) for child in environments.spawn(num_envs)),
         network=_as_int(network),
         exploration=_as_int(exploration),
         replay=_as_int(replay),
+        dropout=_as_int(dropout),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import sys
 from collections import namedtuple
@@ -26,6 +27,13 @@ class StandingStill(gym.Env):
 
     def step(self, action):
         return np.zeros((240, 256, 3), np.uint8), 0.0, False, False, {"x_pos": 40}
+
+
+class NothingArrives(io.BytesIO):
+    """A file that forgets what is written to it."""
+
+    def getvalue(self):
+        return b""
 
 
 def fails(error):
@@ -58,6 +66,7 @@ def test_the_report_says_what_was_found():
     assert f"torch {torch.__version__.split('+')[0]}" in details["packages"]
     assert "gym-super-mario-bros 9." in details["packages"]
     assert "frames/s" in details["rom"]
+    assert details["video encoder"] == "libx264 encodes MP4"
     assert details["threads"].startswith("1 for PyTorch")  # the tests set one
     assert details["disk"] == "90.0 GB free here"
     assert details["memory"] == "8.0 GB available"
@@ -71,6 +80,7 @@ BROKEN = [
     ("rom", (envs, "make_game", lambda _: StandingStill()), "x = 40"),
     ("device", (torch, "ones", fails(RuntimeError("CUDA error:\nno kernel"))), "RuntimeError: CUDA error: no kernel"),
     ("threads", (torch, "get_num_threads", lambda: 10_000), "10000 for PyTorch"),
+    ("video encoder", (io, "BytesIO", NothingArrives), "MP4"),
     ("disk", (doctor, "NEEDED_DISK_BYTES", 1e18), "GB free here"),
     ("memory", (machine, "available_memory_bytes", lambda: 500_000_000), "0.5 GB available"),
 ]

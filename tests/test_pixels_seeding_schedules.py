@@ -27,8 +27,8 @@ def test_tensors_are_scaled_like_arrays():
 @given(seed=st.integers(0, 2**32 - 1), envs=st.integers(1, 16))
 def test_a_run_has_as_many_different_seeds_as_it_needs_and_the_same_ones_again(seed, envs):
     streams = spawn_streams(seed, envs)
-    seeds = [*streams.environments, streams.network, streams.exploration, streams.replay]
-    assert len(set(seeds)) == envs + 3
+    seeds = [*streams.environments, streams.network, streams.exploration, streams.replay, streams.dropout]
+    assert len(set(seeds)) == envs + 4
     assert streams == spawn_streams(seed, envs)
 
 

@@ -145,11 +145,11 @@ def _concerns(override: str, key: str, rule: str) -> bool:
 def _suggest(key: str) -> str:
     keys = [path for path, _ in _fields(Config)]
     known = [*keys, *sorted({path.rpartition(".")[0] for path in keys} - {""})]
-    same_name = [path for path in known if path.split(".")[-1] == key.split(".")[-1]]
+    same_name = [path for path in keys if path.split(".")[-1] == key.split(".")[-1]]
     close = same_name or difflib.get_close_matches(key, known, n=1, cutoff=0.6)
     if not close:
         name = key.split(".")[-1]
-        names = {path.split(".")[-1]: path for path in known}
+        names = {path.split(".")[-1]: path for path in keys}
         close = [names[match] for match in difflib.get_close_matches(name, names, n=1, cutoff=0.6)]
     if close:
         return f"; did you mean {close[0]}?"

@@ -19,7 +19,7 @@ from mario_rl.files import write_atomically
 from mario_rl.rundir import RunDir
 from mario_rl.training.interrupts import Interrupts
 from mario_rl.training.observer import Observer, Progress
-from mario_rl.training.session import Session
+from mario_rl.training.session import Session, check_machine
 
 RESUMABLE_SECTIONS = ("logging", "evaluation")
 RESUMABLE = "only stop conditions (training.agent_steps, episodes, minutes, clear_rate), logging.* and evaluation.*"
@@ -48,6 +48,7 @@ def train(config: Config, run_dir: str | Path, *, observer: Observer | None = No
     directory = RunDir(Path(run_dir))
     if directory.path.exists() and (not directory.path.is_dir() or any(directory.path.iterdir())):
         raise UserError(f"{directory.path}: exists already; name another --run-dir, or go on with it by --resume")
+    check_machine(config, directory)
     # Made under another name first: a run directory always has its config, so it can always be resumed.
     staging = RunDir(directory.path.with_name(f".{directory.path.name}.partial"))
     try:
@@ -81,6 +82,7 @@ def resume(run_dir: str | Path, overrides: Sequence[str] = (), *, observer: Obse
         _warn_of_versions(state["versions"], observer)
     elif overrides:
         _refuse_changes(load_config(directory.config).model_dump(mode="json"), config.model_dump(mode="json"))
+    check_machine(config, directory)
     return _sit(config, directory, observer, rewrite_config=bool(overrides))
 
 
@@ -159,7 +161,7 @@ def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _refuse_changes(begun: dict[str, Any], wanted: dict[str, Any]) -> None:
     before, after = _flatten(begun), _flatten(wanted)
-    for key in before.keys() | after.keys():
+    for key in sorted(before.keys() | after.keys()):
         may_change = key in RESUMABLE_KEYS or key.split(".")[0] in RESUMABLE_SECTIONS
         if not may_change and before.get(key) != after.get(key):
             raise ConfigError(

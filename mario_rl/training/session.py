@@ -20,7 +20,7 @@ from mario_rl.envs import num_actions
 from mario_rl.errors import CheckpointError, UserError
 from mario_rl.evaluation import EvaluationReport
 from mario_rl.metrics import RunMetrics
-from mario_rl.replay import ReplayBuffer, estimate_bytes
+from mario_rl.replay import ReplayBuffer, check_memory, estimate_bytes
 from mario_rl.report.curve import draw_curves
 from mario_rl.rundir import RunDir
 from mario_rl.seeding import generator_state, restore_generator, spawn_streams
@@ -36,18 +36,16 @@ class Session:
     """A training run between two sittings: what the loop works on.
 
     Args:
-        config: what was asked for.
+        config: what was asked for; `check_machine` has found nothing against it.
         run_dir: where its files are; must hold config.yaml.
 
     Raises:
-        UserError: the device, the memory or the disk space is not there. Nothing has been allocated then.
+        CheckpointError: there is a checkpoint, but it or the replay it names can't be used.
     """
 
     def __init__(self, config: Config, run_dir: RunDir) -> None:
         self.config = config
         self.run_dir = run_dir
-        device = resolve_device(config.device)
-        _check_disk(config, run_dir)
         streams = spawn_streams(config.seed, config.training.envs)
         self.replay = ReplayBuffer(
             config.replay.capacity,
@@ -63,12 +61,12 @@ class Session:
             num_actions=num_actions(config.env.action_set),
             frame_stack=config.env.frame_stack,
             seed=streams.network,
-            device=device,
+            device=resolve_device(config.device),
         )
         self.collector = Collector(
             config.env, seeds=streams.environments, generator=np.random.default_rng(streams.exploration)
         )
-        torch.manual_seed(streams.network)  # dropout draws from the global generator
+        torch.manual_seed(streams.dropout)  # dropout draws from the global generator
         self.agent_steps = 0
         self.episodes = 0
         self.evaluated_at = 0
@@ -328,10 +326,18 @@ class Session:
         return max(min(left), 0.0) if left else None
 
 
-def _check_disk(config: Config, run_dir: RunDir) -> None:
-    """Refuse a run whose checkpoints can't be written: a new replay is complete before the old one goes."""
+def check_machine(config: Config, run_dir: RunDir) -> None:
+    """Refuse a run that can't be carried out here, before anything is allocated or written.
+
+    Raises:
+        UserError: the device, the memory or the disk space is not there; says which key to change.
+    """
+    resolve_device(config.device)
+    check_memory(config.replay.capacity)
+    # A new replay is complete before the old one goes; what an earlier sitting left there will be replaced.
     needed = 2 * estimate_bytes(config.replay.capacity) + ROOM_BESIDES_REPLAY
-    free = shutil.disk_usage(run_dir.path).free + sum(file.stat().st_size for file in run_dir.replay.glob("*"))
+    existing = next(path for path in (run_dir.path, *run_dir.path.absolute().parents) if path.exists())
+    free = shutil.disk_usage(existing).free + sum(file.stat().st_size for file in run_dir.replay.glob("*"))
     if free < needed:
         raise UserError(
             f"{run_dir.path}: a run with replay.capacity {config.replay.capacity} needs {needed / 1e9:.1f} GB of disk, "

@@ -154,7 +154,9 @@ def test_a_refused_value_is_named_with_its_key_and_what_is_allowed(key, written,
         ("agent.epsilon.ned", "agent.epsilon.end"),
         ("evaluation.evry_steps", "evaluation.every_steps"),
         ("gamma", "agent.gamma"),  # right name, no section
-        ("agent.dueling", "network.dueling"),  # right name, another section
+        ("agent.start", "agent.epsilon.start"),  # right name, another section
+        ("training.env", "training.envs"),  # not the section of that name
+        ("gama", "agent.gamma"),
         ("traning", "training"),
         ("evry_steps", "evaluation.every_steps"),
     ],
