@@ -17,6 +17,7 @@ import click
 
 from mario_rl import __version__
 from mario_rl.errors import StorageError, UserError
+from mario_rl.files import require_writable, write_atomically
 
 if TYPE_CHECKING:
     from mario_rl.config import Protocol
@@ -143,13 +144,12 @@ def evaluate(
     """
     from mario_rl import evaluation
     from mario_rl.checkpoint import find_checkpoint, load_checkpoint
-    from mario_rl.files import write_atomically
     from mario_rl.progress import EvaluationBar
     from mario_rl.report.table import evaluation_table
     from mario_rl.report.video import Recording, write_video
 
-    _require_writable("--json", json_file)
-    _require_writable("--video", video, suffix=".mp4")
+    _require_output("--json", json_file)
+    _require_output("--video", video, ".mp4")
     file = find_checkpoint(checkpoint)
     state = load_checkpoint(file)
     report = evaluation.evaluate(
@@ -189,7 +189,7 @@ def plot(run_dirs: tuple[Path, ...], output: Path | None) -> int:
 
     if output is None:
         output = RunDir(run_dirs[0]).curve if len(run_dirs) == 1 else Path("curves.png")
-    _require_writable("--output", output, suffix=".png")
+    _require_output("--output", output, ".png")
     click.echo(f"curve: {draw_curves(run_dirs, output)}")
     return OK
 
@@ -246,15 +246,9 @@ def _default_run_dir(config_file: str) -> Path:
     return Path("checkpoints") / Path(config_file).stem / datetime.now().strftime("%Y%m%d-%H%M%S")
 
 
-def _require_writable(option: str, path: Path | None, *, suffix: str = "") -> None:
-    """Refuse a file that can't be written, before the work that would fill it; makes its folder."""
-    if path is None:
-        return
-    if path.suffix != suffix and suffix:
+def _require_output(option: str, path: Path | None, suffix: str = "") -> None:
+    """Refuse an output that has another suffix or can't be written, before any work is done."""
+    if path is not None and not path.name.endswith(suffix):
         raise UserError(f"{option}: {path} is not allowed; the name must end in {suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{option}: {path} can't be written ({error.strerror})") from error
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise UserError(f"{option}: {path} can't be written; name a file in a folder you may write to")
+    if path is not None:
+        require_writable(path)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from mario_rl.errors import StorageError
+from mario_rl.errors import StorageError, UserError
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -29,6 +29,20 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         raise StorageError(
             f"{path}: could not be written ({_reason(error)}); what was there before is intact"
         ) from error
+
+
+def require_writable(path: Path) -> None:
+    """Refuse a file that can't be written, before the work that would fill it; its folder is made if missing.
+
+    Raises:
+        UserError: it is a folder, or its own folder can't be made or written to.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: can't be written, its folder can't be made ({error.strerror})") from error
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise UserError(f"{path}: can't be written; name a file in a folder you may write to")
 
 
 def _reason(error: Exception) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -13,8 +12,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
 from mario_rl import envs
-from mario_rl.errors import UserError
-from mario_rl.files import write_atomically
+from mario_rl.files import require_writable, write_atomically
 from mario_rl.types import Pixels
 
 # No visible loss on flat colours and hard edges, at about 0.5 kB a frame.
@@ -55,20 +53,11 @@ def write_video(path: Path, episodes: Sequence[Recording], *, scale: int = 2, fp
     """
     if not episodes:
         raise ValueError("no episodes to show")
-    _check_writable(path)
+    require_writable(path)
     title = "; ".join(episode.caption for episode in episodes)
     screens = (screen for episode in episodes for screen in _replay(episode, held_frames=fps))
     write_atomically(path, lambda partial: _encode(partial, screens, title=title, scale=scale, fps=fps))
     return path
-
-
-def _check_writable(path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{path}: can't be written, its folder can't be made ({error.strerror})") from error
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise UserError(f"{path}: can't be written; name a file in a folder you may write to")
 
 
 def _replay(episode: Recording, *, held_frames: int) -> Iterator[Pixels]:
