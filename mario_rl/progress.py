@@ -11,7 +11,9 @@ from tqdm import tqdm
 
 from mario_rl.config import Config
 from mario_rl.evaluation import EvaluatedEpisode, EvaluationReport
-from mario_rl.training import Observer, Progress
+from mario_rl.training import RECENT_EPISODES, Observer, Progress
+
+SECONDS_BETWEEN_REFRESHES = 0.2
 
 
 class TerminalObserver(Observer):
@@ -20,27 +22,29 @@ class TerminalObserver(Observer):
     def __init__(self) -> None:
         self._bar: tqdm[Any] | None = None
         self._seconds_between_lines = 10.0
-        self._line_at = time.monotonic()
+        self._shown_at = time.monotonic()
 
     def started(self, config: Config, run_dir: Path, agent_steps: int) -> None:
         self._seconds_between_lines = config.logging.every_seconds
         verb = f"resuming at {agent_steps:,} agent steps in" if agent_steps else "training in"
         _say(f"{verb} {run_dir}")
         if sys.stderr.isatty():
-            self._bar = tqdm(total=1.0, bar_format="{percentage:3.0f}%|{bar:16}| {postfix}", dynamic_ncols=True)
+            self._bar = tqdm(total=1.0, bar_format="{percentage:3.0f}%|{bar:12}| {desc}", dynamic_ncols=True)
 
     def warned(self, message: str) -> None:
         _say(f"warning: {message}")
 
     def progressed(self, progress: Progress) -> None:
-        if self._bar is not None:
-            left = progress.seconds_left
-            self._bar.n = progress.seconds / (progress.seconds + left) if left is not None else 0.0
-            self._bar.postfix = _describe(progress)
-            self._bar.update(0)
-        elif time.monotonic() - self._line_at >= self._seconds_between_lines:
-            self._line_at = time.monotonic()
+        seconds_between = SECONDS_BETWEEN_REFRESHES if self._bar is not None else self._seconds_between_lines
+        if time.monotonic() - self._shown_at < seconds_between:
+            return
+        self._shown_at = time.monotonic()
+        if self._bar is None:
             _say(_describe(progress))
+            return
+        left = progress.seconds_left
+        self._bar.n = progress.seconds / (progress.seconds + left) if left is not None else 0.0
+        self._bar.set_description_str(_describe(progress))
 
     def evaluated(self, report: EvaluationReport, agent_steps: int, *, best: bool) -> None:
         _say(
@@ -72,17 +76,14 @@ def _describe(progress: Progress) -> str:
     left = "?" if progress.seconds_left is None else tqdm.format_interval(progress.seconds_left)
     recent = "no episode ended yet"
     if progress.episodes:
-        means = f"return {progress.mean_return:.0f}, x {progress.mean_x:.0f}"
-        recent = f"last {min(progress.episodes, 100)} of {progress.episodes:,} episodes: {means}"
-    parts = [
-        f"{progress.agent_steps:,} agent steps",
-        f"{tqdm.format_interval(progress.seconds)}<{left}",
-        f"{progress.steps_per_second:.0f} agent steps/s",
-        f"{progress.updates_per_second:.0f} updates/s",
-        f"epsilon {progress.epsilon:.2f}",
-        recent,
-    ]
-    return ", ".join(parts)
+        recent = f"last {min(progress.episodes, RECENT_EPISODES)} episodes: "
+        recent += f"return {progress.mean_return:.0f}, x {progress.mean_x:.0f}"
+    return (
+        f"{tqdm.format_interval(progress.seconds)}<{left}, "
+        f"{progress.agent_steps:,} agent steps ({progress.steps_per_second:.0f}/s), "
+        f"{progress.updates:,} updates ({progress.updates_per_second:.0f}/s), "
+        f"epsilon {progress.epsilon:.2f}, {recent}"
+    )
 
 
 def _say(line: str) -> None:

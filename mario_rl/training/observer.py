@@ -8,6 +8,9 @@ from typing import NamedTuple
 from mario_rl.config import Config
 from mario_rl.evaluation import EvaluatedEpisode, EvaluationReport
 
+RECENT_EPISODES = 100
+"""Episodes that the running means are taken over."""
+
 
 class Progress(NamedTuple):
     """Where a run stands.

@@ -25,10 +25,9 @@ from mario_rl.report.curve import draw_curves
 from mario_rl.rundir import RunDir
 from mario_rl.seeding import generator_state, restore_generator, spawn_streams
 from mario_rl.training.collect import Collector, FinishedEpisode
-from mario_rl.training.observer import Progress
+from mario_rl.training.observer import RECENT_EPISODES, Progress
 from mario_rl.types import State
 
-RECENT_EPISODES = 100
 ROOM_BESIDES_REPLAY = 200_000_000  # bytes of checkpoints, metrics and curve
 
 
