@@ -240,6 +240,15 @@ class Config(Section):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where the networks live.")
 
     @model_validator(mode="after")
+    def _clear_rate_is_measured(self) -> Self:
+        if self.training.clear_rate is not None and self.evaluation.every_steps is None:
+            raise ValueError(
+                f"training.clear_rate {self.training.clear_rate} needs evaluations to reach it; evaluation.every_steps "
+                "must be a number, not null"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _room_for_each_env(self) -> Self:
         smallest = self.training.envs * (self.env.frame_stack + self.agent.n_step + 1)
         if self.replay.capacity < smallest:

@@ -194,6 +194,10 @@ def test_a_key_like_no_other_is_answered_with_where_all_are_listed(write):
             "training.envs x (env.frame_stack + agent.n_step + 1)",
         ),
         ("replay: {warmup_steps: 31}", "replay.warmup_steps 31 must be at least agent.batch_size (32)"),
+        (
+            "training: {clear_rate: 0.9}\nevaluation: {every_steps: null}",
+            "training.clear_rate 0.9 needs evaluations to reach it; evaluation.every_steps must be a number, not null",
+        ),
     ],
 )
 def test_a_rule_between_keys_names_them_and_their_values(text, line, write):
