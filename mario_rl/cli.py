@@ -63,7 +63,7 @@ def train(arguments: tuple[str, ...], resume: Path | None, run_dir: Path | None)
       mario-rl train --resume checkpoints/ddqn_right_only/20261123-104500 training.agent_steps=400000
     """
     from mario_rl.config import load_config
-    from mario_rl.progress import TerminalObserver
+    from mario_rl.terminal import TerminalObserver
     from mario_rl.training import loop
 
     observer = TerminalObserver()
@@ -144,9 +144,9 @@ def evaluate(
     """
     from mario_rl import evaluation
     from mario_rl.checkpoint import find_checkpoint, load_checkpoint
-    from mario_rl.progress import EvaluationBar
     from mario_rl.report.table import evaluation_table
     from mario_rl.report.video import Recording, write_video
+    from mario_rl.terminal import EvaluationBar
 
     _require_output("--json", json_file)
     _require_output("--video", video, ".mp4")

@@ -6,6 +6,7 @@ import platform
 from importlib.metadata import version
 
 import torch
+from torch import Tensor
 
 from mario_rl.errors import ConfigError
 
@@ -25,6 +26,25 @@ def resolve_device(name: str) -> torch.device:
         found = ", ".join(kind for kind, there in present.items() if there)
         raise ConfigError(f"device: {name} is not available on this machine; allowed here: auto, {found}")
     return torch.device(name)
+
+
+def torch_generators(device: torch.device) -> dict[str, Tensor]:
+    """Describe where torch's global generators stand that work on a device draws from: the CPU's and its own."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    elif device.type == "mps":
+        states["mps"] = torch.mps.get_rng_state()
+    return states
+
+
+def restore_torch_generators(device: torch.device, states: dict[str, Tensor]) -> None:
+    """Put the generators where `torch_generators` found them; those of a device that is not used are left alone."""
+    torch.set_rng_state(states["cpu"])
+    if device.type == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"], device)
+    elif device.type == "mps" and "mps" in states:
+        torch.mps.set_rng_state(states["mps"])
 
 
 def software_versions() -> dict[str, str]:

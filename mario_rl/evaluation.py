@@ -17,9 +17,10 @@ from mario_rl.agents import epsilon_greedy
 from mario_rl.agents.q_agent import load_policy
 from mario_rl.checkpoint import find_checkpoint, load_checkpoint
 from mario_rl.config import Config, EnvConfig, Protocol, parse_config
+from mario_rl.config.schema import STAGES, WHOLE_GAME
 from mario_rl.devices import resolve_device
 from mario_rl.envs import ResumableEpisodes, make_env, num_actions
-from mario_rl.errors import UserError
+from mario_rl.errors import CheckpointError, UserError
 from mario_rl.seeding import episode_seeds
 from mario_rl.types import EpisodeResult, Pixels, Policy
 
@@ -78,10 +79,12 @@ class EvaluationReport:
 
     @property
     def clears(self) -> int:
+        """Episodes that ended at the flag."""
         return sum(episode.result.end == "clear" for episode in self.episodes)
 
     @property
     def clear_rate(self) -> float:
+        """Share of episodes that ended at the flag, 0..1."""
         return self.clears / len(self.episodes)
 
     @property
@@ -94,15 +97,23 @@ class EvaluationReport:
 
     @property
     def mean_x(self) -> float:
+        """Mean over the episodes of the best x in the stage's starting area, pixels."""
         return float(np.mean([episode.result.x for episode in self.episodes]))
 
     @property
+    def merit(self) -> tuple[float, float, float]:
+        """What reports are ranked by: clear rate, then (in the whole game) stages cleared, then x, both means."""
+        ahead = float(np.mean([_stages_cleared(episode) for episode in self.episodes]))
+        return self.clear_rate, ahead, self.mean_x
+
+    @property
     def best(self) -> EvaluatedEpisode:
-        """A clear before none, then the most x, then the highest return."""
+        """A clear before none, then (in the whole game) the stage reached, the most x, the highest return."""
         return max(self.episodes, key=_merit)
 
     @property
     def worst(self) -> EvaluatedEpisode:
+        """The last in that order."""
         return min(self.episodes, key=_merit)
 
     def summary(self) -> dict[str, Any]:
@@ -179,17 +190,19 @@ def evaluate(
     Raises:
         CheckpointError: the file cannot be used. UserError: an argument cannot.
     """
-    state = load_checkpoint(find_checkpoint(Path(checkpoint)))
+    file = find_checkpoint(Path(checkpoint))
+    state = load_checkpoint(file)
     config = parse_config(state["config"], str(checkpoint))
     if stage is not None:
         config = parse_config({**state["config"], "env": {**state["config"]["env"], "stage": stage}}, "--stage")
-    policy = load_policy(
-        config.network,
-        state["network"],
-        num_actions=num_actions(config.env.action_set),
-        frame_stack=config.env.frame_stack,
-        device=resolve_device(device),
-    )
+    where = resolve_device(device)
+    actions, frame_stack = num_actions(config.env.action_set), config.env.frame_stack
+    try:
+        policy = load_policy(
+            config.network, state["network"], num_actions=actions, frame_stack=frame_stack, device=where
+        )
+    except (RuntimeError, TypeError) as error:  # torch names every tensor, over many lines
+        raise CheckpointError(f"{file}: damaged, its weights are not those of the network in its config") from error
     return evaluate_policy(
         policy,
         config,
@@ -282,5 +295,11 @@ def _episode_count(protocol: Protocol, episodes: int | None, config: Config) -> 
     return fixed
 
 
-def _merit(episode: EvaluatedEpisode) -> tuple[bool, int, float]:
-    return episode.result.end == "clear", episode.result.x, episode.result.return_
+def _merit(episode: EvaluatedEpisode) -> tuple[bool, int, int, float]:
+    result = episode.result
+    return result.end == "clear", _stages_cleared(episode), result.x, result.return_
+
+
+def _stages_cleared(episode: EvaluatedEpisode) -> int:
+    """Count the stages behind the one reached, warps included; of an episode on one stage, 0: its end says it all."""
+    return STAGES.index(episode.result.stage) if episode.stage == WHOLE_GAME else 0

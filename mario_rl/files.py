@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,11 +13,13 @@ from mario_rl.errors import StorageError, UserError
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Call `write(partial path)`, flush it to the disk and put it in the place of `path` in one step.
 
+    Several may write the same file at once: each has a partial file of its own, and the last to finish wins.
+
     Raises:
         StorageError: the disk refused; the previous file is untouched and the partial one is gone.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
     try:
         write(partial)
         with partial.open("rb+") as file:
@@ -31,17 +34,24 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         ) from error
 
 
+def remove_partials(folder: Path) -> None:
+    """Remove what killed writers left in a folder; to be called while nobody writes there."""
+    for partial in folder.glob(".*.partial"):
+        partial.unlink(missing_ok=True)
+
+
 def require_writable(path: Path) -> None:
     """Refuse a file that can't be written, before the work that would fill it; its folder is made if missing.
 
     Raises:
-        UserError: it is a folder, or its own folder can't be made or written to.
+        UserError: it is a folder or a device, or its own folder can't be made or written to.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{path}: can't be written, its folder can't be made ({error.strerror})") from error
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
+    # Whatever is put in the place of a device such as /dev/null would be taken for it by every other program.
+    if (path.exists() and not path.is_file()) or not os.access(path.parent, os.W_OK):
         raise UserError(f"{path}: can't be written; name a file in a folder you may write to")
 
 

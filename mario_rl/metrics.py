@@ -63,8 +63,8 @@ class RunMetrics:
     Args:
         run_dir: where the tables are; made if it is missing.
         tensorboard: whether to write TensorBoard event files as well.
-        resume_at: None begins empty tables, whatever was there. Agent steps of the checkpoint a run goes on from: rows
-            past them are dropped and torn last lines too, and TensorBoard hides its events past them.
+        resume_at: agent steps of the checkpoint a run goes on from, 0 where there is none yet: rows past them are
+            dropped and torn last lines too, and TensorBoard hides its events past them.
         evaluated_at: the same for evaluations: agent steps of the last one that checkpoint knows of.
 
     Raises:
@@ -77,8 +77,8 @@ class RunMetrics:
         run_dir: RunDir,
         *,
         tensorboard: bool,
-        resume_at: int | None = None,
-        evaluated_at: int | None = None,
+        resume_at: int = 0,
+        evaluated_at: int = 0,
     ) -> None:
         self._episodes = _TableWriter(run_dir.episodes, EPISODE_COLUMNS, resume_at)
         self._metrics = _TableWriter(run_dir.metrics, METRIC_COLUMNS, resume_at)
@@ -155,10 +155,10 @@ def read_table(path: Path, columns: Sequence[str]) -> dict[str, NDArray[Any]]:
 class _TableWriter:
     """One CSV file: a header, then rows as they come."""
 
-    def __init__(self, path: Path, columns: Sequence[str], resume_at: int | None) -> None:
+    def __init__(self, path: Path, columns: Sequence[str], resume_at: int) -> None:
         self._path = path
         self._columns = columns
-        kept = [] if resume_at is None else _rows_until(path, columns, resume_at)
+        kept = _rows_until(path, columns, resume_at)
         write_atomically(path, lambda partial: partial.write_bytes(_csv_bytes([columns, *kept])))
         # Unbuffered: what a failed write leaves behind can't fail once more on closing.
         self._file = path.open("ab", buffering=0)
@@ -221,8 +221,8 @@ def _read_column(path: Path, name: str, fields: Sequence[str]) -> NDArray[Any]:
         raise UserError(f"{path}: column {name} must hold numbers ({error})") from error
 
 
-def _open_tensorboard(path: Path, resume_at: int | None) -> SummaryWriter:
+def _open_tensorboard(path: Path, resume_at: int) -> SummaryWriter:
     from torch.utils.tensorboard import SummaryWriter  # slow to import: only for those who asked for it
 
     # Events from the purge step on are hidden; those of the checkpoint's own step stay.
-    return SummaryWriter(str(path), purge_step=None if resume_at is None else resume_at + 1)
+    return SummaryWriter(str(path), purge_step=resume_at + 1)

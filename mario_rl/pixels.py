@@ -1,4 +1,4 @@
-"""Bytes to unit floats and back: the one place that knows 255."""
+"""Bytes to unit floats: the one place that knows 255."""
 
 from __future__ import annotations
 
@@ -14,11 +14,6 @@ MAX_PIXEL = 255
 def to_unit(pixels: Pixels) -> UnitPixels:
     """Scale uint8 0..255 to float32 0..1, any shape."""
     return pixels.astype(np.float32) / np.float32(MAX_PIXEL)
-
-
-def to_bytes(unit: UnitPixels) -> Pixels:
-    """Invert `to_unit` exactly on all 256 values: float32 0..1 to uint8 0..255, any shape."""
-    return np.rint(unit * np.float32(MAX_PIXEL)).astype(np.uint8)
 
 
 def tensor_to_unit(pixels: Tensor) -> Tensor:

@@ -294,6 +294,7 @@ class ReplayBuffer:
             "capacity": self._capacity,
             "num_envs": self._num_envs,
             "frame_stack": self.frame_stack,
+            "n_step": self._n_step,
             "frame_height": height,
             "frame_width": width,
         }

@@ -5,18 +5,23 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mario_rl.checkpoint import load_checkpoint, save_checkpoint
 from mario_rl.config import Config, EnvConfig, parse_config
-from mario_rl.errors import UserError
+from mario_rl.envs import make_env
+from mario_rl.errors import CheckpointError, UserError
 from mario_rl.evaluation import (
     EvaluatedEpisode,
     EvaluationInterrupted,
     EvaluationReport,
+    evaluate,
     evaluate_policy,
 )
 from mario_rl.report.table import evaluation_table
+from mario_rl.training import train
 from mario_rl.types import EpisodeResult
 
 RUN_RIGHT = 3
+RIGHT_B, RIGHT_A_B = 0b10000010, 0b10000011  # the joypad bytes of actions 3 and 4
 
 
 class Always:
@@ -100,7 +105,40 @@ def test_q_first_and_the_discounted_return_are_in_the_units_the_agent_learns_in(
     (one,) = stand_still.episodes
     assert (one.result.end, one.result.length, one.result.x) == ("stall", 3, 40)
     assert one.q_first == 5.0
-    assert one.discounted_return == pytest.approx(one.result.return_ * 0.5, abs=1.0)  # 12 frames: at most a tick
+
+
+@pytest.mark.emulator
+def test_the_discounted_return_by_hand():
+    settings = config(reward_scale=0.5, max_agent_steps=4)
+    (one,) = evaluate_policy(Always(RUN_RIGHT), settings, protocol="greedy", seed=0).episodes
+    env = make_env(EnvConfig(noop_max=0, reward_scale=0.5))
+    env.reset()
+    rewards = [env.step(RUN_RIGHT)[1] for _ in range(4)]
+    env.close()
+    assert rewards[-1] > 0
+    gamma = settings.agent.gamma
+    by_hand = rewards[0] + gamma * rewards[1] + gamma**2 * rewards[2] + gamma**3 * rewards[3]
+    assert one.discounted_return == pytest.approx(by_hand)
+    assert one.result.return_ == sum(rewards) * 2
+
+
+@pytest.mark.emulator
+def test_sticky_keeps_a_quarter_of_the_frames_and_epsilon_changes_one_action_in_a_hundred():
+    # Of Hop's frames one in four asks for other buttons than the frame before, so one in sixteen shows a stuck button.
+    settings = config(max_agent_steps=100, stall_limit=None)
+    sticky = evaluate_policy(Hop(), settings, protocol="sticky", seed=1, episodes=20)
+    asked, kept = 0, 0
+    for episode in sticky.episodes:
+        for step in range(1, episode.result.length):
+            before, first = episode.buttons[4 * step - 1 : 4 * step + 1]
+            wanted = (RIGHT_B, RIGHT_A_B)[step % 2]
+            if before != wanted:
+                asked, kept = asked + 1, kept + (first == before)
+    assert asked > 500
+    assert kept / asked == pytest.approx(0.25, abs=0.06)
+    epsilon = evaluate_policy(Always(0), settings, protocol="epsilon", seed=1, episodes=20)
+    pressed = sum(any(episode.buttons[4 * step : 4 * step + 4]) for episode in epsilon.episodes for step in range(100))
+    assert pressed / 2000 == pytest.approx(0.01 * 4 / 5, abs=0.006)  # one random action in five is none
 
 
 @pytest.mark.emulator
@@ -142,6 +180,27 @@ def test_best_and_worst_are_by_clear_then_x_then_return():
     report = EvaluationReport("sticky", 0, tuple(ranked))
     assert report.best == ranked[-1]
     assert report.worst == ranked[0]
+
+
+def test_in_the_whole_game_stages_cleared_count_before_x():
+    def played(stage: str, x: int) -> EvaluatedEpisode:
+        return EvaluatedEpisode("game", 0, EpisodeResult(stage, 0.0, x, 10, 300, "death"), 1.0, 2.0, ())
+
+    far, next_stage = played("1-1", 2387), played("1-2", 54)
+    report = EvaluationReport("sticky", 0, (far, next_stage))
+    assert report.best == next_stage
+    assert report.worst == far
+    assert EvaluationReport("sticky", 0, (next_stage,)).merit > EvaluationReport("sticky", 0, (far,)).merit
+
+
+@pytest.mark.emulator
+def test_weights_of_another_network_than_the_configs_are_one_clear_line(tmp_path, small_run):
+    train(small_run, tmp_path / "run")
+    state = load_checkpoint(tmp_path / "run" / "checkpoints" / "latest.pt")
+    state["config"]["network"]["hidden_size"] = 33
+    save_checkpoint(tmp_path / "other.pt", state)
+    with pytest.raises(CheckpointError, match=r"other\.pt: damaged, its weights are not those of the network"):
+        evaluate(tmp_path / "other.pt", protocol="greedy")
 
 
 def test_a_config_survives_the_way_through_a_checkpoint():

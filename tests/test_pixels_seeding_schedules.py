@@ -5,19 +5,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mario_rl.pixels import tensor_to_unit, to_bytes, to_unit
+from mario_rl.pixels import tensor_to_unit, to_unit
 from mario_rl.schedules import linear, multiplicative
 from mario_rl.seeding import episode_seeds, generator_state, restore_generator, spawn_streams
 
 ALL_BYTES = np.arange(256, dtype=np.uint8)
 
 
-def test_scaling_is_exact_both_ways_on_all_256_values():
+def test_scaling_takes_all_256_values_to_different_ones_from_0_to_1():
     unit = to_unit(ALL_BYTES)
     assert unit.dtype == np.float32
     assert unit[0] == 0.0
     assert unit[255] == 1.0
-    assert (to_bytes(unit) == ALL_BYTES).all()
+    assert (np.diff(unit) > 0).all()
 
 
 def test_tensors_are_scaled_like_arrays():

@@ -17,7 +17,7 @@ from mario_rl.types import Transition
 def filled(steps: int, **changes) -> ReplayBuffer:
     options = {"capacity": 60, "num_envs": 2, "frame_stack": 3, "frame_shape": (2, 4)} | changes
     capacity = options.pop("capacity")
-    buffer = ReplayBuffer(capacity, **options, n_step=2, gamma=0.9, rng=np.random.default_rng(0))
+    buffer = ReplayBuffer(capacity, **({"n_step": 2} | options), gamma=0.9, rng=np.random.default_rng(0))
     frames = np.random.default_rng(1).integers(1, 256, size=(steps + 3, *options["frame_shape"]), dtype=np.uint8)
     for step in range(steps):
         transition = Transition(frames[step : step + 3], step % 7, step / 3, frames[step + 1 : step + 4], False, False)
@@ -148,6 +148,7 @@ def test_a_missing_file_is_named(tmp_path):
         ({"capacity": 62}, "capacity 60, but this run needs 62"),
         ({"num_envs": 3}, "num_envs 2, but this run needs 3"),
         ({"frame_stack": 4}, "frame_stack 3, but this run needs 4"),
+        ({"n_step": 5}, "n_step 2, but this run needs 5"),
         ({"frame_shape": (4, 2)}, "frame_height 2, but this run needs 4"),
         ({"frame_shape": (2, 5)}, "frame_width 4, but this run needs 5"),
     ],

@@ -86,12 +86,13 @@ class QAgent:
     def learn(self, batch: Batch) -> LearnStats:
         """Make one update from a batch of uint8 stacks and keep the target network up to date."""
         batch = Batch(*(part.to(self.device, non_blocking=True) for part in batch))
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.bfloat16):
-            with torch.no_grad():
-                self.online.eval()
-                next_value_B = NEXT_VALUE[self.config.target](
-                    self.online, self.target, tensor_to_unit(batch.next_observation)
-                )
+        # Two autocasts: within one, torch before 2.11 would use the weights cast without gradients for both parts.
+        with torch.no_grad(), self._autocast():
+            self.online.eval()
+            next_value_B = NEXT_VALUE[self.config.target](
+                self.online, self.target, tensor_to_unit(batch.next_observation)
+            )
+        with self._autocast():
             self.online.train()
             q_BA = self.online(tensor_to_unit(batch.observation))
         target_B = bootstrapped_target(
@@ -127,6 +128,9 @@ class QAgent:
         self.optimizer.load_state_dict(state["optimizer"])
         self.updates = state["updates"]
 
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.bfloat16)
+
     @torch.no_grad()
     def _sync(self) -> None:
         if self.config.target == "none":
@@ -141,7 +145,11 @@ class QAgent:
 def load_policy(
     network: NetworkConfig, weights: State, *, num_actions: int, frame_stack: int, device: torch.device
 ) -> NetworkPolicy:
-    """Rebuild the policy of a checkpoint from its online network's weights."""
+    """Rebuild the policy of a checkpoint from its online network's weights.
+
+    Raises:
+        RuntimeError: they are of another network.
+    """
     online: QNetwork = build_network(network, num_actions=num_actions, frame_stack=frame_stack, seed=0)
     online.load_state_dict(weights)
     return NetworkPolicy(online.to(device), device)

@@ -109,6 +109,9 @@ def _apply_override(tree: dict[str, Any], override: str) -> str:
 
 
 def _check(tree: Mapping[str, Any], source: str, given: Sequence[str]) -> Config:
+    sections = {key for key, field in Config.model_fields.items() if field.default_factory is not None}
+    # A section whose every line is commented out is read as null.
+    tree = {key: {} if value is None and key in sections else value for key, value in tree.items()}
     try:
         return Config.model_validate(tree)
     except ValidationError as error:

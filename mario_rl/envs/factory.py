@@ -10,7 +10,7 @@ import gym_super_mario_bros  # noqa: F401  (importing it registers the stages wi
 import gymnasium as gym
 
 from mario_rl.config import EnvConfig
-from mario_rl.config.schema import WHOLE_GAME
+from mario_rl.config.schema import STAGES, WHOLE_GAME
 from mario_rl.envs.actions import ButtonActions, action_buttons, action_names
 from mario_rl.envs.episodes import (
     NoopStart,
@@ -21,7 +21,7 @@ from mario_rl.envs.episodes import (
     StickyActions,
     SummarizeEpisode,
 )
-from mario_rl.envs.progress import TrackProgress
+from mario_rl.envs.progress import TrackProgress, read_position
 from mario_rl.envs.rewards import ClassicReturn, FrameReward
 from mario_rl.envs.stages import StagePool
 from mario_rl.envs.wrappers import (
@@ -39,8 +39,21 @@ type Wrap = Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]]
 
 def make_game(stage: str) -> gym.Env[Any, Any]:
     """Make the raw environment of a stage such as "1-1", or of the whole "game": one step a frame, joypad bytes."""
-    name = "SuperMarioBros-v0" if stage == WHOLE_GAME else f"SuperMarioBros-{stage}-v0"
-    return gym.make(name)
+    if stage != WHOLE_GAME:
+        return gym.make(f"SuperMarioBros-{stage}-v0")
+    env = gym.make("SuperMarioBros-v0")
+    _end_after_the_last_stage(env.unwrapped)
+    return env
+
+
+def _end_after_the_last_stage(game: Any) -> None:
+    """Let the whole game end with 8-4: the package would wait for a next world, frame after frame, without end."""
+    is_game_over = game._get_terminated
+
+    def get_terminated() -> bool:
+        return is_game_over() or (game._is_world_over and read_position(game.ram).stage == STAGES[-1])
+
+    game._get_terminated = get_terminated
 
 
 def make_env(config: EnvConfig, *, normalize: bool = False) -> ResumableEpisodes:

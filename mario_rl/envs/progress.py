@@ -47,7 +47,7 @@ def read_position(ram: Pixels) -> Position:
     )
 
 
-class Progress:
+class StageProgress:
     """How far Mario has come since `start`.
 
     stage: the stage he is in. best_x: the best x in the area that stage started in.
@@ -82,12 +82,12 @@ class TrackProgress(gym.Wrapper[Any, Any, Any, Any]):
     """Report Mario's progress after every frame; observation and reward pass unchanged.
 
     Adds to info: `best_x`, int, the best x in the starting area of the stage, pixels; `stage_reached`, such as "1-1";
-    `new_bests`, int, see `Progress`. The unwrapped environment has the memory as `ram`.
+    `new_bests`, int, see `StageProgress`. The unwrapped environment has the memory as `ram`.
     """
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         observation, info = self.env.reset(seed=seed, options=options)
-        self._progress = Progress(self._position())
+        self._progress = StageProgress(self._position())
         return observation, info | self._report()
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:

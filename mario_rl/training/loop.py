@@ -11,8 +11,8 @@ import torch
 from filelock import FileLock, Timeout
 
 from mario_rl.checkpoint import load_checkpoint
-from mario_rl.config import Config, load_config, render_config
-from mario_rl.devices import software_versions
+from mario_rl.config import Config, load_config, parse_config, render_config
+from mario_rl.devices import resolve_device, software_versions
 from mario_rl.errors import CheckpointError, ConfigError, UserError
 from mario_rl.evaluation import EvaluationInterrupted, evaluate_policy
 from mario_rl.files import write_atomically
@@ -46,6 +46,8 @@ def train(config: Config, run_dir: str | Path, *, observer: Observer | None = No
         StorageError: the disk refused a write; the last checkpoint is intact.
     """
     directory = RunDir(Path(run_dir))
+    if not directory.path.name:
+        raise UserError(f"{directory.path}: is not allowed; name a --run-dir that does not exist yet")
     if directory.path.exists() and (not directory.path.is_dir() or any(directory.path.iterdir())):
         raise UserError(f"{directory.path}: exists already; name another --run-dir, or go on with it by --resume")
     check_machine(config, directory)
@@ -69,7 +71,9 @@ def resume(run_dir: str | Path, overrides: Sequence[str] = (), *, observer: Obse
         observer: hears how it goes.
 
     Raises:
-        UserError: not a run directory, in use by another process, or something else would change.
+        UserError: not a run directory, in use by another process, something else would change, or a file of it is
+            damaged (CheckpointError) or refused (ConfigError).
+        StorageError: the disk refused a write; the last checkpoint is intact.
     """
     directory = RunDir(Path(run_dir))
     if not directory.config.is_file():
@@ -78,7 +82,9 @@ def resume(run_dir: str | Path, overrides: Sequence[str] = (), *, observer: Obse
     config = load_config(directory.config, overrides)
     if directory.latest.exists():
         state = load_checkpoint(directory.latest)
-        _refuse_changes(state["config"], config.model_dump(mode="json"))
+        # Through the schema, so that a key younger than the run counts as its default.
+        begun = parse_config(state["config"], str(directory.latest))
+        _refuse_changes(begun.model_dump(mode="json"), config.model_dump(mode="json"))
         _warn_of_versions(state["versions"], observer)
     elif overrides:
         _refuse_changes(load_config(directory.config).model_dump(mode="json"), config.model_dump(mode="json"))
@@ -93,10 +99,11 @@ def write_config(directory: RunDir, config: Config) -> None:
 
 def _sit(config: Config, directory: RunDir, observer: Observer, *, rewrite_config: bool = False) -> TrainingResult:
     try:
-        with FileLock(directory.lock, timeout=0), Interrupts() as interrupts, torch.random.fork_rng(devices=[]):
+        gpus = [torch.device("cuda")] if resolve_device(config.device).type == "cuda" else []
+        with FileLock(directory.lock, timeout=0), Interrupts() as interrupts, torch.random.fork_rng(devices=gpus):
             if rewrite_config:
                 write_config(directory, config)
-            session = Session(config, directory)
+            session = Session(config, directory, warn=observer.warned)
             try:
                 return _loop(session, observer, interrupts)
             finally:
@@ -108,7 +115,9 @@ def _sit(config: Config, directory: RunDir, observer: Observer, *, rewrite_confi
 def _loop(session: Session, observer: Observer, interrupts: Interrupts) -> TrainingResult:
     config, agent, replay = session.config, session.agent, session.replay
     observer.started(config, session.run_dir.path, session.agent_steps)
-    began_at, stop = session.agent_steps, session.stop_reason
+    if session.evaluation_due:  # a signal cut it off in the sitting before
+        _evaluate(session, observer, interrupts)
+    stop = session.stop_reason
     while stop is None and interrupts.received is None:
         finished = session.collector.step(agent, replay, epsilon=session.epsilon)
         session.agent_steps += config.training.envs
@@ -124,10 +133,11 @@ def _loop(session: Session, observer: Observer, interrupts: Interrupts) -> Train
             session.keep_step_checkpoint()
             observer.saved(session.save(), session.agent_steps)
         stop = session.stop_reason
-    if session.agent_steps > began_at:
-        if config.evaluation.every_steps is not None and session.evaluated_at < session.agent_steps:
-            _evaluate(session, observer, interrupts)
-        session.log(force=True)
+    if stop is not None and session.last_evaluation_due:
+        _evaluate(session, observer, interrupts)
+    if session.unsaved:
+        session.write_row()
+        session.draw_curve()
         observer.saved(session.save(), session.agent_steps)
     ended_by = interrupts.received.name if interrupts.received is not None else stop
     return TrainingResult(session.run_dir, ended_by or "", session.progress(), interrupts.received)
@@ -135,6 +145,7 @@ def _loop(session: Session, observer: Observer, interrupts: Interrupts) -> Train
 
 def _evaluate(session: Session, observer: Observer, interrupts: Interrupts) -> None:
     """Evaluate the agent as it is; when a signal comes meanwhile the evaluation is left for the next sitting."""
+    session.write_row()
     evaluation = session.config.evaluation
     try:
         report = evaluate_policy(

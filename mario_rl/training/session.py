@@ -6,6 +6,7 @@ import math
 import shutil
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ import torch
 from mario_rl.agents import LearnStats, QAgent
 from mario_rl.checkpoint import TRAINING_KEY, load_checkpoint, save_checkpoint
 from mario_rl.config import Config
-from mario_rl.devices import resolve_device, software_versions
+from mario_rl.devices import resolve_device, restore_torch_generators, software_versions, torch_generators
 from mario_rl.envs import num_actions
-from mario_rl.errors import CheckpointError, UserError
+from mario_rl.errors import CheckpointError, StorageError, UserError
 from mario_rl.evaluation import EvaluationReport
+from mario_rl.files import remove_partials
 from mario_rl.metrics import RunMetrics
 from mario_rl.replay import ReplayBuffer, check_memory, estimate_bytes
 from mario_rl.report.curve import draw_curves
@@ -36,15 +38,20 @@ class Session:
 
     Args:
         config: what was asked for; `check_machine` has found nothing against it.
-        run_dir: where its files are; must hold config.yaml.
+        run_dir: where its files are; must hold config.yaml, and nobody else trains in it.
+        warn: told, in one line, of what is amiss but no reason to stop.
 
     Raises:
         CheckpointError: there is a checkpoint, but it or the replay it names can't be used.
+        UserError: the machine has no memory for the replay, or a table of the run can't be read.
     """
 
-    def __init__(self, config: Config, run_dir: RunDir) -> None:
+    def __init__(self, config: Config, run_dir: RunDir, *, warn: Callable[[str], None]) -> None:
         self.config = config
         self.run_dir = run_dir
+        self._warn = warn
+        for folder in (run_dir.path, run_dir.checkpoints, run_dir.replay):
+            remove_partials(folder)
         streams = spawn_streams(config.seed, config.training.envs)
         self.replay = ReplayBuffer(
             config.replay.capacity,
@@ -70,20 +77,20 @@ class Session:
         self.episodes = 0
         self.evaluated_at = 0
         self.checkpointed_at = 0
-        self.best: tuple[float, float] | None = None  # clear rate, then mean x
+        self.best: tuple[float, ...] | None = None  # the merit of best.pt under the config's protocol
         self._generation = 0
+        self._saved_at = (0, 0)  # agent_steps and evaluated_at as latest.pt has them
         self._recent: deque[tuple[float, int, bool]] = deque(maxlen=RECENT_EPISODES)
         self._seconds_before = 0.0
         if run_dir.latest.exists():
             self._restore()
         else:
             self.collector.start()
-        resumed = run_dir.metrics.exists()
         self.metrics = RunMetrics(
             run_dir,
             tensorboard=config.logging.tensorboard,
-            resume_at=self.agent_steps if resumed else None,
-            evaluated_at=self.evaluated_at if resumed else None,
+            resume_at=self.agent_steps,
+            evaluated_at=self.evaluated_at,
         )
         self._started = time.monotonic()
         self._row_at, self._curve_at = self.seconds, self.seconds
@@ -98,6 +105,7 @@ class Session:
 
     @property
     def epsilon(self) -> float:
+        """The share of random actions at this moment."""
         return self.agent.epsilon(agent_steps=self.agent_steps, episodes=self.episodes)
 
     @property
@@ -112,6 +120,16 @@ class Session:
     def evaluation_due(self) -> bool:
         every = self.config.evaluation.every_steps
         return every is not None and self.agent_steps // every > self.evaluated_at // every
+
+    @property
+    def last_evaluation_due(self) -> bool:
+        """Whether a run that ends here still has to evaluate the agent it leaves."""
+        return self.config.evaluation.every_steps is not None and self.evaluated_at < self.agent_steps
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether anything has happened that latest.pt does not have."""
+        return self._saved_at != (self.agent_steps, self.evaluated_at)
 
     @property
     def checkpoint_due(self) -> bool:
@@ -154,28 +172,57 @@ class Session:
         """Keep what an update measured for the next row of metrics."""
         self._learned.append(stats)
 
-    def log(self, *, force: bool = False) -> None:
+    def log(self) -> None:
         """Write a row of metrics, and redraw the curve, when it is time."""
-        now = self.seconds
-        if force or now - self._row_at >= self.config.logging.every_seconds:
-            self._write_row(now)
-        if force or now - self._curve_at >= self.config.logging.curve_every_seconds:
+        if self.seconds - self._row_at >= self.config.logging.every_seconds:
+            self.write_row()
+        if self.seconds - self._curve_at >= self.config.logging.curve_every_seconds:
             self.draw_curve()
 
+    def write_row(self) -> None:
+        """Write a row of metrics, if anything has happened since the last."""
+        now = self.seconds
+        if self.agent_steps == self._steps_at_row:
+            return
+        self._rates = self._rates_since_row(now)
+        mean_return, mean_x, clear_rate = self._recent_means()
+        learned: list[float | None] = [None] * len(LearnStats._fields)
+        if self._learned:
+            learned = [torch.stack(column).mean().item() for column in zip(*self._learned, strict=True)]
+        row: dict[str, Any] = {
+            "agent_steps": self.agent_steps,
+            "updates": self.agent.updates,
+            "episodes": self.episodes,
+            "seconds": now,
+            "epsilon": self.epsilon,
+            **dict(zip(LearnStats._fields, learned, strict=True)),
+            "steps_per_second": self._rates[0],
+            "updates_per_second": self._rates[1],
+            "mean_return": mean_return if self._recent else None,
+            "mean_x": mean_x if self._recent else None,
+            "clear_rate": clear_rate if self._recent else None,
+        }
+        self.metrics.interval(row)
+        self._learned.clear()
+        self._row_at, self._steps_at_row, self._updates_at_row = now, self.agent_steps, self.agent.updates
+
     def draw_curve(self) -> None:
-        """Draw curve.png anew."""
-        draw_curves([self.run_dir.path], self.run_dir.curve)
+        """Draw curve.png anew; a picture that can't be drawn is no reason to end a run."""
+        try:
+            draw_curves([self.run_dir.path], self.run_dir.curve)
+        except (StorageError, UserError) as error:
+            self._warn(str(error))
         self._curve_at = self.seconds
 
     def count_evaluation(self, report: EvaluationReport) -> bool:
         """Write an evaluation's rows and keep the agent as `best` if no evaluation was better; returns whether so."""
         self.evaluated_at = self.agent_steps
+        self._row_at = self.seconds  # the time it took belongs to no rate
         common = {"agent_steps": self.agent_steps, "seconds": self.seconds}
         self.metrics.evaluation([common | row for row in report.rows()])
-        merit = (report.clear_rate, report.mean_x)
-        if self.best is not None and merit <= self.best:
+        if self.best is not None and report.merit <= self.best:
             return False
-        self.best = merit
+        self.best = report.merit
         summary = {key: value for key, value in report.summary().items() if key != "results"}
         save_checkpoint(self.run_dir.best, self._policy_state() | {"evaluation": summary})
         return True
@@ -200,17 +247,18 @@ class Session:
     def save(self) -> Path:
         """Write `latest.pt` and the replay it names, then let the replay before it go.
 
-        In this order, whatever moment a kill comes at, latest.pt names a replay that is complete.
+        In this order, whatever moment a kill or a second Ctrl-C comes at, latest.pt names a replay that is complete.
         """
         self.checkpointed_at = self.agent_steps
         previous, self._generation = self._generation, self._generation + 1
         try:
             self.replay.save(self._replay_file)
             save_checkpoint(self.run_dir.latest, self._policy_state() | {TRAINING_KEY: self._training_state()})
-        except BaseException:
+        except StorageError:  # nothing else: after any other interruption latest.pt may name the new one already
             self._replay_file.unlink(missing_ok=True)
             self._generation = previous
             raise
+        self._saved_at = self.agent_steps, self.evaluated_at
         for file in self.run_dir.replay.iterdir():
             if file != self._replay_file:
                 file.unlink()
@@ -251,9 +299,10 @@ class Session:
             "collector": self.collector.state_dict(),
             "replay_generation": self._generation,
             "replay_generator": generator_state(self.replay.rng),
-            "torch_generator": torch.get_rng_state(),
+            "torch_generators": torch_generators(self.agent.device),
             "evaluated_at": self.evaluated_at,
             "best": self.best,
+            "best_protocol": self.config.evaluation.protocol,
             "recent": list(self._recent),
         }
 
@@ -262,7 +311,15 @@ class Session:
         state = load_checkpoint(path)
         if TRAINING_KEY not in state:
             raise CheckpointError(f"{path}: holds weights only; training can't go on from it")
-        training = state[TRAINING_KEY]
+        try:
+            self._restore_from(state, state[TRAINING_KEY])
+        except UserError:
+            raise
+        except (KeyError, ValueError, TypeError, RuntimeError) as error:
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise CheckpointError(f"{path}: damaged, training can't go on from it ({reason})") from error
+
+    def _restore_from(self, state: State, training: State) -> None:
         self.agent_steps, self.episodes = state["agent_steps"], state["episodes"]
         self._seconds_before = state["seconds"]
         self.agent.load_state_dict(training["agent"])
@@ -270,33 +327,18 @@ class Session:
         self._generation = training["replay_generation"]
         self.replay.load(self._replay_file)
         restore_generator(self.replay.rng, training["replay_generator"])
-        torch.set_rng_state(training["torch_generator"])
+        restore_torch_generators(self.agent.device, training["torch_generators"])
         self.evaluated_at, self.checkpointed_at = training["evaluated_at"], self.agent_steps
-        self.best = None if training["best"] is None else tuple(training["best"])
+        self._saved_at = self.agent_steps, self.evaluated_at
+        protocol = self.config.evaluation.protocol
+        if training["best"] is not None and training["best_protocol"] == protocol:
+            self.best = tuple(training["best"])
+        elif training["best"] is not None:
+            self._warn(
+                f"the best so far was found under {training['best_protocol']} and doesn't compare with {protocol}: "
+                "the next evaluation's will take its place"
+            )
         self._recent.extend(tuple(entry) for entry in training["recent"])
-
-    def _write_row(self, now: float) -> None:
-        self._rates = self._rates_since_row(now)
-        mean_return, mean_x, clear_rate = self._recent_means()
-        learned: list[float | None] = [None] * len(LearnStats._fields)
-        if self._learned:
-            learned = [torch.stack(column).mean().item() for column in zip(*self._learned, strict=True)]
-        row: dict[str, Any] = {
-            "agent_steps": self.agent_steps,
-            "updates": self.agent.updates,
-            "episodes": self.episodes,
-            "seconds": now,
-            "epsilon": self.epsilon,
-            **dict(zip(LearnStats._fields, learned, strict=True)),
-            "steps_per_second": self._rates[0],
-            "updates_per_second": self._rates[1],
-            "mean_return": mean_return if self._recent else None,
-            "mean_x": mean_x if self._recent else None,
-            "clear_rate": clear_rate if self._recent else None,
-        }
-        self.metrics.interval(row)
-        self._learned.clear()
-        self._row_at, self._steps_at_row, self._updates_at_row = now, self.agent_steps, self.agent.updates
 
     def _rates_since_row(self, now: float) -> tuple[float, float]:
         """Agent steps and updates per second since the last row."""

@@ -145,6 +145,33 @@ def test_a_restored_agent_learns_on_exactly_like_the_one_that_was_saved():
     assert torch.equal(weights(resumed.target), weights(whole.target))
 
 
+@pytest.mark.parametrize("target", ["none", "target", "double"])
+def test_bfloat16_gives_every_weight_nearly_the_gradient_of_float32(target):
+    gradients = []
+    for bfloat16 in (False, True):
+        agent = make_agent(target=target, bfloat16=bfloat16, gradient_clip=None)
+        agent.learn(make_batch())
+        gradients.append([parameter.grad.flatten() for parameter in agent.online.parameters()])
+    for exact, rounded in zip(*gradients, strict=True):
+        assert torch.nn.functional.cosine_similarity(exact, rounded, dim=0) > 0.97
+
+
+@pytest.mark.parametrize("target", ["none", "target", "double"])
+def test_the_target_is_computed_without_dropout(target):
+    agent, batch = make_agent(target=target, dropout=0.5, learning_rate=1e-30), make_batch()
+    agent.learn(batch)
+    torch.manual_seed(3)
+    loss = agent.learn(batch).loss.item()
+    # By hand: of s the same units dropped, of s' none.
+    torch.manual_seed(3)
+    q_BA = agent.online.train()(batch.observation.float() / 255)
+    with torch.no_grad():
+        value_B = agent.online.eval()(batch.next_observation.float() / 255).amax(dim=1)
+    taken_B = q_BA.gather(1, batch.action[:, None])[:, 0]
+    by_hand = torch.nn.functional.huber_loss(taken_B, batch.n_step_return + 0.9 * value_B)
+    assert loss == pytest.approx(by_hand.item(), rel=1e-5)
+
+
 def test_acting_is_in_float32_and_without_dropout_even_after_learning():
     agent = make_agent(dropout=0.5, bfloat16=True)
     batch = make_batch()

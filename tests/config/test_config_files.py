@@ -32,7 +32,7 @@ def write(tmp_path, monkeypatch):
 # What is accepted.
 
 
-@pytest.mark.parametrize("text", ["", "# only a comment\n", "{}", "\ufeffseed: 0\n"])
+@pytest.mark.parametrize("text", ["", "# only a comment\n", "{}", "\ufeffseed: 0\n", "env:\n  # stage: 1-2\n"])
 def test_an_empty_file_means_the_defaults(text, write):
     assert load_config(write(text)) == Config()
 
@@ -114,7 +114,6 @@ REFUSED_VALUES = [
     ("agent.target", "null", "null", "one of none, target, double"),
     ("agent.epsilon.end", "2", "2", "at most 1.0"),
     ("agent.epsilon", "0.1", "0.1", SECTION_RULE),
-    ("agent", "null", "null", SECTION_RULE),
     ("env", "fast", "'fast'", SECTION_RULE),
     ("env", "[1]", "[1]", SECTION_RULE),
     ("network.dueling", "yes", "'yes'", "true or false"),

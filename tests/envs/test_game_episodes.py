@@ -17,12 +17,14 @@ from gymnasium.utils.env_checker import data_equivalence
 from mario_rl.config import EnvConfig
 from mario_rl.envs import ResumableEpisodes, action_buttons, make_env
 from mario_rl.envs.actions import joypad_byte
+from mario_rl.envs.progress import LEVEL_NUMBER, WORLD_NUMBER
 from mario_rl.seeding import generator_state
 from mario_rl.types import EpisodeResult
 
 pytestmark = pytest.mark.emulator
 
 RIGHT, RIGHT_A_B, DOWN, NOOP = 128, 131, 32, 0
+OPERATION_MODE = 0x0770
 BYTES = (NOOP, RIGHT, 129, 130, RIGHT_A_B, DOWN)
 BUTTONS = (("NOOP",), ("right",), ("right", "A"), ("right", "B"), ("right", "A", "B"), ("down",))
 UNDISTURBED: dict[str, Any] = {"noop_max": 0, "stall_limit": None, "max_agent_steps": None}
@@ -316,3 +318,16 @@ def test_the_whole_game_goes_on_after_a_flag_and_ends_with_the_last_life() -> No
     result = info["episode_result"]
     assert (result.stage, result.x, result.end) == ("1-2", 198, "death")
     env.close()
+
+
+def test_the_whole_game_ends_cleared_when_8_4_is_won() -> None:
+    env = make_env(EnvConfig(stage="game", **UNDISTURBED))
+    env.reset()
+    game: Any = env.unwrapped
+    game.ram[WORLD_NUMBER], game.ram[LEVEL_NUMBER] = 7, 3
+    assert env.step(0)[2] is False
+    game.ram[OPERATION_MODE] = 2  # what the game sets when the axe is reached: the world is won
+    _, _, terminated, truncated, info = env.step(0)
+    env.close()
+    assert (terminated, truncated) == (True, False)
+    assert (info["episode_result"].stage, info["episode_result"].end) == ("8-4", "clear")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mario_rl.envs import TrackProgress
-from mario_rl.envs.progress import Position, Progress, read_position
+from mario_rl.envs.progress import Position, StageProgress, read_position
 
 STAGE, ROOM = (1, 5), (2, 2)
 
@@ -16,8 +16,8 @@ def at(x: int, *, area: tuple[int, int] = STAGE, life: int = 2, stage: str = "1-
     return Position(stage, area, life, x)
 
 
-def after(*positions: Position) -> Progress:
-    progress = Progress(positions[0])
+def after(*positions: Position) -> StageProgress:
+    progress = StageProgress(positions[0])
     for position in positions[1:]:
         progress.update(position)
     return progress

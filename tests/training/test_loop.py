@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import time
+from typing import ClassVar
 
 import pytest
 
@@ -10,7 +12,7 @@ from mario_rl.checkpoint import load_checkpoint
 from mario_rl.config import load_config
 from mario_rl.errors import StorageError, UserError
 from mario_rl.rundir import RunDir
-from mario_rl.training import Observer, Progress, session, train
+from mario_rl.training import Observer, Progress, loop, session, train
 
 pytestmark = pytest.mark.emulator
 
@@ -115,6 +117,45 @@ def test_updates_keep_to_the_configured_agent_steps_each(tmp_path, small_run_fil
     config = load_config(small_run_file, ["agent.steps_per_update=3", "training.envs=8", "replay.capacity=2000"])
     result = train(config, tmp_path / "run")
     assert result.progress.updates == (200 - 40) // 3
+
+
+def test_each_moment_has_one_row_of_metrics_and_evaluating_slows_no_rate(tmp_path, small_run_file, monkeypatch):
+    evaluate = loop.evaluate_policy
+    monkeypatch.setattr(loop, "evaluate_policy", lambda *args, **rest: time.sleep(2) or evaluate(*args, **rest))
+    train(load_config(small_run_file, ["evaluation.every_steps=100"]), tmp_path / "run")
+    metrics = rows(RunDir(tmp_path / "run").metrics)
+    steps = [int(row["agent_steps"]) for row in metrics]
+    assert len(set(steps)) == len(steps)
+    assert {100, 200} <= set(steps)
+    assert all(row["loss"] for row in metrics if int(row["agent_steps"]) > 60)
+    # What the rows say was done per second is what was done, over the time without the two seconds at step 100.
+    spans = [0.0] + [float(row["seconds"]) for row in metrics]
+    for at, row in enumerate(metrics):
+        done = steps[at] - ([0, *steps][at])
+        waited = 2.0 if at and steps[at - 1] == 100 else 0.0
+        assert float(row["steps_per_second"]) * (spans[at + 1] - spans[at] - waited) >= 0.9 * done
+
+
+def test_a_curve_that_cannot_be_drawn_is_a_warning(tmp_path, small_run_file, monkeypatch):
+    def fail(*arguments: object) -> None:
+        raise StorageError("curve.png: could not be written")
+
+    class Listen(Observer):
+        warnings: ClassVar[list[str]] = []
+
+        def warned(self, message: str) -> None:
+            self.warnings.append(message)
+
+    monkeypatch.setattr(session, "draw_curves", fail)
+    config = load_config(small_run_file, ["training.agent_steps=20"])
+    assert train(config, tmp_path / "run", observer=Listen()).progress.agent_steps == 20
+    assert Listen.warnings == ["curve.png: could not be written"]
+
+
+def test_the_folder_one_is_in_cannot_become_a_run_directory(tmp_path, small_run, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"^\.: is not allowed; name a --run-dir"):
+        train(small_run, ".")
 
 
 def test_a_full_disk_ends_the_run_and_leaves_the_last_checkpoint(tmp_path, small_run, monkeypatch):

@@ -6,14 +6,16 @@ import csv
 import signal
 import threading
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
 
-from mario_rl.checkpoint import load_checkpoint
+from mario_rl.checkpoint import load_checkpoint, save_checkpoint
 from mario_rl.config import Config, load_config
-from mario_rl.errors import ConfigError, UserError
+from mario_rl.errors import CheckpointError, ConfigError, UserError
+from mario_rl.evaluation import EvaluationReport
 from mario_rl.rundir import RunDir
 from mario_rl.training import Observer, resume, train
 
@@ -121,9 +123,108 @@ def test_evaluation_while_training_leaves_training_as_it_was(tmp_path, small_run
     train(load_config(small_run_file, ["evaluation.every_steps=60"]), tmp_path / "with")
     without, evaluated = training_state(tmp_path / "without"), training_state(tmp_path / "with")
     for state in (without, evaluated):
-        del state["training"]["evaluated_at"], state["training"]["best"]
+        del state["training"]["evaluated_at"], state["training"]["best"], state["training"]["best_protocol"]
     assert_equal(without, evaluated)
     assert [row["agent_steps"] for row in rows(tmp_path / "with" / "evaluation.csv")] == ["60", "120", "180", "200"]
+
+
+@pytest.mark.parametrize("agent_steps", [100, 200])
+def test_an_evaluation_that_a_signal_cut_off_is_made_up_for_at_the_same_agent_step(
+    tmp_path, small_run_file, agent_steps
+):
+    config = load_config(small_run_file, ["evaluation.every_steps=100"])
+    train(config, tmp_path / "broken", observer=StopAt(agent_steps))  # before the evaluation of that very step
+    resume(tmp_path / "broken")
+    train(config, tmp_path / "whole")
+    assert_equal(training_state(tmp_path / "whole"), training_state(tmp_path / "broken"))
+    evaluations = [rows(tmp_path / name / "evaluation.csv") for name in ("whole", "broken")]
+    assert evaluations[0] == evaluations[1]
+    assert [row["agent_steps"] for row in evaluations[0]] == ["100", "200"]
+    best = [load_checkpoint(RunDir(tmp_path / name).best) for name in ("whole", "broken")]
+    assert_equal(*best)
+
+
+def test_the_best_so_far_and_the_clock_go_on(tmp_path, small_run_file):
+    config = load_config(small_run_file, ["evaluation.every_steps=50", "logging.every_seconds=0.2"])
+    train(config, tmp_path / "run", observer=StopAt(110))
+    before = load_checkpoint(RunDir(tmp_path / "run").latest)
+    assert before["training"]["best"] is not None
+    assert before["training"]["evaluated_at"] == 100
+    resume(tmp_path / "run", ["training.agent_steps=112", "evaluation.every_steps=200"])
+    after = load_checkpoint(RunDir(tmp_path / "run").latest)
+    assert after["training"]["best"] >= before["training"]["best"]
+    assert after["seconds"] > before["seconds"]
+    seconds = [float(row["seconds"]) for row in rows(tmp_path / "run" / "metrics.csv", without=())]
+    assert seconds == sorted(seconds)
+
+
+def test_the_best_under_one_protocol_is_not_compared_with_another(tmp_path, small_run_file, monkeypatch):
+    rates = {"greedy": 1.0, "sticky": 0.9}
+    monkeypatch.setattr(EvaluationReport, "clear_rate", property(lambda report: rates[report.protocol]))
+    config = load_config(small_run_file, ["evaluation.every_steps=50", "training.agent_steps=50"])
+    train(config, tmp_path / "run")
+
+    class Listen(Observer):
+        warnings: ClassVar[list[str]] = []
+
+        def warned(self, message: str) -> None:
+            self.warnings.append(message)
+
+    changes = ["evaluation.protocol=sticky", "evaluation.episodes=2", "training.clear_rate=0.95"]
+    result = resume(tmp_path / "run", [*changes, "training.agent_steps=100"], observer=Listen())
+    assert result.stop == "training.agent_steps"  # greedy's rate of 1 is not sticky's
+    assert Listen.warnings == [
+        "the best so far was found under greedy and doesn't compare with sticky: "
+        "the next evaluation's will take its place"
+    ]
+    assert load_checkpoint(RunDir(tmp_path / "run").best)["evaluation"]["protocol"] == "sticky"
+
+
+def test_a_second_ctrl_c_in_the_middle_of_saving_leaves_a_run_that_resumes(tmp_path, small_run, monkeypatch):
+    replace = Path.replace
+
+    def replace_then_interrupt(partial: Path, path: Path) -> Path:
+        done = replace(partial, path)
+        if path.name == "latest.pt" and sent.sent:
+            signal.raise_signal(signal.SIGINT)
+        return done
+
+    sent = StopAt(110)
+    monkeypatch.setattr(Path, "replace", replace_then_interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        train(small_run, tmp_path / "run", observer=sent)
+    monkeypatch.setattr(Path, "replace", replace)
+    assert resume(tmp_path / "run").progress.agent_steps == 200
+    train(small_run, tmp_path / "whole")
+    assert_equal(training_state(tmp_path / "whole"), training_state(tmp_path / "run"))
+    assert len(list((tmp_path / "run" / "replay").iterdir())) == 1
+
+
+def test_a_checkpoint_damaged_inside_is_one_clear_line(tmp_path, small_run):
+    train(small_run, tmp_path / "run", observer=StopAt(20))
+    latest = RunDir(tmp_path / "run").latest
+    state = load_checkpoint(latest)
+    del state["training"]["collector"]
+    save_checkpoint(latest, state)
+    with pytest.raises(CheckpointError, match=r"latest\.pt: damaged, training can't go on from it \(KeyError: 'coll"):
+        resume(tmp_path / "run")
+
+
+def test_a_run_older_than_a_key_counts_as_having_its_default(tmp_path, small_run):
+    train(small_run, tmp_path / "run", observer=StopAt(20))
+    latest = RunDir(tmp_path / "run").latest
+    state = load_checkpoint(latest)
+    del state["config"]["env"]["frame_skip"]
+    save_checkpoint(latest, state)
+    assert resume(tmp_path / "run", ["training.agent_steps=22"]).progress.agent_steps == 22
+
+
+def test_a_lost_table_costs_no_other(tmp_path, small_run):
+    train(small_run, tmp_path / "run", observer=StopAt(150))
+    episodes = rows(tmp_path / "run" / "episodes.csv")
+    (tmp_path / "run" / "metrics.csv").unlink()
+    resume(tmp_path / "run", ["training.agent_steps=152"])
+    assert rows(tmp_path / "run" / "episodes.csv")[: len(episodes)] == episodes != []
 
 
 def test_rows_written_after_the_last_checkpoint_are_dropped(tmp_path, small_run):

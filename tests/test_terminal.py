@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mario_rl import progress
+import mario_rl.terminal
 from mario_rl.config import Config
-from mario_rl.progress import TerminalObserver
+from mario_rl.terminal import TerminalObserver
 from mario_rl.training import Progress
 
 HALFWAY = Progress(
@@ -33,8 +33,8 @@ def shown(moments: list[Progress], *, terminal: bool, monkeypatch: pytest.Monkey
     stderr = io.StringIO()
     stderr.isatty = lambda: terminal
     clock = iter(range(0, 10_000, 6))  # seconds
-    monkeypatch.setattr(progress.sys, "stderr", stderr)
-    monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(mario_rl.terminal.sys, "stderr", stderr)
+    monkeypatch.setattr(mario_rl.terminal.time, "monotonic", lambda: float(next(clock)))
     observer = TerminalObserver()
     observer.started(Config(), Path("run"), 0)
     for moment in moments:

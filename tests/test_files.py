@@ -1,0 +1,58 @@
+"""Files that are whole or absent, and outputs that are refused before the work."""
+
+from pathlib import Path
+
+import pytest
+
+from mario_rl.errors import StorageError, UserError
+from mario_rl.files import remove_partials, require_writable, write_atomically
+
+
+def test_the_previous_file_stays_until_the_new_one_is_whole(tmp_path):
+    path = tmp_path / "a" / "report.json"
+    write_atomically(path, lambda partial: partial.write_text("old"))
+
+    def write(partial: Path) -> None:
+        partial.write_text("half")
+        assert path.read_text() == "old"
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(StorageError, match=r"report\.json: could not be written \(No space left on device\); what was"):
+        write_atomically(path, write)
+    assert [file.name for file in path.parent.iterdir()] == ["report.json"]
+    assert path.read_text() == "old"
+
+
+def test_two_writers_of_one_file_do_not_take_each_others_partial_file(tmp_path, monkeypatch):
+    path = tmp_path / "curve.png"
+
+    def write(partial: Path) -> None:
+        partial.write_text("first")
+        monkeypatch.setattr("os.getpid", lambda: 1)  # another process comes between
+        write_atomically(path, lambda other: other.write_text("second"))
+        assert path.read_text() == "second"
+
+    write_atomically(path, write)
+    assert path.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path):
+    (tmp_path / ".latest.pt.123-9.partial").write_text("")
+    (tmp_path / ".lock").write_text("")
+    (tmp_path / "latest.pt").write_text("")
+    remove_partials(tmp_path)
+    remove_partials(tmp_path / "not there")
+    assert sorted(file.name for file in tmp_path.iterdir()) == [".lock", "latest.pt"]
+
+
+@pytest.mark.parametrize("path", ["", "file/below.json"])
+def test_an_output_that_is_a_folder_or_below_a_file_is_refused(tmp_path, path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="can't be written"):
+        require_writable(tmp_path / path)
+
+
+def test_a_device_is_no_file_to_be_replaced():
+    with pytest.raises(UserError, match=r"^/dev/null: can't be written; name a file"):
+        require_writable(Path("/dev/null"))
