@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mario_rl import __version__
-from mario_rl.errors import StorageError, UserError
+from mario_rl.errors import ActorError, StorageError, UserError
 from mario_rl.files import require_writable, write_atomically
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (click.ClickException, UserError) as error:
         message = error.format_message() if isinstance(error, click.ClickException) else str(error)
         return _complain(" ".join(message.split()), BAD_INPUT)
-    except (StorageError, OSError) as error:
+    except (StorageError, ActorError, OSError) as error:
         return _complain(str(error), FAILED)
     except (KeyboardInterrupt, click.Abort):
         return _complain("interrupted", INTERRUPTED)

@@ -13,5 +13,9 @@ class CheckpointError(UserError):
     """A checkpoint or run directory that cannot be used."""
 
 
+class ActorError(RuntimeError):
+    """The actor processes can't go on; what they have played is saved (exit code 1)."""
+
+
 class StorageError(RuntimeError):
     """The disk refused a write; whatever was there before is untouched (exit code 1)."""

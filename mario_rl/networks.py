@@ -31,6 +31,7 @@ class QNetwork(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        self.num_actions = num_actions
         self.features = nn.Sequential(
             nn.Conv2d(frame_stack, 32, kernel_size=8, stride=4),
             nn.ReLU(),

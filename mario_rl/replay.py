@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from mario_rl.errors import CheckpointError, UserError
 from mario_rl.files import write_atomically
 from mario_rl.machine import available_memory_bytes
+from mario_rl.sharing import Arrays, Layout, private_arrays
 from mario_rl.types import Batch, Pixels, Transition
 
 # Shape suffixes: B = batch, N = steps of the return, S = frames of a stack.
@@ -63,6 +64,20 @@ def check_memory(capacity: int, frame_shape: tuple[int, int] = (84, 84)) -> None
         )
 
 
+def replay_layout(capacity: int, num_envs: int, frame_shape: tuple[int, int] = (84, 84)) -> Layout:
+    """Lay out the arrays of a buffer: a row per slot, and five positions per ring."""
+    rows = num_envs * (capacity // num_envs)
+    return {
+        "frames": ((rows, *frame_shape), np.uint8),
+        "actions": ((rows,), np.uint8),
+        "rewards": ((rows,), np.float32),
+        "terminated": ((rows,), np.bool_),
+        "is_tail": ((rows,), np.bool_),
+        "earlier": ((rows,), np.uint8),
+        "positions": ((5, num_envs), np.int64),
+    }
+
+
 class ReplayBuffer:
     """Rings of single frames, one per environment, sampled as stacked n-step transitions.
 
@@ -74,6 +89,8 @@ class ReplayBuffer:
         n_step: rewards summed before the bootstrap.
         gamma: discount per agent step.
         rng: draws the batches; its state is the caller's to save.
+        arrays: where everything is kept, made for `replay_layout`; None to allocate it. In memory that processes share,
+            each ring may be written by one while another samples.
 
     Raises:
         UserError: the capacity is too small to ever sample from, or too large for the machine's memory.
@@ -89,6 +106,7 @@ class ReplayBuffer:
         n_step: int,
         gamma: float,
         rng: np.random.Generator,
+        arrays: Arrays | None = None,
     ) -> None:
         # From here up a ring that is full never runs empty: `first` stays below `complete`.
         smallest = num_envs * (frame_stack + n_step)
@@ -97,7 +115,9 @@ class ReplayBuffer:
                 f"replay.capacity {capacity} must be at least {smallest} for {num_envs} environments, "
                 f"{frame_stack} stacked frames and {n_step}-step returns"
             )
-        check_memory(capacity, frame_shape)
+        if arrays is None:
+            check_memory(capacity, frame_shape)
+            arrays = private_arrays(replay_layout(capacity, num_envs, frame_shape))
         self.rng = rng
         self._capacity = capacity
         self._num_envs = num_envs
@@ -109,17 +129,16 @@ class ReplayBuffer:
 
         # Slot i of environment e is row e * slots + i % slots. NumPy's zeros cost no memory until they are written
         # over, torch's do; and torch's own gathering of frames left 15 MB of fragments, NumPy's none.
-        rows = num_envs * self._slots
-        self._frames: Pixels = np.zeros((rows, *frame_shape), dtype=np.uint8)
-        self._actions = np.zeros(rows, dtype=np.uint8)
-        self._rewards = np.zeros(rows, dtype=np.float32)
-        self._terminated = np.zeros(rows, dtype=np.bool_)
-        self._is_tail = np.zeros(rows, dtype=np.bool_)
-        self._earlier = np.zeros(rows, dtype=np.uint8)  # frames of the episode before this one, up to stack - 1
+        self._frames: Pixels = arrays["frames"]
+        self._actions: NDArray[np.uint8] = arrays["actions"]
+        self._rewards: NDArray[np.float32] = arrays["rewards"]
+        self._terminated: NDArray[np.bool_] = arrays["terminated"]
+        self._is_tail: NDArray[np.bool_] = arrays["is_tail"]
+        self._earlier: NDArray[np.uint8] = arrays["earlier"]  # frames of the episode before this one, up to stack - 1
 
         # Of each ring: slots written so far, the range that can be sampled, the tails from `first` on, and what
         # `earlier` is to be for the next slot. Rows of one array, so that they are saved and restored as one.
-        self._positions = np.zeros((5, num_envs), dtype=np.int64)
+        self._positions: NDArray[np.int64] = arrays["positions"]
         self._written: NDArray[np.int64] = self._positions[0]
         self._first: NDArray[np.int64] = self._positions[1]
         self._complete: NDArray[np.int64] = self._positions[2]
@@ -157,6 +176,21 @@ class ReplayBuffer:
             reached = self._written[env_index] - self._n_step
             self._complete[env_index] = max(self._complete[env_index], reached)
 
+    def cut(self, env_index: int) -> None:
+        """End the episode that an environment will not go on with, as one cut short: what was seen last bootstraps.
+
+        That frame was acted on, but what followed is not known: it becomes the tail. Nothing to do between episodes.
+        Also mends the counts of a ring whose writer died in the middle of `add`; nobody may be writing it.
+        """
+        ring, written = env_index * self._slots, int(self._written[env_index])
+        last = ring + (written - 1) % self._slots
+        if written > 0 and not (self._terminated[last] or self._is_tail[last]):
+            self._is_tail[last] = True
+        self._complete[env_index] = written
+        self._next_earlier[env_index] = 0
+        sampled = np.arange(self._first[env_index], written)
+        self._tails[env_index] = np.count_nonzero(self._is_tail[ring + sampled % self._slots])
+
     def sample(self, batch_size: int) -> Batch:
         """Draw transitions uniformly, with replacement, from all that can be sampled.
 
@@ -169,22 +203,12 @@ class ReplayBuffer:
         Raises:
             ValueError: there is nothing to sample yet.
         """
-        env_B, start_B = self._draw_starts(batch_size)
-        row_BN = self._rows(env_B[:, None], start_B[:, None] + np.arange(self._n_step))
-        counts_BN, terminated_B = _steps_that_count(self._terminated[row_BN], self._is_tail[row_BN])
-        reward_BN = np.where(counts_BN, self._rewards[row_BN], 0.0)
-        return_B = (reward_BN * self._discounts[:-1]).sum(axis=1)
-        steps_B = counts_BN.sum(axis=1)
-        next_observation = self._stacks(env_B, start_B + steps_B)
-        next_observation[terminated_B] = 0  # what lies there belongs to another episode, or to none
-        return Batch(
-            observation=torch.from_numpy(self._stacks(env_B, start_B)),
-            action=torch.from_numpy(self._actions[row_BN[:, 0]].astype(np.int64)),
-            n_step_return=torch.from_numpy(return_B.astype(np.float32)),
-            next_observation=torch.from_numpy(next_observation),
-            terminated=torch.from_numpy(terminated_B),
-            discount=torch.from_numpy(self._discounts[steps_B].astype(np.float32)),
-        )
+        while True:
+            env_B, start_B = self._draw_starts(batch_size)
+            batch = self._gather(env_B, start_B)
+            # Another process may have written over them meanwhile; it says so in `first` before it does.
+            if (start_B >= self._first[env_B]).all():
+                return batch
 
     def save(self, path: Path) -> None:
         """Write the filled slots and the write positions to `path` (.npz), whole or not at all; copies nothing.
@@ -263,6 +287,23 @@ class ReplayBuffer:
             if not refused_B.any():
                 return env_B, start_B
             place_B[refused_B] = self.rng.integers(ends[-1], size=np.count_nonzero(refused_B))
+
+    def _gather(self, env_B: NDArray[np.int64], start_B: NDArray[np.int64]) -> Batch:
+        row_BN = self._rows(env_B[:, None], start_B[:, None] + np.arange(self._n_step))
+        counts_BN, terminated_B = _steps_that_count(self._terminated[row_BN], self._is_tail[row_BN])
+        reward_BN = np.where(counts_BN, self._rewards[row_BN], 0.0)
+        return_B = (reward_BN * self._discounts[:-1]).sum(axis=1)
+        steps_B = counts_BN.sum(axis=1)
+        next_observation = self._stacks(env_B, start_B + steps_B)
+        next_observation[terminated_B] = 0  # what lies there belongs to another episode, or to none
+        return Batch(
+            observation=torch.from_numpy(self._stacks(env_B, start_B)),
+            action=torch.from_numpy(self._actions[row_BN[:, 0]].astype(np.int64)),
+            n_step_return=torch.from_numpy(return_B.astype(np.float32)),
+            next_observation=torch.from_numpy(next_observation),
+            terminated=torch.from_numpy(terminated_B),
+            discount=torch.from_numpy(self._discounts[steps_B].astype(np.float32)),
+        )
 
     def _rows(self, env: NDArray[np.int64], number: NDArray[np.int64]) -> NDArray[np.int64]:
         """Locate slots of environments' rings in the arrays; the two broadcast."""

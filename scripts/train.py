@@ -4,4 +4,5 @@ import sys
 
 from mario_rl.cli import main
 
-sys.exit(main(["train", *sys.argv[1:]]))
+if __name__ == "__main__":  # actor processes import this file as well
+    sys.exit(main(["train", *sys.argv[1:]]))

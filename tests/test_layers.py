@@ -14,7 +14,7 @@ CONTRIBUTING = Path(__file__).parents[1] / "CONTRIBUTING.md"
 
 LAYERS = [
     {"__version__", "types", "errors"},
-    {"config", "files", "seeding", "schedules", "pixels", "rundir", "machine", "devices"},
+    {"config", "files", "seeding", "schedules", "pixels", "rundir", "machine", "devices", "sharing"},
     {"envs", "networks", "replay", "checkpoint", "metrics"},
     {"agents"},
     {"evaluation", "report"},

@@ -178,6 +178,63 @@ def test_the_tail_of_a_truncated_episode_takes_a_slot_and_is_never_a_start():
     assert numbers(rows[41].next_observation) == [41, 42]
 
 
+def test_an_episode_nobody_goes_on_with_ends_as_one_cut_short_at_the_frame_acted_on_last():
+    buffer = small(n_step=2)
+    play(buffer, [1, 2, 3, 4, 5], rewards=[8.0, 4.0, 2.0, 16.0])  # frame 5 was seen but not stored: no step began there
+    buffer.cut(0)
+    rows = everything(buffer)
+    assert sorted(rows) == [1, 2, 3]  # what followed the action on seeing 4 is not known
+    assert (rows[3].n_step_return, rows[3].discount, bool(rows[3].terminated)) == (2.0, 0.5, False)
+    assert numbers(rows[3].next_observation) == [3, 4]
+    play(buffer, [7, 8, 9], terminated=True)
+    rows = everything(buffer)
+    assert sorted(rows) == [1, 2, 3, 7, 8]
+    assert numbers(rows[7].observation) == [0, 7]
+
+
+@pytest.mark.parametrize("end", [{"terminated": True}, {"truncated": True}])
+def test_between_episodes_and_in_an_empty_ring_there_is_nothing_to_cut(end):
+    buffer = small(n_step=2)
+    buffer.cut(0)
+    assert len(buffer) == 0
+    play(buffer, [1, 2, 3], **end)
+    buffer.cut(0)
+    buffer.cut(0)
+    assert sorted(everything(buffer)) == [1, 2]
+    play(buffer, [5, 6, 7], **end)
+    assert sorted(everything(buffer)) == [1, 2, 5, 6]
+
+
+def test_cutting_mends_the_counts_of_a_writer_that_died_between_two_of_them():
+    buffer, whole = small(capacity=12), small(capacity=12)
+    for one in (buffer, whole):
+        for first in (1, 11, 21, 31):
+            play(one, range(first, first + 4), truncated=True)
+    buffer._tails[0] -= 1
+    buffer._complete[0] -= 2
+    buffer.cut(0)
+    assert sorted(everything(buffer)) == sorted(everything(whole))
+
+
+def test_what_another_process_overwrites_meanwhile_is_drawn_again(monkeypatch):
+    buffer = small(capacity=8)
+    play(buffer, range(1, 8))
+    gathered = []
+
+    def gather(env_B, start_B, gather=buffer._gather):
+        batch = gather(env_B, start_B)
+        gathered.append(batch)
+        if len(gathered) == 1:  # a writer comes between: slots 0 to 4 are gone
+            play(buffer, range(101, 108))
+        return batch
+
+    monkeypatch.setattr(buffer, "_gather", gather)
+    batch = buffer.sample(50)
+    assert gathered[0].observation[:, -1, 0, 0].min() < 5
+    assert len(gathered) == 2
+    assert batch.observation[:, -1, 0, 0].min() >= 5
+
+
 def test_environments_side_by_side_do_not_mix():
     buffer = small(num_envs=3, n_step=2)
     for step in range(4):  # one step of each in turn, as the loop plays them

@@ -27,9 +27,21 @@ class NetworkPolicy:
             )
         return values
 
+    def act(
+        self, observations: Pixels, *, epsilon: float | NDArray[np.float64], generator: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """Choose an action for each of N observations, uint8 (N, stack, 84, 84); epsilon may be one for each (N,)."""
+        if np.min(epsilon) >= 1.0:  # the values would not be looked at
+            values = np.zeros((len(observations), self.network.num_actions), dtype=np.float32)
+        else:
+            values = self.q_values(observations)
+        return epsilon_greedy(values, epsilon, generator)
 
-def epsilon_greedy(q_values: NDArray[np.float32], epsilon: float, generator: np.random.Generator) -> NDArray[np.int64]:
-    """Pick the best of each row of (N, actions), or with probability epsilon any action; returns (N,).
+
+def epsilon_greedy(
+    q_values: NDArray[np.float32], epsilon: float | NDArray[np.float64], generator: np.random.Generator
+) -> NDArray[np.int64]:
+    """Pick the best of each row of (N, actions), or with probability epsilon, one or (N,), any action; returns (N,).
 
     Draws the same number of random numbers whatever epsilon is, so that schedules can be compared on one seed.
     """

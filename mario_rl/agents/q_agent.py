@@ -5,18 +5,16 @@ from __future__ import annotations
 import copy
 from typing import NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mario_rl.agents.losses import NEXT_VALUE, bootstrapped_target, huber_loss
-from mario_rl.agents.policy import NetworkPolicy, epsilon_greedy
+from mario_rl.agents.policy import NetworkPolicy
 from mario_rl.config import AgentConfig, NetworkConfig
 from mario_rl.networks import QNetwork, build_network
 from mario_rl.pixels import tensor_to_unit
 from mario_rl.schedules import linear, multiplicative
-from mario_rl.types import Batch, Pixels, State
+from mario_rl.types import Batch, State
 
 
 class LearnStats(NamedTuple):
@@ -55,7 +53,6 @@ class QAgent:
     ) -> None:
         self.config = config
         self.device = device
-        self.num_actions = num_actions
         self.online = build_network(network, num_actions=num_actions, frame_stack=frame_stack, seed=seed).to(device)
         # Without a target network the online one stands in for it; the `none` target never asks.
         self.target = (
@@ -74,14 +71,6 @@ class QAgent:
             return linear(epsilon.start, epsilon.end, decay_steps=epsilon.decay_steps, steps=agent_steps)
         count = episodes if epsilon.schedule == "per_episode" else self.updates
         return multiplicative(epsilon.start, epsilon.end, factor=epsilon.decay_factor, count=count)
-
-    def act(self, observations: Pixels, *, epsilon: float, generator: np.random.Generator) -> NDArray[np.int64]:
-        """Choose an action for each of N observations, uint8 (N, stack, 84, 84); returns (N,)."""
-        if epsilon >= 1.0:  # the values would not be looked at
-            values = np.zeros((len(observations), self.num_actions), dtype=np.float32)
-        else:
-            values = self.policy.q_values(observations)
-        return epsilon_greedy(values, epsilon, generator)
 
     def learn(self, batch: Batch) -> LearnStats:
         """Make one update from a batch of uint8 stacks and keep the target network up to date."""

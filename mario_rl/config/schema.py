@@ -147,6 +147,11 @@ class EpsilonConfig(Section):
         0.99, description="Factor of the other two schedules."
     )
 
+    spread: NonNegativeFloat = Field(
+        0.0,
+        description="Environment i of N explores with epsilon ** (1 + spread * i / (N - 1)): 0 all alike, 7 as Ape-X.",
+    )
+
     @model_validator(mode="after")
     def _falls(self) -> Self:
         if self.end > self.start:
@@ -192,11 +197,17 @@ class TrainingConfig(Section):
         None, description="Stop when an evaluation reaches this clear rate."
     )
     envs: PositiveInt = Field(8, le=256, description="Environments played side by side.")
-    actors: Literal[0] = Field(
-        0, description="Actor processes; 0, the exact single-process mode, is the only one so far."
+    actors: NonNegativeInt | Literal["auto"] = Field(
+        0, description="Actor processes that play while this one learns; 0: none, resumes bit for bit; auto: by cores."
     )
     checkpoint_every_steps: PositiveInt = Field(25_000, description="Agent steps between checkpoints.")
     keep_checkpoints: NonNegativeInt = Field(3, description="Step checkpoints kept besides best and latest.")
+
+    @model_validator(mode="after")
+    def _actors_have_work(self) -> Self:
+        if self.actors != "auto" and self.actors > self.envs:
+            raise ValueError(f"actors {self.actors} must be at most envs ({self.envs}): each plays at least one")
+        return self
 
     @model_validator(mode="after")
     def _ends(self) -> Self:

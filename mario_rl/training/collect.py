@@ -1,14 +1,16 @@
-"""Where transitions come from: environments of this process, stepped side by side in threads."""
+"""Where transitions come from: environments of one process, played side by side; see `actors` for several processes."""
 
 from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mario_rl.agents import QAgent
+from mario_rl.agents import NetworkPolicy, QAgent
 from mario_rl.config import EnvConfig
 from mario_rl.envs import ResumableEpisodes, make_env
 from mario_rl.replay import ReplayBuffer
@@ -17,10 +19,17 @@ from mario_rl.types import EpisodeResult, Pixels, State, Transition
 
 
 class FinishedEpisode(NamedTuple):
-    """An episode that ended in this round, and in which environment."""
+    """An episode that ended, and in which environment, counted over the whole run."""
 
     env: int
     result: EpisodeResult
+
+
+class Played(NamedTuple):
+    """What was played since the last time it was asked: agent steps over all environments, episodes that ended."""
+
+    agent_steps: int
+    finished: list[FinishedEpisode]
 
 
 class Collector:
@@ -30,33 +39,55 @@ class Collector:
         config: of every environment.
         seeds: one per environment.
         generator: for the exploration of all of them.
+        exponents: one per environment; it explores with epsilon to that power.
+        first_env: number of the first of them in the replay and in what is reported.
+        num_threads: how many step environments at once; None for one per core.
     """
 
-    def __init__(self, config: EnvConfig, *, seeds: tuple[int, ...], generator: np.random.Generator) -> None:
+    def __init__(
+        self,
+        config: EnvConfig,
+        *,
+        seeds: tuple[int, ...],
+        generator: np.random.Generator,
+        exponents: NDArray[np.float64],
+        first_env: int = 0,
+        num_threads: int | None = None,
+    ) -> None:
         self.envs = [make_env(config) for _ in seeds]
         self.generator = generator
         self._seeds = seeds
+        self._exponents = exponents
+        self._first_env = first_env
         space = self.envs[0].observation_space
         self._observations = np.stack([np.zeros(space.shape or (), dtype=np.uint8) for _ in seeds])
         # The emulator lets go of the interpreter lock, and nothing else runs meanwhile, so threads pay here.
-        self._threads = ThreadPoolExecutor(min(len(seeds), os.cpu_count() or 1))
+        self._threads = ThreadPoolExecutor(min(len(seeds), num_threads or os.cpu_count() or 1))
 
     def start(self) -> None:
-        """Begin the first episode of every environment."""
+        """Begin the first episode of every environment; after this or `load_state_dict` it can play."""
         for index, (env, seed) in enumerate(zip(self.envs, self._seeds, strict=True)):
             self._observations[index], _ = env.reset(seed=seed)
 
-    def step(self, agent: QAgent, replay: ReplayBuffer, *, epsilon: float) -> list[FinishedEpisode]:
-        """Take one agent step in every environment; returns the episodes that ended."""
+    def step(self, agent: QAgent, replay: ReplayBuffer, *, epsilon: float) -> Played:
+        """Take one agent step in every environment."""
+        return self.play(agent.policy, replay, epsilon=epsilon)
+
+    def play(self, policy: NetworkPolicy, replay: ReplayBuffer, *, epsilon: float) -> Played:
+        """Take one agent step in every environment."""
         finished = []
-        actions = agent.act(self._observations, epsilon=epsilon, generator=self.generator)
+        actions = policy.act(self._observations, epsilon=epsilon**self._exponents, generator=self.generator)
         played = self._threads.map(_play, self.envs, self._observations, actions)
         for index, (transition, result, observation) in enumerate(played):
-            replay.add(index, transition)
+            replay.add(self._first_env + index, transition)
             if result is not None:
-                finished.append(FinishedEpisode(index, result))
+                finished.append(FinishedEpisode(self._first_env + index, result))
             self._observations[index] = observation
-        return finished
+        return Played(len(self.envs), finished)
+
+    def paused(self) -> AbstractContextManager[Played]:
+        """Hold still as long as this is entered: between two steps nothing moves anyway."""
+        return nullcontext(Played(0, []))
 
     def state_dict(self) -> State:
         """The episodes in progress and the exploration generator."""

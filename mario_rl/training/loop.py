@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from mario_rl.checkpoint import load_checkpoint
 from mario_rl.config import Config, load_config, parse_config, render_config
 from mario_rl.devices import resolve_device, software_versions
-from mario_rl.errors import CheckpointError, ConfigError, UserError
+from mario_rl.errors import ActorError, CheckpointError, ConfigError, UserError
 from mario_rl.evaluation import EvaluationInterrupted, evaluate_policy
 from mario_rl.files import write_atomically
 from mario_rl.rundir import RunDir
@@ -106,6 +106,9 @@ def _sit(config: Config, directory: RunDir, observer: Observer, *, rewrite_confi
             session = Session(config, directory, warn=observer.warned)
             try:
                 return _loop(session, observer, interrupts)
+            except ActorError as error:
+                _save(session, observer)
+                raise ActorError(f"{error}; saved, go on with: mario-rl train --resume {directory.path}") from error
             finally:
                 session.close()
     except Timeout as error:
@@ -119,10 +122,7 @@ def _loop(session: Session, observer: Observer, interrupts: Interrupts) -> Train
         _evaluate(session, observer, interrupts)
     stop = session.stop_reason
     while stop is None and interrupts.received is None:
-        finished = session.collector.step(agent, replay, epsilon=session.epsilon)
-        session.agent_steps += config.training.envs
-        for episode in finished:
-            session.count_episode(episode)
+        session.count(session.collector.step(agent, replay, epsilon=session.epsilon))
         for _ in range(session.updates_due):
             session.count_update(agent.learn(replay.sample(config.agent.batch_size)))
         session.log()
@@ -130,17 +130,24 @@ def _loop(session: Session, observer: Observer, interrupts: Interrupts) -> Train
         if session.evaluation_due:
             _evaluate(session, observer, interrupts)
         if session.checkpoint_due:
-            session.keep_step_checkpoint()
-            observer.saved(session.save(), session.agent_steps)
+            with session.paused():
+                session.keep_step_checkpoint()
+                observer.saved(session.save(), session.agent_steps)
         stop = session.stop_reason
-    if stop is not None and session.last_evaluation_due:
-        _evaluate(session, observer, interrupts)
-    if session.unsaved:
+    with session.paused():
+        if stop is not None and session.last_evaluation_due:
+            _evaluate(session, observer, interrupts)
+        if session.unsaved:
+            _save(session, observer)
+    ended_by = interrupts.received.name if interrupts.received is not None else stop
+    return TrainingResult(session.run_dir, ended_by or "", session.progress(), interrupts.received)
+
+
+def _save(session: Session, observer: Observer) -> None:
+    with session.paused():
         session.write_row()
         session.draw_curve()
         observer.saved(session.save(), session.agent_steps)
-    ended_by = interrupts.received.name if interrupts.received is not None else stop
-    return TrainingResult(session.run_dir, ended_by or "", session.progress(), interrupts.received)
 
 
 def _evaluate(session: Session, observer: Observer, interrupts: Interrupts) -> None:

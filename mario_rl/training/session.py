@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +24,14 @@ from mario_rl.errors import CheckpointError, StorageError, UserError
 from mario_rl.evaluation import EvaluationReport
 from mario_rl.files import remove_partials
 from mario_rl.metrics import RunMetrics
-from mario_rl.replay import ReplayBuffer, check_memory, estimate_bytes
+from mario_rl.replay import check_memory, estimate_bytes, replay_layout
 from mario_rl.report.curve import draw_curves
 from mario_rl.rundir import RunDir
+from mario_rl.schedules import exploration_exponents
 from mario_rl.seeding import generator_state, restore_generator, spawn_streams
-from mario_rl.training.collect import Collector, FinishedEpisode
+from mario_rl.sharing import SharedArrays
+from mario_rl.training.actors import ActorPool, make_replay, resolve_actors
+from mario_rl.training.collect import Collector, FinishedEpisode, Played
 from mario_rl.training.observer import RECENT_EPISODES, Progress
 from mario_rl.types import State
 
@@ -53,25 +58,39 @@ class Session:
         for folder in (run_dir.path, run_dir.checkpoints, run_dir.replay):
             remove_partials(folder)
         streams = spawn_streams(config.seed, config.training.envs)
-        self.replay = ReplayBuffer(
-            config.replay.capacity,
-            num_envs=config.training.envs,
-            frame_stack=config.env.frame_stack,
-            n_step=config.agent.n_step,
-            gamma=config.agent.gamma,
-            rng=np.random.default_rng(streams.replay),
-        )
+        device = resolve_device(config.device)
+        actors = resolve_actors(config.training.actors, envs=config.training.envs, device=device)
+        shared = SharedArrays(replay_layout(config.replay.capacity, config.training.envs)) if actors else None
+        self.replay = make_replay(config, np.random.default_rng(streams.replay), shared)
         self.agent = QAgent(
             config.agent,
             config.network,
             num_actions=num_actions(config.env.action_set),
             frame_stack=config.env.frame_stack,
             seed=streams.network,
-            device=resolve_device(config.device),
+            device=device,
         )
-        self.collector = Collector(
-            config.env, seeds=streams.environments, generator=np.random.default_rng(streams.exploration)
-        )
+        self.collector: Collector | ActorPool
+        self._threads_before = torch.get_num_threads()
+        if shared is None:
+            self.collector = Collector(
+                config.env,
+                seeds=streams.environments,
+                generator=np.random.default_rng(streams.exploration),
+                exponents=exploration_exponents(config.training.envs, config.agent.epsilon.spread),
+            )
+        else:
+            self.collector = ActorPool(
+                config,
+                num_actors=actors,
+                streams=streams,
+                shared=shared,
+                replay=self.replay,
+                agent=self.agent,
+                warn=warn,
+            )
+            # Each actor has a core; more threads than are left would wait for each other.
+            torch.set_num_threads(max(1, (os.process_cpu_count() or 1) - actors))
         torch.manual_seed(streams.dropout)  # dropout draws from the global generator
         self.agent_steps = 0
         self.episodes = 0
@@ -148,25 +167,11 @@ class Session:
         }
         return next((key for key, (now, limit) in limits.items() if limit is not None and now >= limit), None)
 
-    def count_episode(self, finished: FinishedEpisode) -> None:
-        """Count an episode that ended and write its row."""
-        result = finished.result
-        self.episodes += 1
-        self._recent.append((result.return_, result.x, result.end == "clear"))
-        self.metrics.episode(
-            {
-                "episode": self.episodes,
-                "agent_steps": self.agent_steps,
-                "seconds": self.seconds,
-                "env": finished.env,
-                "stage": result.stage,
-                "return": result.return_,
-                "x": result.x,
-                "length": result.length,
-                "clock": result.clock,
-                "end": result.end,
-            }
-        )
+    def count(self, played: Played) -> None:
+        """Count agent steps, and episodes that ended."""
+        self.agent_steps += played.agent_steps
+        for finished in played.finished:
+            self._count_episode(finished)
 
     def count_update(self, stats: LearnStats) -> None:
         """Keep what an update measured for the next row of metrics."""
@@ -245,7 +250,7 @@ class Session:
         )
 
     def save(self) -> Path:
-        """Write `latest.pt` and the replay it names, then let the replay before it go.
+        """Write `latest.pt` and the replay it names, then let the replay before it go; to be called while paused.
 
         In this order, whatever moment a kill or a second Ctrl-C comes at, latest.pt names a replay that is complete.
         """
@@ -273,9 +278,17 @@ class Session:
         for old in kept[: max(len(kept) - keep, 0)]:
             old.unlink()
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Nobody plays as long as this is entered, and all that was played is counted."""
+        with self.collector.paused() as played:
+            self.count(played)
+            yield
+
     def close(self) -> None:
         """Close the emulators and the metrics."""
         self.collector.close()
+        torch.set_num_threads(self._threads_before)
         self.metrics.close()
 
     @property
@@ -339,6 +352,25 @@ class Session:
                 "the next evaluation's will take its place"
             )
         self._recent.extend(tuple(entry) for entry in training["recent"])
+
+    def _count_episode(self, finished: FinishedEpisode) -> None:
+        result = finished.result
+        self.episodes += 1
+        self._recent.append((result.return_, result.x, result.end == "clear"))
+        self.metrics.episode(
+            {
+                "episode": self.episodes,
+                "agent_steps": self.agent_steps,
+                "seconds": self.seconds,
+                "env": finished.env,
+                "stage": result.stage,
+                "return": result.return_,
+                "x": result.x,
+                "length": result.length,
+                "clock": result.clock,
+                "end": result.end,
+            }
+        )
 
     def _rates_since_row(self, now: float) -> tuple[float, float]:
         """Agent steps and updates per second since the last row."""
