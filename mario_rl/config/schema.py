@@ -197,11 +197,18 @@ class TrainingConfig(Section):
         None, description="Stop when an evaluation reaches this clear rate."
     )
     envs: PositiveInt = Field(8, le=256, description="Environments played side by side.")
-    actors: NonNegativeInt | Literal["auto"] = Field(
+    actors: int | Literal["auto"] = Field(
         0, description="Actor processes that play while this one learns; 0: none, resumes bit for bit; auto: by cores."
     )
     checkpoint_every_steps: PositiveInt = Field(25_000, description="Agent steps between checkpoints.")
     keep_checkpoints: NonNegativeInt = Field(3, description="Step checkpoints kept besides best and latest.")
+
+    @field_validator("actors", mode="before")
+    @classmethod
+    def _known_actors(cls, actors: Any) -> Any:
+        if actors == "auto" or (type(actors) is int and actors >= 0):
+            return actors
+        raise ValueError("a whole number from 0 up, or auto")
 
     @model_validator(mode="after")
     def _actors_have_work(self) -> Self:

@@ -17,7 +17,7 @@ def network(value: float) -> QNetwork:
 
 
 def values(of: QNetwork) -> set[float]:
-    return {float(value) for weight in of.parameters() for value in weight.unique()}
+    return {value for weight in of.parameters() for value in weight.detach().unique().tolist()}
 
 
 def test_what_is_published_last_is_what_is_loaded():
