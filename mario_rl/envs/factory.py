@@ -21,6 +21,7 @@ from mario_rl.envs.episodes import (
     StickyActions,
     SummarizeEpisode,
 )
+from mario_rl.envs.lean import LeanFrameSkip, LeanGame
 from mario_rl.envs.progress import TrackProgress, read_position
 from mario_rl.envs.rewards import ClassicReturn, FrameReward
 from mario_rl.envs.stages import StagePool
@@ -56,8 +57,11 @@ def _end_after_the_last_stage(game: Any) -> None:
     game._get_terminated = get_terminated
 
 
-def make_env(config: EnvConfig, *, normalize: bool = False) -> ResumableEpisodes:
+def make_env(config: EnvConfig, *, normalize: bool = False, lean: bool = True) -> ResumableEpisodes:
     """Make the game as the agent meets it.
+
+    With `lean`, frames nobody sees are not drawn up, see `mario_rl.envs.lean`; without, each step is a plain wrapper of
+    its own. Both give the same, but for `DIAGNOSTICS` in info.
 
     Observation: uint8 (frame_stack, 84, 84), oldest frame first; float32 in [0, 1] if `normalize`.
     Action: Discrete(n), n the size of the action set.
@@ -66,15 +70,26 @@ def make_env(config: EnvConfig, *, normalize: bool = False) -> ResumableEpisodes
     Reset options: `noop_frames` and `stage`, which are drawn where they are left out.
     """
     stages = (config.stage,) if isinstance(config.stage, str) else config.stage
-    env: gym.Env[Any, Any] = StagePool(stages, open_stage=make_game)
-    for wrap in _wrappers(config, normalize=normalize):
+    env: gym.Env[Any, Any] = StagePool(stages, open_stage=_opener(config) if lean else make_game)
+    for wrap in _wrappers(config, normalize=normalize, lean=lean):
         env = wrap(env)
     return ResumableEpisodes(env, action_names=action_names(config.action_set))
 
 
-def _wrappers(config: EnvConfig, *, normalize: bool) -> list[Wrap]:
+def _opener(config: EnvConfig) -> Callable[[str], LeanGame]:
+    return lambda stage: LeanGame(make_game(stage), shaped=config.reward == "shaped")
+
+
+def _wrappers(config: EnvConfig, *, normalize: bool, lean: bool) -> list[Wrap]:
     """List the wrappers between the game and the agent, innermost first."""
     article = config.grayscale == "article"
+    # Plain takes the maximum of grays, the article that of colours.
+    plain_skip: list[Wrap] = [
+        CopiedScreen,
+        *([] if article else [Luma]),
+        partial(FrameSkip, num_frames=config.frame_skip),
+    ]
+    lean_skip: list[Wrap] = [partial(LeanFrameSkip, num_frames=config.frame_skip, gray=not article)]
     return [
         # Once per emulator frame.
         RecordButtons,  # sees all that reaches the emulator: no-ops, sticky and skipped frames
@@ -83,10 +98,8 @@ def _wrappers(config: EnvConfig, *, normalize: bool) -> list[Wrap]:
         TrackProgress,  # every frame, or a best x between two agent steps would be missed
         ClassicReturn,  # the reported return: before the configured reward, which it doesn't depend on
         partial(FrameReward, config=config),  # inside the skip: bounded per frame, then summed
-        CopiedScreen,
-        *([] if article else [Luma]),  # plain takes the maximum of grays, the article that of colours
+        *(lean_skip if lean else plain_skip),
         # From here on once per agent step.
-        partial(FrameSkip, num_frames=config.frame_skip),
         ArticleGrayscale if article else AreaResize,
         partial(FrameStack, num_frames=config.frame_stack),
         *([NormalizeObservation] if normalize else []),
