@@ -16,6 +16,6 @@ def to_unit(pixels: Pixels) -> UnitPixels:
     return pixels.astype(np.float32) / np.float32(MAX_PIXEL)
 
 
-def tensor_to_unit(pixels: Tensor) -> Tensor:
-    """Scale a uint8 tensor to float32 0..1 on the device it is on, any shape."""
-    return pixels.to(torch.float32).div_(MAX_PIXEL)
+def tensor_to_unit(pixels: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Scale a uint8 tensor to 0..1 on the device it is on, any shape; in bfloat16, to the nearest there is."""
+    return pixels.to(dtype).div_(MAX_PIXEL)

@@ -1,5 +1,9 @@
 """Available memory: the lesser of the system's and what the control groups leave."""
 
+import platform
+import subprocess
+import sys
+
 import psutil
 import pytest
 
@@ -73,3 +77,27 @@ def test_without_a_membership_file_the_system_alone_decides(system_with_900_byte
 
 def test_this_machine_has_some_memory_left_and_no_more_than_it_was_built_with():
     assert 0 < available_memory_bytes() <= psutil.virtual_memory().total
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep or return memory as they like")
+def test_memory_that_was_freed_is_taken_again_without_page_faults():
+    """In a process of its own: the choice is for good."""
+    faults = """
+import resource
+from mario_rl.machine import keep_freed_memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        bytearray(16 << 20)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+print(keep_freed_memory())
+faults()
+print(faults())
+"""
+    kept, count = subprocess.run(
+        [sys.executable, "-c", faults], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert kept == "True"
+    assert int(count) < 100  # a page each would be 20 x 4,096

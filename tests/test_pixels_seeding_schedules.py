@@ -24,6 +24,11 @@ def test_tensors_are_scaled_like_arrays():
     assert (tensor_to_unit(torch.from_numpy(ALL_BYTES)).numpy() == to_unit(ALL_BYTES)).all()
 
 
+def test_bfloat16_pixels_are_the_float32_ones_rounded():
+    rounded = tensor_to_unit(torch.from_numpy(ALL_BYTES), torch.bfloat16)
+    assert torch.equal(rounded, torch.from_numpy(to_unit(ALL_BYTES)).bfloat16())
+
+
 @given(seed=st.integers(0, 2**32 - 1), envs=st.integers(1, 16))
 def test_a_run_has_as_many_different_seeds_as_it_needs_and_the_same_ones_again(seed, envs):
     streams = spawn_streams(seed, envs)

@@ -23,6 +23,8 @@ HALFWAY = Progress(
     mean_return=459.0,
     mean_x=532.0,
     seconds_left=97.0,
+    learner_waited=30.0,
+    environments_waited=0.0,
 )
 LINE = (
     "01:37<01:37, 12,345 agent steps (84/s), 3,021 updates (21/s), epsilon 0.34, last 100 episodes: return 459, x 532"

@@ -198,7 +198,8 @@ class TrainingConfig(Section):
     )
     envs: PositiveInt = Field(8, le=256, description="Environments played side by side.")
     actors: int | Literal["auto"] = Field(
-        0, description="Actor processes that play while this one learns; 0: none, resumes bit for bit; auto: by cores."
+        0,
+        description="Actor processes that play while this one learns; 0: none, resumes bit for bit; auto: by cores and replay ratio.",
     )
     checkpoint_every_steps: PositiveInt = Field(25_000, description="Agent steps between checkpoints.")
     keep_checkpoints: NonNegativeInt = Field(3, description="Step checkpoints kept besides best and latest.")

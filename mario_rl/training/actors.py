@@ -30,7 +30,7 @@ from mario_rl.replay import ReplayBuffer
 from mario_rl.schedules import exploration_exponents
 from mario_rl.seeding import Streams, restarted
 from mario_rl.sharing import SharedArrays
-from mario_rl.training.collect import Collector, FinishedEpisode, Played
+from mario_rl.training.collect import Collector, FinishedEpisode, Played, Waited
 from mario_rl.training.weights import SharedWeights
 from mario_rl.types import State
 
@@ -41,6 +41,8 @@ START_SECONDS = 120.0  # until a process has loaded its libraries from a slow di
 HANG_SECONDS = 10.0  # without a sign of life
 CHECK_SECONDS = 0.25  # between two looks at whether the actors live
 POLL_SECONDS = 0.0005  # between two looks of whoever waits for the other side
+EMULATION_MILLISECONDS = 5.0  # of one core per agent step, see docs/performance.md
+UPDATE_MILLISECONDS = 1.0  # of one core per transition of the batch
 MAX_DEATHS = 3  # of one actor; one more ends the run
 
 
@@ -206,6 +208,7 @@ class ActorPool:
         self._starts = 0  # of actor processes, over the whole run: each has seeds of its own
         self._reported = 0  # agent steps
         self._looked_at = -CHECK_SECONDS
+        self._learner_waited = 0.0  # seconds
 
     def start(self) -> None:
         """Nothing yet: the first step starts the actors, when there are weights to play with."""
@@ -221,10 +224,12 @@ class ActorPool:
             self._published_at = agent.updates
         self._board["epsilon"][0] = epsilon
         self._board["allowed"][0] = self._allowed(agent.updates)
+        began = time.perf_counter()
         while True:
             self._look_after()
             played = self._news()
             if played.agent_steps:
+                self._learner_waited += time.perf_counter() - began
                 return played
             time.sleep(POLL_SECONDS)
 
@@ -246,9 +251,9 @@ class ActorPool:
             self._board["hold"][0] = held
 
     @property
-    def waited_seconds(self) -> float:
-        """Seconds the actors have waited for the learner, all together."""
-        return float(self._board["waited"].sum())
+    def waited(self) -> Waited:
+        """How long each side has waited since the first step."""
+        return Waited(learner=self._learner_waited, environments=float(self._board["waited"].mean()))
 
     def state_dict(self) -> State:
         """How far the actors have come and which seeds they have used; the episodes in flight are not kept."""
@@ -370,13 +375,18 @@ def make_replay(config: Config, rng: np.random.Generator, shared: SharedArrays |
     )
 
 
-def resolve_actors(actors: int | str, *, envs: int, device: torch.device) -> int:
+def resolve_actors(config: Config, device: torch.device) -> int:
     """Turn `training.actors` into a number of processes.
 
-    `auto`: half the cores where the learner computes on the CPU as well, else all but two; at least one, and at most
-    as many as there are environments.
+    `auto`: where the learner computes on the CPU as well, the share of the cores that emulation is of all the work,
+    which is none if learning is nearly all of it; else all cores but two. At most as many as there are environments.
     """
-    if isinstance(actors, int):
+    actors, cores = config.training.actors, os.process_cpu_count() or 1
+    if actors != "auto":
         return actors
-    cores = os.process_cpu_count() or 1
-    return max(1, min(envs, cores // 2 if device.type == "cpu" else cores - 2))
+    if device.type == "cpu":
+        learning = config.agent.batch_size / config.agent.steps_per_update * UPDATE_MILLISECONDS
+        wanted = round(cores * EMULATION_MILLISECONDS / (EMULATION_MILLISECONDS + learning))
+    else:
+        wanted = max(1, cores - 2)
+    return min(wanted, config.training.envs)

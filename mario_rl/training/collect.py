@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
@@ -30,6 +31,16 @@ class Played(NamedTuple):
 
     agent_steps: int
     finished: list[FinishedEpisode]
+
+
+class Waited(NamedTuple):
+    """Seconds that one side stood still for the other: the learner for transitions, the environments for updates.
+
+    Of several actor processes, their mean.
+    """
+
+    learner: float
+    environments: float
 
 
 class Collector:
@@ -63,6 +74,8 @@ class Collector:
         self._observations = np.stack([np.zeros(space.shape or (), dtype=np.uint8) for _ in seeds])
         # The emulator lets go of the interpreter lock, and nothing else runs meanwhile, so threads pay here.
         self._threads = ThreadPoolExecutor(min(len(seeds), num_threads or os.cpu_count() or 1))
+        self._started: float | None = None  # seconds of the performance counter
+        self._playing = 0.0  # seconds
 
     def start(self) -> None:
         """Begin the first episode of every environment; after this or `load_state_dict` it can play."""
@@ -71,7 +84,11 @@ class Collector:
 
     def step(self, agent: QAgent, replay: ReplayBuffer, *, epsilon: float) -> Played:
         """Take one agent step in every environment."""
-        return self.play(agent.policy, replay, epsilon=epsilon)
+        began = time.perf_counter()
+        self._started = began if self._started is None else self._started
+        played = self.play(agent.policy, replay, epsilon=epsilon)
+        self._playing += time.perf_counter() - began
+        return played
 
     def play(self, policy: NetworkPolicy, replay: ReplayBuffer, *, epsilon: float) -> Played:
         """Take one agent step in every environment."""
@@ -84,6 +101,12 @@ class Collector:
                 finished.append(FinishedEpisode(self._first_env + index, result))
             self._observations[index] = observation
         return Played(len(self.envs), finished)
+
+    @property
+    def waited(self) -> Waited:
+        """How long each side has waited since the first step: in one process, for all that the other does."""
+        total = time.perf_counter() - self._started if self._started is not None else 0.0
+        return Waited(learner=self._playing, environments=total - self._playing)
 
     def paused(self) -> AbstractContextManager[Played]:
         """Hold still as long as this is entered: between two steps nothing moves anyway."""

@@ -16,6 +16,7 @@ from mario_rl.devices import resolve_device, software_versions
 from mario_rl.errors import ActorError, CheckpointError, ConfigError, UserError
 from mario_rl.evaluation import EvaluationInterrupted, evaluate_policy
 from mario_rl.files import write_atomically
+from mario_rl.machine import keep_freed_memory
 from mario_rl.rundir import RunDir
 from mario_rl.training.interrupts import Interrupts
 from mario_rl.training.observer import Observer, Progress
@@ -99,6 +100,7 @@ def write_config(directory: RunDir, config: Config) -> None:
 
 def _sit(config: Config, directory: RunDir, observer: Observer, *, rewrite_config: bool = False) -> TrainingResult:
     try:
+        keep_freed_memory()
         gpus = [torch.device("cuda")] if resolve_device(config.device).type == "cuda" else []
         with FileLock(directory.lock, timeout=0), Interrupts() as interrupts, torch.random.fork_rng(devices=gpus):
             if rewrite_config:

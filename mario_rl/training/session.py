@@ -59,7 +59,7 @@ class Session:
             remove_partials(folder)
         streams = spawn_streams(config.seed, config.training.envs)
         device = resolve_device(config.device)
-        actors = resolve_actors(config.training.actors, envs=config.training.envs, device=device)
+        actors = resolve_actors(config, device)
         shared = SharedArrays(replay_layout(config.replay.capacity, config.training.envs)) if actors else None
         self.replay = make_replay(config, np.random.default_rng(streams.replay), shared)
         self.agent = QAgent(
@@ -236,6 +236,7 @@ class Session:
         """Say where the run stands."""
         mean_return, mean_x, _ = self._recent_means()
         rates = self._rates or self._rates_since_row(self.seconds)
+        waited = self.collector.waited
         return Progress(
             agent_steps=self.agent_steps,
             updates=self.agent.updates,
@@ -247,6 +248,8 @@ class Session:
             mean_return=mean_return,
             mean_x=mean_x,
             seconds_left=self._seconds_left(rates[0]),
+            learner_waited=waited.learner,
+            environments_waited=waited.environments,
         )
 
     def save(self) -> Path:

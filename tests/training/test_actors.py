@@ -188,10 +188,30 @@ def test_environments_are_shared_out_evenly(with_actors):
 
 
 @pytest.mark.parametrize(
-    ("device", "cores", "envs", "expected"),
-    [("cpu", 2, 8, 1), ("cpu", 16, 8, 8), ("cuda", 16, 64, 14), ("cuda", 16, 8, 8), ("cpu", 1, 8, 1), ("mps", 2, 8, 1)],
+    ("device", "cores", "envs", "steps_per_update", "expected"),
+    [
+        # On the CPU by work: 5 ms to emulate an agent step, 32 to learn from a batch of 32.
+        ("cpu", 2, 8, 4, 1),  # 2 cores x 5 / (5 + 8)
+        ("cpu", 16, 8, 4, 6),
+        ("cpu", 16, 4, 4, 4),  # no more than environments
+        ("cpu", 2, 8, 1, 0),  # 2 cores x 5 / (5 + 32): learning is nearly all there is to do
+        ("cpu", 1, 8, 4, 0),
+        ("cuda", 16, 64, 1, 14),
+        ("cuda", 16, 8, 1, 8),
+        ("cuda", 2, 8, 4, 1),
+    ],
 )
-def test_auto_leaves_cores_to_the_learner(device, cores, envs, expected, monkeypatch):
+def test_auto_shares_the_cores_out_by_work(device, cores, envs, steps_per_update, expected, monkeypatch):
     monkeypatch.setattr(os, "process_cpu_count", lambda: cores)
-    assert actors.resolve_actors("auto", envs=envs, device=torch.device(device)) == expected
-    assert actors.resolve_actors(3, envs=envs, device=torch.device(device)) == 3
+    config = Config.model_validate(
+        {
+            "training": {"envs": envs, "actors": "auto"},
+            "agent": {"batch_size": 32, "steps_per_update": steps_per_update},
+        }
+    )
+    assert actors.resolve_actors(config, torch.device(device)) == expected
+
+
+def test_a_number_of_actors_is_taken_at_its_word():
+    config = Config.model_validate({"training": {"envs": 8, "actors": 3}})
+    assert actors.resolve_actors(config, torch.device("cpu")) == 3
