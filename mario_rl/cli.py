@@ -146,14 +146,20 @@ def evaluate(
     from mario_rl.checkpoint import find_checkpoint, load_checkpoint
     from mario_rl.report.table import evaluation_table
     from mario_rl.report.video import Recording, write_video
-    from mario_rl.terminal import EvaluationBar
+    from mario_rl.terminal import CountingBar
 
     _require_output("--json", json_file)
     _require_output("--video", video, ".mp4")
     file = find_checkpoint(checkpoint)
     state = load_checkpoint(file)
     report = evaluation.evaluate(
-        file, episodes=episodes, protocol=protocol, seed=seed, stage=stage, device=device, on_episode=EvaluationBar()
+        file,
+        episodes=episodes,
+        protocol=protocol,
+        seed=seed,
+        stage=stage,
+        device=device,
+        on_episode=CountingBar("evaluating", "episode"),
     )
     summary = {"checkpoint": str(file), "agent_steps": state["agent_steps"], **report.summary()}
     click.echo(f"checkpoint:  {file} ({state['agent_steps']:,} agent steps)")
@@ -202,6 +208,74 @@ def config(config_file: Path, overrides: tuple[str, ...]) -> int:
     from mario_rl.config import load_config, render_config
 
     click.echo(render_config(load_config(config_file, overrides)), nl=False)
+    return OK
+
+
+@cli.command()
+@click.argument("config_file", type=click.Path(path_type=Path), metavar="CONFIG")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option(
+    "--actors",
+    type=click.IntRange(min=0, max=256),
+    multiple=True,
+    help="Actor processes to train with; give it several times to compare.  [default: 0, and what auto chooses]",
+)
+@click.option("--seconds", type=click.FloatRange(min=0.1), default=3.0, show_default=True, help="Per part and repeat.")
+@click.option(
+    "--agent-steps",
+    type=click.IntRange(min=100),
+    default=2_000,
+    show_default=True,
+    help="Of each training run that is measured.",
+)
+@click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="The median counts.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("benchmark.json"),
+    show_default=True,
+    metavar="FILE.json",
+    help="The figures; the same as a Markdown table goes beside it, with the ending .md.",
+)
+def benchmark(
+    config_file: Path,
+    overrides: tuple[str, ...],
+    actors: tuple[int, ...],
+    seconds: float,
+    agent_steps: int,
+    repeats: int,
+    output: Path,
+) -> int:
+    """Measure how fast this machine emulates, samples, learns and trains, with the settings of a config.
+
+    Parts are measured in turn, all of them `--repeats` times. The training runs are short, real and thrown away.
+
+    \b
+    Examples:
+      mario-rl benchmark configs/ddqn_right_only.yaml
+      mario-rl benchmark configs/ddqn_right_only.yaml agent.batch_size=64 agent.bfloat16=false
+      mario-rl benchmark configs/ddqn_right_only.yaml training.envs=16 --actors 1 --actors 2 --actors 4 --actors 8
+    """
+    from mario_rl.benchmark import default_actors, markdown, run_benchmark
+    from mario_rl.config import load_config
+    from mario_rl.terminal import CountingBar
+
+    _require_output("--output", output, ".json")
+    config = load_config(config_file, overrides)
+    numbers = sorted(set(actors)) or default_actors(config)
+    report = run_benchmark(
+        config,
+        actors=numbers,
+        seconds=seconds,
+        agent_steps=agent_steps,
+        repeats=repeats,
+        on_measured=CountingBar("measuring", "measurement"),
+    )
+    click.echo(markdown(report))
+    table = output.with_suffix(".md")
+    write_atomically(output, lambda partial: partial.write_text(json.dumps(report.as_dict(), indent=2) + "\n"))
+    write_atomically(table, lambda partial: partial.write_text(markdown(report), encoding="utf-8"))
+    click.echo(f"figures: {output}\ntable:   {table}")
     return OK
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from mario_rl.config import Config
-from mario_rl.evaluation import EvaluatedEpisode, EvaluationReport
+from mario_rl.evaluation import EvaluationReport
 from mario_rl.training import RECENT_EPISODES, Observer, Progress
 
 SECONDS_BETWEEN_REFRESHES = 0.2
@@ -58,15 +58,21 @@ class TerminalObserver(Observer):
             self._bar.close()
 
 
-class EvaluationBar:
-    """Counts an evaluation's episodes on stderr."""
+class CountingBar:
+    """Counts on stderr what is done, such as the episodes of an evaluation: called with each and their total.
 
-    def __init__(self) -> None:
+    Args:
+        doing: what goes on, such as "evaluating".
+        unit: what is counted.
+    """
+
+    def __init__(self, doing: str, unit: str) -> None:
+        self._doing, self._unit = doing, unit
         self._bar: tqdm[Any] | None = None
 
-    def __call__(self, episode: EvaluatedEpisode, total: int) -> None:
+    def __call__(self, done: object, total: int) -> None:
         if self._bar is None:
-            self._bar = tqdm(total=total, unit="episode", desc="evaluating", disable=None, leave=False)
+            self._bar = tqdm(total=total, unit=self._unit, desc=self._doing, disable=None, leave=False)
         self._bar.update(1)
         if self._bar.n >= total:
             self._bar.close()

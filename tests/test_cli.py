@@ -39,7 +39,7 @@ def finished_run(tmp_path_factory) -> Path:
     return place / "run"
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "plot", "config", "doctor"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "plot", "config", "benchmark", "doctor"])
 def test_every_commands_help_shows_its_use(command, capsys):
     assert main([command, "--help"]) == 0
     text = capsys.readouterr().out
@@ -91,6 +91,11 @@ BAD_INPUTS = [
     (["plot", "configs"], "configs"),
     (["plot", "configs", "--output", "curve.gif"], "curve.gif is not allowed; the name must end in .png"),
     (["config", CONFIG, "env=fast"], "env"),
+    (["benchmark"], "Missing argument"),
+    (["benchmark", CONFIG, "--actors", "300"], "--actors"),
+    (["benchmark", CONFIG, "--output", "speed.txt"], "speed.txt is not allowed; the name must end in .json"),
+    (["benchmark", CONFIG, "agent.batch=9"], "agent.batch"),
+    (["benchmark", CONFIG, "replay.capacity=900000000"], "replay.capacity"),
 ]
 
 

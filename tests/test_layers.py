@@ -19,7 +19,7 @@ LAYERS = [
     {"agents"},
     {"evaluation", "report"},
     {"training"},
-    {"doctor", "terminal", "compare", "watch"},
+    {"benchmark", "doctor", "terminal", "compare", "watch"},
     {"cli", "__main__"},
 ]
 """From the bottom up. A new part fails these tests until it stands here and in CONTRIBUTING.md."""

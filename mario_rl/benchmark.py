@@ -1,0 +1,355 @@
+"""How fast each part is on this machine, and a training run as a whole: what `mario-rl benchmark` measures."""
+
+from __future__ import annotations
+
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import numpy as np
+import psutil
+import torch
+
+from mario_rl.agents import QAgent
+from mario_rl.config import Config
+from mario_rl.devices import resolve_device, software_versions
+from mario_rl.envs import make_env, make_game, num_actions
+from mario_rl.machine import keep_freed_memory
+from mario_rl.replay import ReplayBuffer
+from mario_rl.rundir import RunDir
+from mario_rl.seeding import spawn_streams
+from mario_rl.training import Observer, Progress, check_machine, make_replay, resolve_actors, train
+from mario_rl.types import Transition
+
+RIGHT = 1 << 7  # the joypad byte
+CPU_INFO = Path("/proc/cpuinfo")
+WARMUP_STEPS = 500  # agent steps before the first update of a measured training run
+FILLED_STEPS = 10_000  # transitions in the replay that is sampled from
+
+
+class Figure(NamedTuple):
+    """One line of the report: how much of `unit` a part does in a second, over several repeats.
+
+    part: what was measured, and with how many processes or threads.
+    bound: what holds it back, in words; empty where there is nothing to say.
+    """
+
+    part: str
+    unit: str
+    per_second: float
+    lowest: float
+    highest: float
+    bound: str = ""
+
+
+class Measured(NamedTuple):
+    """One measurement: how much of a unit in how many seconds, and the shares of them that each side waited."""
+
+    amount: int
+    seconds: float
+    learner_waited: float = 0.0
+    environments_waited: float = 0.0
+
+
+class BenchmarkReport(NamedTuple):
+    """All figures, and what they were measured on and with."""
+
+    figures: list[Figure]
+    settings: dict[str, Any]
+    machine: dict[str, str]
+    versions: dict[str, str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Turn it into what the JSON file holds."""
+        return self._asdict() | {"figures": [figure._asdict() for figure in self.figures]}
+
+
+def run_benchmark(
+    config: Config,
+    *,
+    actors: list[int],
+    seconds: float = 3.0,
+    agent_steps: int = 2_000,
+    repeats: int = 3,
+    on_measured: Callable[[str, int], None] = lambda part, total: None,
+) -> BenchmarkReport:
+    """Measure every part, then all of them again, `repeats` times, so that a slow minute hits all alike.
+
+    Args:
+        config: says which stage, network, batch, replay ratio, device and so on.
+        actors: numbers of actor processes to train with.
+        seconds: how long each part is measured, each time.
+        agent_steps: how many a training run is measured over, after its warm-up.
+        repeats: of which the median counts.
+        on_measured: told of each measurement made, and how many there will be.
+
+    Raises:
+        UserError: the machine lacks the device, the memory or the disk space.
+    """
+    check_machine(config, RunDir(Path(tempfile.gettempdir())))
+    keep_freed_memory()
+    measurements: dict[tuple[str, str], Callable[[], Measured]] = {
+        ("emulator alone, 1 core", "frames"): partial(_emulator, config, seconds),
+        ("environment, 1 core", "agent steps"): partial(_environment, config, seconds),
+        ("replay, sampling", "transitions"): partial(_replay, config, seconds),
+    }
+    for threads in sorted({1, torch.get_num_threads()}):
+        measurements[f"learner, {_count(threads, 'thread')}", "updates"] = partial(_learner, config, seconds, threads)
+    for number in actors:
+        key = f"training, {_count(number, 'actor')}", "agent steps"
+        measurements[key] = partial(_training, config, number, agent_steps)
+
+    results: dict[tuple[str, str], list[Measured]] = {key: [] for key in measurements}
+    for _ in range(repeats):
+        for key, measure in measurements.items():
+            results[key].append(measure())
+            on_measured(key[0], repeats * len(measurements))
+    return BenchmarkReport(
+        figures=[_figure(part, unit, measured, config) for (part, unit), measured in results.items()],
+        settings={
+            "config": config.model_dump(mode="json"),
+            "seconds": seconds,
+            "agent_steps": agent_steps,
+            "repeats": repeats,
+            "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        },
+        machine=describe_machine(resolve_device(config.device)),
+        versions=software_versions(),
+    )
+
+
+def markdown(report: BenchmarkReport) -> str:
+    """Lay a report out as a Markdown table under one line on the machine and the settings."""
+    config = report.settings["config"]
+    agent = config["agent"]
+    rows = [("part", "per second (median)", "lowest to highest", "bound by")] + [
+        (figure.part, f"{_number(figure.per_second)} {figure.unit}", _range(figure), figure.bound)
+        for figure in report.figures
+    ]
+    rows.insert(1, ("---",) * 4)
+    number = "bfloat16" if agent["bfloat16"] else "float32"
+    return "\n".join(
+        [
+            f"{report.machine['processor']}, {report.machine['cores']} cores, {report.machine['memory']}, "
+            f"{report.machine['device']}; {report.settings['date']}; Python {report.versions['python']}, "
+            f"torch {report.versions['torch']}.",
+            f"Stage {config['env']['stage']}, {config['env']['grayscale']} grayscale, target {agent['target']}, "
+            f"batch {agent['batch_size']}, one update per {agent['steps_per_update']} agent steps, {number}, "
+            f"{config['training']['envs']} environments; median of {report.settings['repeats']}.",
+            "",
+            *("| " + " | ".join(row) + " |" for row in rows),
+            "",
+        ]
+    )
+
+
+def describe_machine(device: torch.device) -> dict[str, str]:
+    """Name processor, cores, memory and device."""
+    processor = platform.processor() or platform.machine()
+    if CPU_INFO.is_file():
+        lines = CPU_INFO.read_text(encoding="utf-8").splitlines()
+        processor = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), processor)
+    return {
+        "processor": processor,
+        "cores": str(os.process_cpu_count() or 1),
+        "memory": f"{psutil.virtual_memory().total / 1e9:.0f} GB of memory",
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+    }
+
+
+def default_actors(config: Config) -> list[int]:
+    """Choose what is worth comparing: no actors, and as many as `auto` makes or the config says."""
+    chosen = resolve_actors(config, resolve_device(config.device))
+    return sorted({0, chosen} if chosen else {0, 1})
+
+
+def _emulator(config: Config, seconds: float) -> Measured:
+    """Advance the game by frames without looking at them, as fast as the emulator goes."""
+    stage = config.env.stage if isinstance(config.env.stage, str) else config.env.stage[0]
+    game: Any = make_game(stage)
+    game.reset()
+
+    def advance() -> int:
+        for _ in range(100):
+            game.unwrapped._frame_advance(RIGHT)
+        game.reset()
+        return 100
+
+    measured = _repeat(advance, seconds)
+    game.close()
+    return measured
+
+
+def _environment(config: Config, seconds: float) -> Measured:
+    """Take random agent steps, resets included."""
+    env, rng = make_env(config.env), np.random.default_rng(config.seed)
+    actions = num_actions(config.env.action_set)
+    env.reset(seed=config.seed)
+
+    def step() -> int:
+        _, _, terminated, truncated, _ = env.step(int(rng.integers(actions)))
+        if terminated or truncated:
+            env.reset()
+        return 1
+
+    measured = _repeat(step, seconds)
+    env.close()
+    return measured
+
+
+def _replay(config: Config, seconds: float) -> Measured:
+    """Draw batches from a replay of random frames."""
+    replay, size = _filled_replay(config), config.agent.batch_size
+
+    def sample() -> int:
+        replay.sample(size)
+        return size
+
+    return _repeat(sample, seconds)
+
+
+def _learner(config: Config, seconds: float, threads: int) -> Measured:
+    """Make updates from one batch over and over; on CUDA until the device has really made them."""
+    device = resolve_device(config.device)
+    agent = _agent(config, device)
+    batch = _filled_replay(config).sample(config.agent.batch_size)
+
+    def learn() -> int:
+        for _ in range(5):
+            loss = agent.learn(batch).loss
+        loss.item()
+        return 5
+
+    with _threads(threads):
+        learn()
+        return _repeat(learn, seconds)
+
+
+def _training(config: Config, actors: int, agent_steps: int) -> Measured:
+    """Train in a folder that is thrown away; the time from the first updates to the last agent step counts."""
+    config = _for_training(config, actors, agent_steps)
+    clock = _Clock(config.replay.warmup_steps + config.training.envs)
+    with tempfile.TemporaryDirectory(prefix="mario_rl_benchmark_") as folder:
+        train(config, Path(folder) / "run", observer=clock)
+    assert clock.first is not None
+    assert clock.last is not None
+    (began, first), (ended, last) = clock.first, clock.last
+    return Measured(
+        amount=last.agent_steps - first.agent_steps,
+        seconds=ended - began,
+        learner_waited=(last.learner_waited - first.learner_waited) / (ended - began),
+        environments_waited=(last.environments_waited - first.environments_waited) / (ended - began),
+    )
+
+
+def _for_training(config: Config, actors: int, agent_steps: int) -> Config:
+    """Change what would be measured with it: warm-up, evaluations, files; every action is chosen by the network."""
+    warmup = max(WARMUP_STEPS, config.agent.batch_size)
+    sections = {
+        "replay": {"warmup_steps": warmup},
+        "agent": {"epsilon": config.agent.epsilon.model_dump() | {"start": config.agent.epsilon.end}},
+        "training": {
+            "actors": actors,
+            "envs": max(config.training.envs, actors),
+            "agent_steps": warmup + agent_steps,
+            "episodes": None,
+            "minutes": None,
+            "clear_rate": None,
+            "checkpoint_every_steps": 10**9,
+        },
+        "evaluation": {"every_steps": None},
+        "logging": {"tensorboard": False, "curve_every_seconds": 1e9},
+    }
+    whole = config.model_dump()
+    return Config.model_validate(whole | {name: whole[name] | changes for name, changes in sections.items()})
+
+
+class _Clock(Observer):
+    """Notes the time when training is under way, and at its last step."""
+
+    def __init__(self, begin_at: int) -> None:
+        self._begin_at = begin_at
+        self.first: tuple[float, Progress] | None = None
+        self.last: tuple[float, Progress] | None = None
+
+    def progressed(self, progress: Progress) -> None:
+        if self.first is None and progress.updates > 0 and progress.agent_steps >= self._begin_at:
+            self.first = time.perf_counter(), progress
+        self.last = time.perf_counter(), progress
+
+
+def _agent(config: Config, device: torch.device) -> QAgent:
+    return QAgent(
+        config.agent,
+        config.network,
+        num_actions=num_actions(config.env.action_set),
+        frame_stack=config.env.frame_stack,
+        seed=spawn_streams(config.seed, 1).network,
+        device=device,
+    )
+
+
+def _filled_replay(config: Config) -> ReplayBuffer:
+    """Make a replay that holds random frames in episodes of 200 agent steps."""
+    rng = np.random.default_rng(config.seed)
+    replay = make_replay(config, rng, None)
+    stack = rng.integers(256, size=(config.env.frame_stack, 84, 84), dtype=np.uint8)
+    actions = num_actions(config.env.action_set)
+    for number in range(min(FILLED_STEPS, config.replay.capacity)):
+        env, step = number % config.training.envs, number // config.training.envs
+        transition = Transition(stack, number % actions, 1.0, stack, terminated=step % 200 == 199, truncated=False)
+        replay.add(env, transition)
+    return replay
+
+
+@contextmanager
+def _threads(number: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _repeat(work: Callable[[], int], seconds: float) -> Measured:
+    began = time.perf_counter()
+    count = 0
+    while (elapsed := time.perf_counter() - began) < seconds:
+        count += work()
+    return Measured(count, elapsed)
+
+
+def _figure(part: str, unit: str, measured: list[Measured], config: Config) -> Figure:
+    rates = [one.amount / one.seconds for one in measured]
+    bound = ""
+    if unit == "transitions":
+        bound = f"{config.agent.batch_size / median(rates) * 1e3:.2f} ms per batch"
+    elif unit == "updates":
+        bound = f"{1e3 / median(rates):.1f} ms per update"
+    elif part.startswith("training"):
+        learner, environments = (
+            median(getattr(one, side) for one in measured) for side in ("learner_waited", "environments_waited")
+        )
+        bound = f"learner waits {learner:.0%} of the time, environments {environments:.0%}"
+    return Figure(part, unit, median(rates), min(rates), max(rates), bound)
+
+
+def _range(figure: Figure) -> str:
+    return f"{_number(figure.lowest)} to {_number(figure.highest)}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,72 @@
+"""`mario-rl benchmark`: real measurements of every part, and the arithmetic of the report by hand."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from mario_rl.benchmark import Measured, _figure, _for_training, default_actors
+from mario_rl.config import Config
+
+TINY = (
+    "env: {noop_max: 0}\nnetwork: {hidden_size: 8}\nreplay: {capacity: 2_000, warmup_steps: 64}\n"
+    "training: {envs: 2}\nevaluation: {every_steps: null}\ndevice: cpu\n"
+)
+
+
+@pytest.mark.emulator
+def test_benchmark_measures_every_part_and_writes_json_and_a_table(tmp_path: Path, mario_rl_command: Sequence[str]):
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    command = [*mario_rl_command, "benchmark", "tiny.yaml", "--actors", "0", "--actors", "1", "--output", "speed.json"]
+    command += ["--seconds", "0.1", "--agent-steps", "100", "--repeats", "2"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    report = json.loads((tmp_path / "speed.json").read_text())
+    figures = {figure["part"]: figure for figure in report["figures"]}
+    assert set(figures) >= {
+        "emulator alone, 1 core",
+        "environment, 1 core",
+        "replay, sampling",
+        "learner, 1 thread",
+        "training, 0 actors",
+        "training, 1 actor",
+    }
+    for figure in figures.values():
+        assert 0 < figure["lowest"] <= figure["per_second"] <= figure["highest"]
+    assert report["versions"]["torch"]
+    assert report["settings"]["config"]["network"]["hidden_size"] == 8
+    table = (tmp_path / "speed.md").read_text()
+    assert table.strip() in ended.stdout
+    assert all(f"| {part} |" in table for part in figures)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["speed.json", "speed.md", "tiny.yaml"]
+
+
+def test_a_figure_is_the_median_rate_and_says_how_long_each_side_waited():
+    measured = [Measured(100, 2.0, 0.5, 0.1), Measured(90, 1.0, 0.3, 0.3), Measured(60, 1.0, 0.4, 0.2)]
+    figure = _figure("training, 1 actor", "agent steps", measured, Config())
+    assert (figure.per_second, figure.lowest, figure.highest) == (60.0, 50.0, 90.0)
+    assert figure.bound == "learner waits 40% of the time, environments 20%"
+
+
+def test_rates_of_batches_and_updates_are_given_as_times_as_well():
+    config = Config.model_validate({"agent": {"batch_size": 32}})
+    assert _figure("replay, sampling", "transitions", [Measured(64_000, 1.0)], config).bound == "0.50 ms per batch"
+    assert _figure("learner, 1 thread", "updates", [Measured(40, 2.0)], config).bound == "50.0 ms per update"
+
+
+def test_a_measured_run_keeps_what_is_measured_and_drops_what_would_be_measured_with_it():
+    config = Config.model_validate({"env": {"stage": "1-2"}, "agent": {"epsilon": {"end": 0.2}}})
+    measured = _for_training(config, actors=12, agent_steps=2_000)
+    assert (measured.training.actors, measured.training.envs, measured.env.stage) == (12, 12, "1-2")
+    assert measured.training.agent_steps == measured.replay.warmup_steps + 2_000
+    assert measured.agent.epsilon.start == measured.agent.epsilon.end == 0.2
+    assert measured.evaluation.every_steps is None
+
+
+@pytest.mark.parametrize(("actors", "expected"), [(0, [0, 1]), (4, [0, 4])])
+def test_without_a_choice_no_actors_are_compared_with_some(actors: int, expected: list[int]):
+    assert default_actors(Config.model_validate({"training": {"actors": actors}, "device": "cpu"})) == expected
