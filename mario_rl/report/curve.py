@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ FLAG_X = 3_160  # pixels, where 1-1's flagpole stands
 # The palette of Okabe and Ito (2008), told apart under every kind of colour blindness.
 BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
 RUN_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, "#000000")
+RUN_LINES = ("-", "--", ":")
 GRAY = "#595959"
 
 MEAN_LABEL = f"mean of the last {WINDOW} episodes"
@@ -173,8 +174,7 @@ def _draw_runs(runs: Sequence[Run]) -> Figure:
     figure = Figure(figsize=(12, 8), dpi=100, layout="constrained")
     figure.suptitle(f"{len(runs)} runs, {MEAN_LABEL}", fontsize=12)
     rows = figure.subplots(2, 2, sharex="col", sharey="row")
-    styles = itertools.cycle(itertools.product(("-", "--", ":"), RUN_COLOURS))
-    for run, (line, colour) in zip(runs, styles, strict=False):
+    for run, (line, colour) in zip(runs, _styles(runs), strict=True):
         for column, time in zip(rows.T, OVER, strict=True):
             for axes, quantity in zip(column, OF, strict=True):
                 means = running_mean(run.episodes[quantity])
@@ -185,6 +185,18 @@ def _draw_runs(runs: Sequence[Run]) -> Figure:
     _finish(rows, tuple(OF.values()))
     figure.legend(handles=rows[0, 0].get_lines(), loc="outside lower center", ncols=2, fontsize=10)
     return figure
+
+
+def _styles(runs: Sequence[Run]) -> Iterator[tuple[str, str]]:
+    """Give each run a line and a colour: a colour of its own, or that of its folder where several share folders."""
+    folders = [run.name.split("/")[0] for run in runs]
+    several = list(dict.fromkeys(folders))
+    if len(several) in (1, len(runs)):
+        yield from itertools.islice(itertools.cycle(itertools.product(RUN_LINES, RUN_COLOURS)), len(runs))
+        return
+    for index, folder in enumerate(folders):
+        line = RUN_LINES[folders[:index].count(folder) % len(RUN_LINES)]
+        yield line, RUN_COLOURS[several.index(folder) % len(RUN_COLOURS)]
 
 
 def _draw_flag(axes: Axes) -> None:

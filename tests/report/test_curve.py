@@ -169,6 +169,15 @@ def test_more_runs_than_colours_differ_in_their_line(tmp_path):
     assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 9
 
 
+def test_runs_of_one_folder_share_its_colour_and_differ_in_their_line(tmp_path):
+    runs = [make_run(tmp_path / folder / seed, [1.0]) for folder in ("dqn", "ddqn") for seed in ("0", "1", "2")]
+    axes = panels(curve_figure(runs), RETURN)[0]
+    colours = {folder: {line(axes, f"{folder}/{seed}").get_color() for seed in "012"} for folder in ("dqn", "ddqn")}
+    assert [len(colours["dqn"]), len(colours["ddqn"])] == [1, 1]
+    assert colours["dqn"] != colours["ddqn"]
+    assert [line(axes, f"dqn/{seed}").get_linestyle() for seed in "012"] == ["-", "--", ":"]
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_title_panels_and_legend_do_not_overlap_and_stay_inside(tmp_path, count):
     evaluations = [(100, [(3161, "clear")])]
