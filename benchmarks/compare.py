@@ -27,8 +27,7 @@ import torch
 from contestants import Settings
 from tqdm import tqdm
 
-from mario_rl.benchmark import describe_machine
-from mario_rl.devices import software_versions
+from mario_rl.devices import describe_machine, software_versions
 
 HERE = Path(__file__).parent
 SECONDS_BETWEEN_LOOKS = 0.5

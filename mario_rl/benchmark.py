@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -15,12 +13,11 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
-import psutil
 import torch
 
 from mario_rl.agents import QAgent
 from mario_rl.config import Config
-from mario_rl.devices import resolve_device, software_versions
+from mario_rl.devices import describe_machine, resolve_device, software_versions
 from mario_rl.envs import make_env, make_game, num_actions
 from mario_rl.machine import keep_freed_memory
 from mario_rl.replay import ReplayBuffer
@@ -30,7 +27,6 @@ from mario_rl.training import Observer, Progress, check_machine, make_replay, re
 from mario_rl.types import Transition
 
 RIGHT = 1 << 7  # the joypad byte
-CPU_INFO = Path("/proc/cpuinfo")
 WARMUP_STEPS = 500  # agent steps before the first update of a measured training run
 FILLED_STEPS = 10_000  # transitions in the replay that is sampled from
 
@@ -149,20 +145,6 @@ def markdown(report: BenchmarkReport) -> str:
             "",
         ]
     )
-
-
-def describe_machine(device: torch.device) -> dict[str, str]:
-    """Name processor, cores, memory and device."""
-    processor = platform.processor() or platform.machine()
-    if CPU_INFO.is_file():
-        lines = CPU_INFO.read_text(encoding="utf-8").splitlines()
-        processor = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), processor)
-    return {
-        "processor": processor,
-        "cores": str(os.process_cpu_count() or 1),
-        "memory": f"{psutil.virtual_memory().total / 1e9:.0f} GB of memory",
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-    }
 
 
 def default_actors(config: Config) -> list[int]:

@@ -16,7 +16,7 @@ from mario_rl.types import State
 FORMAT = "mario_rl checkpoint 1"
 """What every checkpoint says of itself; the number goes up when old files can no longer be read."""
 
-POLICY_KEYS = ("config", "versions", "agent_steps", "updates", "episodes", "seconds", "network")
+POLICY_KEYS = ("config", "versions", "machine", "agent_steps", "updates", "episodes", "seconds", "network")
 """What a checkpoint carries so that it can be evaluated alone. The seed is in its config."""
 
 TRAINING_KEY = "training"

@@ -20,6 +20,7 @@ from mario_rl.errors import ActorError, StorageError, UserError
 from mario_rl.files import require_writable, write_atomically
 
 if TYPE_CHECKING:
+    from mario_rl.cards import Verdict
     from mario_rl.config import Protocol
 
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -181,6 +182,70 @@ def evaluate(
 
 
 @cli.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path), metavar="CHECKPOINT_OR_RUN_DIR")
+@click.argument("output", type=click.Path(path_type=Path), metavar="OUTPUT.pt")
+@click.option(
+    "--episodes", type=click.IntRange(min=1), default=100, show_default=True, help="Of sticky and of epsilon."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of sticky and random actions.")
+def ship(checkpoint: Path, output: Path, episodes: int, seed: int) -> int:
+    """Write an agent to hand on: weights alone, float16, and a card with what they do.
+
+    The card (OUTPUT.json, and OUTPUT.md to read) has the config, the training, and evaluations of the written file
+    under every protocol; `mario-rl verify` repeats them. Some minutes, most of it for sticky and epsilon.
+
+    \b
+    Example:
+      mario-rl ship RUN_DIR checkpoints/pretrained/ddqn_right_only_1-1.pt
+    """
+    from mario_rl import cards
+    from mario_rl.terminal import CountingBar
+
+    for path in (output, output.with_suffix(".json"), output.with_suffix(".md")):
+        _require_output("OUTPUT", path, ".pt" if path == output else "")
+    card = cards.ship(checkpoint, output, episodes=episodes, seed=seed, on_episode=CountingBar("evaluating", "episode"))
+    for claim in card.evaluations:
+        click.echo(f"{claim.protocol + ':':<9}cleared {claim.clears} of {claim.episodes}, mean x {claim.mean_x:,.0f}")
+    click.echo(f"agent:   {output}\ncard:    {output.with_suffix('.json')}, {output.with_suffix('.md')}")
+    return OK
+
+
+@cli.command()
+@click.argument("checkpoints", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="AGENT.pt...")
+@click.option(
+    "--protocol",
+    "protocols",
+    type=click.Choice(PROTOCOL_NAMES),
+    multiple=True,
+    help="Repeat only this evaluation; may be given several times.  [default: all on the card]",
+)
+def verify(checkpoints: tuple[Path, ...], protocols: tuple[Protocol, ...]) -> int:
+    """Repeat the evaluations on the cards of shipped agents, and say whether the claims hold.
+
+    With the card's versions and platform every episode must go as the card says, to the last number. Elsewhere
+    rounding can change an episode: there the claim holds if the clear rate is not below its 95 % interval. Exit code 1
+    if a claim fails.
+
+    \b
+    Examples:
+      mario-rl verify checkpoints/pretrained/*.pt --protocol noop
+      mario-rl verify checkpoints/pretrained/ddqn_right_only_1-1.pt
+    """
+    from mario_rl import cards
+    from mario_rl.terminal import CountingBar
+
+    for checkpoint in checkpoints:
+        cards.load_card(checkpoint)  # all that can be refused is, before the first is played
+    held = True
+    for checkpoint in checkpoints:
+        click.echo(f"{checkpoint}")
+        for verdict in cards.verify(checkpoint, protocols=protocols, on_episode=CountingBar("verifying", "episode")):
+            held &= verdict.holds
+            click.echo(f"  {'holds' if verdict.holds else 'FAILS':<7}{_verdict(verdict)}")
+    return OK if held else FAILED
+
+
+@cli.command()
 @click.argument("run_dirs", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="RUN_DIR...")
 @click.option(
     "--output",
@@ -188,15 +253,28 @@ def evaluate(
     metavar="FILE.png",
     help="[default: RUN_DIR/curve.png, of several runs curves.png]",
 )
-def plot(run_dirs: tuple[Path, ...], output: Path | None) -> int:
+@click.option(
+    "--ends",
+    type=click.Path(path_type=Path),
+    metavar="FILE.png",
+    help="Draw a death map as well: where on the stage the episodes of one run ended.",
+)
+def plot(run_dirs: tuple[Path, ...], output: Path | None, ends: Path | None) -> int:
     """Draw the reward curve of one run, or the curves of several on the same axes."""
     from mario_rl.report.curve import draw_curves
+    from mario_rl.report.ends import draw_ends
     from mario_rl.rundir import RunDir
 
     if output is None:
         output = RunDir(run_dirs[0]).curve if len(run_dirs) == 1 else Path("curves.png")
     _require_output("--output", output, ".png")
+    if ends is not None:
+        _require_output("--ends", ends, ".png")
+        if len(run_dirs) > 1:
+            raise UserError(f"--ends: {len(run_dirs)} run directories are not allowed; a death map is of one run")
     click.echo(f"curve: {draw_curves(run_dirs, output)}")
+    if ends is not None:
+        click.echo(f"ends:  {draw_ends(run_dirs[0], ends)}")
     return OK
 
 
@@ -314,6 +392,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _complain(message: str, code: int) -> int:
     click.echo(f"mario-rl: {message}", err=True)
     return code
+
+
+def _verdict(verdict: Verdict) -> str:
+    claim, repeated = verdict.claim, verdict.repeated
+    text = f"{claim.protocol}: cleared {repeated.clears} of {repeated.episodes}, the card says {claim.clears}; "
+    if verdict.same:
+        return text + "every episode the same"
+    changed = sum(ours != theirs for ours, theirs in zip(repeated.results, claim.results, strict=False))
+    text += f"{changed} episodes differ, mean x {repeated.mean_x:,.0f} for {claim.mean_x:,.0f}"
+    return text if verdict.comparable else text + " (other versions or another platform than the card's)"
 
 
 def _default_run_dir(config_file: str) -> Path:

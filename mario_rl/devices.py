@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from importlib.metadata import version
+from pathlib import Path
 
+import psutil
 import torch
 from torch import Tensor
 
 from mario_rl.errors import ConfigError
 
 PACKAGES = ("mario-rl", "torch", "numpy", "gymnasium", "gym-super-mario-bros", "nes-py", "opencv-python-headless")
+
+CPU_INFO = Path("/proc/cpuinfo")
 
 
 def resolve_device(name: str) -> torch.device:
@@ -52,6 +57,21 @@ def software_versions() -> dict[str, str]:
     return {
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
+        "instructions": torch.backends.cpu.get_cpu_capability(),
         "threads": str(torch.get_num_threads()),
         **{package: version(package) for package in PACKAGES},
+    }
+
+
+def describe_machine(device: torch.device) -> dict[str, str]:
+    """Name processor, cores, memory and device."""
+    processor = platform.processor() or platform.machine()
+    if CPU_INFO.is_file():
+        lines = CPU_INFO.read_text(encoding="utf-8").splitlines()
+        processor = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), processor)
+    return {
+        "processor": processor,
+        "cores": str(os.process_cpu_count() or 1),
+        "memory": f"{psutil.virtual_memory().total / 1e9:.0f} GB of memory",
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
     }

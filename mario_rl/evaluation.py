@@ -92,8 +92,7 @@ class EvaluationReport:
         """Wilson's 95 % interval; under greedy and noop every start there is was played, so it is the rate itself."""
         if PROTOCOLS[self.protocol].fixed_episodes is not None:
             return self.clear_rate, self.clear_rate
-        interval = binomtest(self.clears, len(self.episodes)).proportion_ci(method="wilson")
-        return float(interval.low), float(interval.high)
+        return wilson_interval(self.clears, len(self.episodes))
 
     @property
     def mean_x(self) -> float:
@@ -160,6 +159,12 @@ class EvaluationReport:
             }
             for episode in self.episodes
         ]
+
+
+def wilson_interval(clears: int, episodes: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a clear rate, 0..1."""
+    interval = binomtest(clears, episodes).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 class EvaluationInterrupted(Exception):
@@ -276,7 +281,12 @@ def _play(
 
 
 def _protocol_env(config: EnvConfig, stage: str, rules: ProtocolRules) -> EnvConfig:
-    replaced = {"stage": stage, "noop_max": 0, "sticky_probability": rules.sticky_probability}
+    replaced = {
+        "stage": stage,
+        "noop_max": 0,
+        "sticky_probability": rules.sticky_probability,
+        "snapshot_probability": 0.0,
+    }
     return config.model_copy(update=replaced)
 
 

@@ -56,13 +56,14 @@ TEXT_COLUMNS = frozenset({"protocol", "stage", "end"})
 
 
 class RunMetrics:
-    """Writes the three tables of a run, and the same numbers for TensorBoard if asked to.
+    """Writes the tables of a run, and the same numbers for TensorBoard if asked to.
 
     Each call is one write that goes to the operating system at once, so a kill leaves at most one torn last line.
 
     Args:
         run_dir: where the tables are; made if it is missing.
         tensorboard: whether to write TensorBoard event files as well.
+        snapshots: whether there may be episodes from snapshots, which have a table of their own.
         resume_at: agent steps of the checkpoint a run goes on from, 0 where there is none yet: rows past them are
             dropped and torn last lines too, and TensorBoard hides its events past them.
         evaluated_at: the same for evaluations: agent steps of the last one that checkpoint knows of.
@@ -77,10 +78,12 @@ class RunMetrics:
         run_dir: RunDir,
         *,
         tensorboard: bool,
+        snapshots: bool = False,
         resume_at: int = 0,
         evaluated_at: int = 0,
     ) -> None:
         self._episodes = _TableWriter(run_dir.episodes, EPISODE_COLUMNS, resume_at)
+        self._snapshots = _TableWriter(run_dir.snapshot_episodes, EPISODE_COLUMNS, resume_at) if snapshots else None
         self._metrics = _TableWriter(run_dir.metrics, METRIC_COLUMNS, resume_at)
         self._evaluation = _TableWriter(run_dir.evaluation, EVALUATION_COLUMNS, evaluated_at)
         self._board = _open_tensorboard(run_dir.tensorboard, resume_at) if tensorboard else None
@@ -93,6 +96,15 @@ class RunMetrics:
         """
         self._episodes.append([row])
         self._show("episode", row, ("return", "x", "length"))
+
+    def snapshot_episode(self, row: Row) -> None:
+        """Write a finished training episode that began at a snapshot.
+
+        Raises:
+            ValueError: the row's keys are not exactly EPISODE_COLUMNS.
+        """
+        assert self._snapshots is not None, "RunMetrics was made without snapshots"
+        self._snapshots.append([row])
 
     def interval(self, row: Row) -> None:
         """Write how training stands; None where there is no value yet.
@@ -123,8 +135,9 @@ class RunMetrics:
 
     def close(self) -> None:
         """Close all files; a second time does nothing."""
-        for table in (self._episodes, self._metrics, self._evaluation):
-            table.close()
+        for table in (self._episodes, self._snapshots, self._metrics, self._evaluation):
+            if table is not None:
+                table.close()
         if self._board is not None:
             self._board.close()
             self._board = None

@@ -19,10 +19,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from mario_rl.errors import CheckpointError, UserError
 from mario_rl.files import write_atomically
 from mario_rl.machine import available_memory_bytes
+from mario_rl.priorities import Priorities
 from mario_rl.sharing import Arrays, Layout, private_arrays
 from mario_rl.types import Batch, Pixels, Transition
 
@@ -89,6 +91,8 @@ class ReplayBuffer:
         n_step: rewards summed before the bootstrap.
         gamma: discount per agent step.
         rng: draws the batches; its state is the caller's to save.
+        priority_exponent: alpha of prioritised replay, see `Priorities`; 0 draws uniformly.
+        importance_exponent: its beta.
         arrays: where everything is kept, made for `replay_layout`; None to allocate it. In memory that processes share,
             each ring may be written by one while another samples.
 
@@ -106,6 +110,8 @@ class ReplayBuffer:
         n_step: int,
         gamma: float,
         rng: np.random.Generator,
+        priority_exponent: float = 0.0,
+        importance_exponent: float = 0.5,
         arrays: Arrays | None = None,
     ) -> None:
         # From here up a ring that is full never runs empty: `first` stays below `complete`.
@@ -125,6 +131,14 @@ class ReplayBuffer:
         self.frame_stack = frame_stack
         self._n_step = n_step
         self._discounts = gamma ** np.arange(n_step + 1, dtype=np.float64)
+        self._priorities: Priorities | None = None
+        if priority_exponent:
+            self._priorities = Priorities(
+                num_envs=num_envs,
+                slots=self._slots,
+                exponent=priority_exponent,
+                importance_exponent=importance_exponent,
+            )
         self._age_S = np.arange(frame_stack - 1, -1, -1)  # oldest frame first
 
         # Slot i of environment e is row e * slots + i % slots. NumPy's zeros cost no memory until they are written
@@ -192,7 +206,7 @@ class ReplayBuffer:
         self._tails[env_index] = np.count_nonzero(self._is_tail[ring + sampled % self._slots])
 
     def sample(self, batch_size: int) -> Batch:
-        """Draw transitions uniformly, with replacement, from all that can be sampled.
+        """Draw transitions, uniformly or by priority, with replacement, from all that can be sampled.
 
         The return sums m rewards: n_step of them, or as many as the episode had left. `next_observation` is what was
         seen after those: at a truncation the episode's last frames, and zeros where `terminated`.
@@ -203,12 +217,25 @@ class ReplayBuffer:
         Raises:
             ValueError: there is nothing to sample yet.
         """
+        if len(self) == 0:
+            raise ValueError("the replay holds no whole transition to sample yet")
         while True:
-            env_B, start_B = self._draw_starts(batch_size)
-            batch = self._gather(env_B, start_B)
+            env_B, start_B, weight_B = self._draw_starts(batch_size)
+            batch = self._gather(env_B, start_B, weight_B)
             # Another process may have written over them meanwhile; it says so in `first` before it does.
             if (start_B >= self._first[env_B]).all():
                 return batch
+
+    def prioritize(self, slot: Tensor, td_error: Tensor) -> None:
+        """Rank what a batch came from by its TD errors, float32 (B,); nothing to do where sampling is uniform.
+
+        Args:
+            slot: the batch's, int64 (B, 2).
+            td_error: of each of its transitions, on any device.
+        """
+        if self._priorities is not None:
+            env_B, start_B = slot.cpu().numpy().T
+            self._priorities.update(env_B, start_B, td_error.cpu().numpy())
 
     def save(self, path: Path) -> None:
         """Write the filled slots and the write positions to `path` (.npz), whole or not at all; copies nothing.
@@ -272,10 +299,15 @@ class ReplayBuffer:
         self._written[env_index] = number + 1
         self._next_earlier[env_index] = min(earlier + 1, self.frame_stack - 1)
 
-    def _draw_starts(self, batch_size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Draw environments and slot numbers: uniform over all ranges laid end to end, tails drawn again."""
-        if len(self) == 0:
-            raise ValueError("the replay holds no whole transition to sample yet")
+    def _draw_starts(self, batch_size: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+        """Draw environments, slot numbers and their weights in the loss."""
+        if self._priorities is None:
+            return *self._draw_uniformly(batch_size), np.ones(batch_size, np.float32)
+        self._priorities.follow(self._first.copy(), self._complete.copy(), self._is_tail)
+        return self._priorities.draw(self.rng, batch_size)
+
+    def _draw_uniformly(self, batch_size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Draw from all ranges laid end to end, tails drawn again."""
         sizes = self._complete - self._first
         ends = sizes.cumsum()
         offsets = self._first - (ends - sizes)  # from the place in the line of all ranges to the slot number
@@ -288,7 +320,7 @@ class ReplayBuffer:
                 return env_B, start_B
             place_B[refused_B] = self.rng.integers(ends[-1], size=np.count_nonzero(refused_B))
 
-    def _gather(self, env_B: NDArray[np.int64], start_B: NDArray[np.int64]) -> Batch:
+    def _gather(self, env_B: NDArray[np.int64], start_B: NDArray[np.int64], weight_B: NDArray[np.float32]) -> Batch:
         row_BN = self._rows(env_B[:, None], start_B[:, None] + np.arange(self._n_step))
         counts_BN, terminated_B = _steps_that_count(self._terminated[row_BN], self._is_tail[row_BN])
         reward_BN = np.where(counts_BN, self._rewards[row_BN], 0.0)
@@ -303,6 +335,8 @@ class ReplayBuffer:
             next_observation=torch.from_numpy(next_observation),
             terminated=torch.from_numpy(terminated_B),
             discount=torch.from_numpy(self._discounts[steps_B].astype(np.float32)),
+            weight=torch.from_numpy(weight_B),
+            slot=torch.from_numpy(np.stack([env_B, start_B], axis=1)),
         )
 
     def _rows(self, env: NDArray[np.int64], number: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -330,7 +364,8 @@ class ReplayBuffer:
     def _header(self) -> dict[str, int | str]:
         """What a file must agree with to be loaded into this buffer."""
         height, width = self._frames.shape[1:]
-        return {
+        ranked: dict[str, int | str] = {} if self._priorities is None else {"prioritized": 1}
+        return ranked | {
             "format": FORMAT,
             "capacity": self._capacity,
             "num_envs": self._num_envs,
@@ -353,7 +388,8 @@ class ReplayBuffer:
     def _write(self, path: Path) -> None:
         header = {key: np.array(value) for key, value in self._header().items()}
         with path.open("wb") as file:  # np.savez would add a suffix to a path
-            np.savez(file, allow_pickle=False, **header, positions=self._positions, **dict(self._blocks()))
+            ranks = {} if self._priorities is None else self._priorities.arrays()
+            np.savez(file, allow_pickle=False, **header, **ranks, positions=self._positions, **dict(self._blocks()))
 
     def _read(self, archive: np.lib.npyio.NpzFile) -> None:
         positions = archive["positions"]
@@ -361,6 +397,8 @@ class ReplayBuffer:
             self._positions[...] = positions
             for name, block in self._blocks():
                 block[...] = archive[name]
+            for name, array in ({} if self._priorities is None else self._priorities.arrays()).items():
+                array[...] = archive[name]
         except BaseException:
             self._positions[...] = 0
             raise

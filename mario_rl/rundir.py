@@ -15,6 +15,7 @@ class RunDir:
     episodes.csv     a row per training episode
     metrics.csv      a row every few seconds
     evaluation.csv   a row per evaluated episode
+    snapshots.csv    a row per training episode that began at a snapshot, where env.snapshot_probability asks for them
     curve.png        the reward curve
     tensorboard/     the same numbers for TensorBoard
     checkpoints/     latest.pt, best.pt, step_000200000.pt
@@ -39,6 +40,10 @@ class RunDir:
     @property
     def evaluation(self) -> Path:
         return self.path / "evaluation.csv"
+
+    @property
+    def snapshot_episodes(self) -> Path:
+        return self.path / "snapshots.csv"
 
     @property
     def curve(self) -> Path:

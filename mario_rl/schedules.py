@@ -1,4 +1,4 @@
-"""Exploration schedules: epsilon as a pure function of a counter, so that there is no state to restore."""
+"""Schedules: epsilon and the learning rate as pure functions of a counter, so that there is no state to restore."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 def linear(start: float, end: float, *, decay_steps: int, steps: int) -> float:
-    """Go from start to end over `decay_steps` agent steps and stay there (Mnih et al. 2015, Methods)."""
+    """Go from start to end over `decay_steps` agent steps, or updates, and stay there (Mnih et al. 2015, Methods)."""
     share = min(max(steps, 0) / decay_steps, 1.0)
     return start * (1.0 - share) + end * share
 

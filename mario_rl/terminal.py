@@ -76,6 +76,7 @@ class CountingBar:
         self._bar.update(1)
         if self._bar.n >= total:
             self._bar.close()
+            self._bar = None  # what is counted next has a bar of its own
 
 
 def _describe(progress: Progress) -> str:

@@ -45,6 +45,8 @@ class Batch(NamedTuple):
     n_step_return: float32 (B,), the sum of gamma^k * reward_k for k < m.
     terminated: bool (B,), the game ended within those m agent steps.
     discount: float32 (B,), gamma^m, what the value of next_observation is multiplied by.
+    weight: float32 (B,), what each counts in the loss; 1 unless the replay is prioritised.
+    slot: int64 (B, 2), where the replay has it, for `ReplayBuffer.prioritize`.
     """
 
     observation: Tensor
@@ -53,6 +55,8 @@ class Batch(NamedTuple):
     next_observation: Tensor
     terminated: Tensor
     discount: Tensor
+    weight: Tensor
+    slot: Tensor
 
 
 class EpisodeResult(NamedTuple):
@@ -64,6 +68,7 @@ class EpisodeResult(NamedTuple):
     length: agent steps.
     clock: the game's clock at the end, in its own units (400 at the start of 1-1).
     end: what ended it.
+    from_snapshot: it began somewhere on the stage (see `SnapshotStarts`), so it counts for no clear rate and no mean.
     """
 
     stage: str
@@ -72,6 +77,7 @@ class EpisodeResult(NamedTuple):
     length: int
     clock: int
     end: EpisodeEnd
+    from_snapshot: bool = False
 
 
 class Policy(Protocol):

@@ -14,6 +14,7 @@ from mario_rl.errors import CheckpointError, StorageError
 STATE = {
     "config": {"seed": 3},
     "versions": {"torch": "2"},
+    "machine": {"cores": 2},
     "agent_steps": 12,
     "updates": 2,
     "episodes": 1,
@@ -73,7 +74,7 @@ def test_another_programs_weights_are_named_as_such(tmp_path):
     with pytest.raises(CheckpointError, match="not a checkpoint this version reads"):
         load_checkpoint(tmp_path / "a.pt")
     torch.save({"format": FORMAT, "config": {}}, tmp_path / "b.pt")
-    with pytest.raises(CheckpointError, match="it lacks versions, agent_steps"):
+    with pytest.raises(CheckpointError, match="it lacks versions, machine, agent_steps"):
         load_checkpoint(tmp_path / "b.pt")
 
 

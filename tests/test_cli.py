@@ -39,7 +39,7 @@ def finished_run(tmp_path_factory) -> Path:
     return place / "run"
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "plot", "config", "benchmark", "doctor"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "ship", "verify", "plot", "config", "benchmark", "doctor"])
 def test_every_commands_help_shows_its_use(command, capsys):
     assert main([command, "--help"]) == 0
     text = capsys.readouterr().out
@@ -169,7 +169,7 @@ def test_a_signal_saves_says_where_and_exits(number, code, small_run_file, tmp_p
     process = subprocess.Popen([*mario_rl_command, *arguments], stdout=subprocess.PIPE, text=True)
     _wait_for(RunDir(run_dir).latest, process)
     process.send_signal(number)
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=300)
     assert process.returncode == code
     assert str(RunDir(run_dir).latest) in out
     assert f"mario-rl train --resume {run_dir}" in out

@@ -14,11 +14,11 @@ CONTRIBUTING = Path(__file__).parents[1] / "CONTRIBUTING.md"
 
 LAYERS = [
     {"__version__", "types", "errors"},
-    {"config", "files", "seeding", "schedules", "pixels", "rundir", "machine", "devices", "sharing"},
+    {"config", "files", "seeding", "schedules", "pixels", "rundir", "machine", "devices", "sharing", "priorities"},
     {"envs", "networks", "replay", "checkpoint", "metrics"},
     {"agents"},
     {"evaluation", "report"},
-    {"training"},
+    {"training", "cards"},
     {"benchmark", "doctor", "terminal", "compare", "watch"},
     {"cli", "__main__"},
 ]

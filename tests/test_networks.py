@@ -32,6 +32,19 @@ def test_dueling_adds_the_value_to_the_advantages_about_their_mean():
     assert network(torch.zeros(1, 4, 84, 84)).tolist() == [[8.5, 11.5]]
 
 
+def test_an_actions_value_is_the_mean_of_its_quantiles():
+    network = QNetwork(2, hidden_size=1, quantiles=3)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+        last = network.action_head[-1]
+        assert isinstance(last, nn.Linear)
+        last.bias.copy_(torch.tensor([0.0, 1.0, 5.0, 3.0, 3.0, 3.0]))  # of the first action, of the second
+    frames = torch.zeros(1, 4, 84, 84)
+    assert network.quantiles(frames).tolist() == [[[0.0, 1.0, 5.0], [3.0, 3.0, 3.0]]]
+    assert network(frames).tolist() == [[2.0, 3.0]]
+
+
 def test_dropout_acts_while_learning_only():
     network = QNetwork(5, dropout=0.5)
     frames = torch.rand(1, 4, 84, 84)

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mario_rl.pixels import tensor_to_unit, to_unit
+from mario_rl.pixels import random_shift, tensor_to_unit, to_unit
 from mario_rl.schedules import linear, multiplicative
 from mario_rl.seeding import episode_seeds, generator_state, restore_generator, spawn_streams
 
@@ -27,6 +27,16 @@ def test_tensors_are_scaled_like_arrays():
 def test_bfloat16_pixels_are_the_float32_ones_rounded():
     rounded = tensor_to_unit(torch.from_numpy(ALL_BYTES), torch.bfloat16)
     assert torch.equal(rounded, torch.from_numpy(to_unit(ALL_BYTES)).bfloat16())
+
+
+def test_a_shifted_observation_is_a_crop_of_the_one_with_its_border_repeated_and_every_crop_is_drawn():
+    frames = np.arange(2 * 5 * 4, dtype=np.uint8).reshape(2, 5, 4)
+    padded = np.pad(frames, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    crops = {(y, x): padded[:, y : y + 5, x : x + 4].tobytes() for y in range(3) for x in range(3)}
+    torch.manual_seed(0)
+    shifted = random_shift(torch.from_numpy(frames).expand(200, 2, 5, 4), 1)
+    assert shifted.dtype == torch.uint8
+    assert {observation.numpy().tobytes() for observation in shifted} == set(crops.values())
 
 
 @given(seed=st.integers(0, 2**32 - 1), envs=st.integers(1, 16))

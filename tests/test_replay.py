@@ -221,8 +221,8 @@ def test_what_another_process_overwrites_meanwhile_is_drawn_again(monkeypatch):
     play(buffer, range(1, 8))
     gathered = []
 
-    def gather(env_B, start_B, gather=buffer._gather):
-        batch = gather(env_B, start_B)
+    def gather(*where, gather=buffer._gather):
+        batch = gather(*where)
         gathered.append(batch)
         if len(gathered) == 1:  # a writer comes between: slots 0 to 4 are gone
             play(buffer, range(101, 108))
@@ -281,6 +281,8 @@ def test_a_batch_has_the_documented_shapes_and_types():
         ((5, 4, 84, 84), torch.uint8),
         ((5,), torch.bool),
         ((5,), torch.float32),
+        ((5,), torch.float32),
+        ((5, 2), torch.int64),
     ]
     assert {field.device.type for field in batch} == {"cpu"}
     assert batch.action.tolist() == [11] * 5

@@ -124,7 +124,7 @@ def sampled_items(buffer: ReplayBuffer) -> set[Item]:
             terminated.item(),
             discount.item(),
         )
-        for observation, action, total, following, terminated, discount in zip(*batch, strict=True)
+        for observation, action, total, following, terminated, discount in zip(*batch[:6], strict=True)
     }
 
 

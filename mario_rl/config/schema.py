@@ -68,6 +68,11 @@ class EnvConfig(Section):
         description="article: RGB maximum, float luma, resized and cropped as published; plain: native luma, gray "
         "maximum, whole screen.",
     )
+    show_buttons: bool = Field(
+        False,
+        description="Paint the buttons of the last agent step into each frame (the last action as input: Kapturowski et "
+        "al. 2019).",
+    )
     frame_skip: PositiveInt = Field(4, description="Emulator frames each action is held for.")
     frame_stack: PositiveInt = Field(4, le=16, description="Frames in one observation.")
     noop_max: NonNegativeInt = Field(
@@ -75,6 +80,12 @@ class EnvConfig(Section):
     )
     sticky_probability: Probability = Field(
         0.0, description="Chance per emulator frame that the previous frame's buttons stay pressed."
+    )
+    snapshot_probability: Probability = Field(
+        0.0, description="Chance that a training episode begins a little before where one of the last deaths was."
+    )
+    snapshot_rewind_steps: PositiveInt = Field(
+        60, ge=8, description="Agent steps before the death, at most, that such an episode begins."
     )
     stall_limit: PositiveInt | None = Field(
         200, description="Agent steps without a new best x after which an episode is truncated; null for never."
@@ -113,6 +124,9 @@ class NetworkConfig(Section):
         512, le=16_384, description="Units in the hidden linear layer (in each of the two if dueling)."
     )
     dueling: bool = Field(False, description="Separate state value and action advantages (Wang et al. 2016).")
+    quantiles: PositiveInt = Field(
+        1, le=512, description="Quantiles of the return per action (Dabney et al. 2018, QR-DQN); 1: its mean alone."
+    )
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
         0.0, description="Chance that a hidden unit is dropped while learning."
     )
@@ -125,6 +139,12 @@ class ReplayConfig(Section):
         100_000, description="Frames kept over all environments, 7.06 kB each; oldest go first."
     )
     warmup_steps: PositiveInt = Field(5_000, description="Agent steps before the first update.")
+    priority_exponent: Probability = Field(
+        0.0, description="Alpha of prioritised replay (Schaul et al. 2016): 0 draws uniformly, 0.6 is theirs."
+    )
+    importance_exponent: Probability = Field(
+        0.5, description="Beta of its weights in the loss: 0 for none, 1 to undo all of the bias."
+    )
 
     @model_validator(mode="after")
     def _warmup_fits(self) -> Self:
@@ -170,6 +190,16 @@ class AgentConfig(Section):
     gamma: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(0.95, description="Discount per agent step.")
     n_step: PositiveInt = Field(5, le=64, description="Rewards summed before the target bootstraps.")
     learning_rate: PositiveFloat = Field(2e-4, description="Adam's step size.")
+    learning_rate_end: PositiveFloat | None = Field(
+        None, description="Step size after decay_updates, reached in a straight line; null to keep it."
+    )
+    decay_updates: PositiveInt = Field(100_000, description="Updates over which the step size falls.")
+    advantage_learning: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        0.0, description="Share of the action gap taken off the target (Bellemare et al. 2016, equation 10)."
+    )
+    random_shift: NonNegativeInt = Field(
+        0, le=16, description="Pixels a sampled observation is shifted by at most, each way (Yarats et al. 2021, DrQ)."
+    )
     adam_epsilon: PositiveFloat = Field(
         1.5e-4, description="Adam's epsilon (1.5e-4: Hessel et al. 2018; 1e-8: Adam's own)."
     )
@@ -179,6 +209,10 @@ class AgentConfig(Section):
     soft_update: Annotated[float, Field(gt=0.0, le=1.0)] | None = Field(
         None,
         description="Share of the online network mixed into the target network at every update, instead of copies.",
+    )
+    averaging: Annotated[float, Field(gt=0.0, le=1.0)] | None = Field(
+        None,
+        description="Share per update of the online network in a running mean, evaluated and kept instead (Polyak 1992).",
     )
     gradient_clip: PositiveFloat | None = Field(10.0, description="Largest gradient norm; null for no limit.")
     bfloat16: bool = Field(False, description="Learn under bfloat16 autocast: faster where the processor has it.")
@@ -241,7 +275,9 @@ class LoggingConfig(Section):
     """What is written while training."""
 
     every_seconds: PositiveFloat = Field(10.0, description="Seconds between rows of metrics.csv.")
-    curve_every_seconds: PositiveFloat = Field(60.0, description="Seconds between redraws of curve.png.")
+    curve_every_seconds: PositiveFloat = Field(
+        60.0, description="Seconds between redraws of curve.png; more where drawing is slow."
+    )
     tensorboard: bool = Field(True, description="Write TensorBoard event files as well.")
 
 

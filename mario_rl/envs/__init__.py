@@ -13,6 +13,7 @@ from mario_rl.envs.episodes import (
 from mario_rl.envs.factory import make_env, make_game
 from mario_rl.envs.progress import TrackProgress
 from mario_rl.envs.rewards import ClassicReturn, FrameReward
+from mario_rl.envs.snapshots import SnapshotStarts
 from mario_rl.envs.stages import StagePool
 from mario_rl.envs.wrappers import (
     AreaResize,
@@ -22,6 +23,7 @@ from mario_rl.envs.wrappers import (
     FrameStack,
     Luma,
     NormalizeObservation,
+    ShowButtons,
 )
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "StagePool",
     "RecordButtons",
     "NoopStart",
+    "SnapshotStarts",
     "StickyActions",
     "TrackProgress",
     "ClassicReturn",
@@ -45,6 +48,7 @@ __all__ = [
     "FrameSkip",
     "ArticleGrayscale",
     "AreaResize",
+    "ShowButtons",
     "FrameStack",
     "NormalizeObservation",
     "StallLimit",

@@ -141,8 +141,9 @@ class StepLimit(gym.Wrapper[Any, Any, Any, Any]):
 class SummarizeEpisode(gym.Wrapper[Any, Any, Any, Any]):
     """Say at an episode's last step how it went: `info["episode_result"]`, an `EpisodeResult`.
 
-    Everything else passes unchanged. Reads `stage_reached`, `classic_return`, `best_x`, `time`, `flag_get` and, where
-    the episode was truncated, `cut_by` from info; a truncation nobody signed counts as "limit".
+    Everything else passes unchanged. Reads `stage_reached`, `classic_return`, `best_x`, `time`, `flag_get`,
+    `from_snapshot` if it is there and, where the episode was truncated, `cut_by` from info; a truncation nobody signed
+    counts as "limit".
     """
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Reset[Any]:
@@ -160,6 +161,7 @@ class SummarizeEpisode(gym.Wrapper[Any, Any, Any, Any]):
                 length=self._steps,
                 clock=info["time"],
                 end=_end(terminated, info),
+                from_snapshot=info.get("from_snapshot", False),
             )
             info = info | {"episode_result": result}
         return observation, float(reward), terminated, truncated, info
@@ -203,7 +205,10 @@ class ResumableEpisodes(gym.Wrapper[Pixels, int, Pixels, int]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Reset[Pixels]:
         # A seed says all about the generator; without one, the episode depends on where the generator stands now.
         generator = generator_state(self.np_random) if seed is None else None
-        self._start = {"seed": seed, "generator": generator, "options": dict(options or {})}
+        # One of them may be where the episode begins.
+        kept = self.env.has_wrapper_attr("snapshots_state")
+        snapshots = self.env.get_wrapper_attr("snapshots_state")() if kept else {}
+        self._start = {"seed": seed, "generator": generator, "options": dict(options or {}), "snapshots": snapshots}
         self._actions = []
         return self.env.reset(seed=seed, options=options)
 
@@ -227,6 +232,8 @@ class ResumableEpisodes(gym.Wrapper[Pixels, int, Pixels, int]):
 
         From here on everything is as in the environment that `state` came from: observations, rewards, info, generator.
         """
+        if state["snapshots"]:
+            self.env.get_wrapper_attr("restore_snapshots")(state["snapshots"])
         if state["generator"] is not None:
             restore_generator(self.np_random, state["generator"])
         observation, _ = self.reset(seed=state["seed"], options=state["options"])

@@ -24,6 +24,7 @@ from mario_rl.envs.episodes import (
 from mario_rl.envs.lean import LeanFrameSkip, LeanGame
 from mario_rl.envs.progress import TrackProgress, read_position
 from mario_rl.envs.rewards import ClassicReturn, FrameReward
+from mario_rl.envs.snapshots import SnapshotStarts
 from mario_rl.envs.stages import StagePool
 from mario_rl.envs.wrappers import (
     AreaResize,
@@ -33,6 +34,7 @@ from mario_rl.envs.wrappers import (
     FrameStack,
     Luma,
     NormalizeObservation,
+    ShowButtons,
 )
 
 type Wrap = Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]]
@@ -65,8 +67,8 @@ def make_env(config: EnvConfig, *, normalize: bool = False, lean: bool = True) -
 
     Observation: uint8 (frame_stack, 84, 84), oldest frame first; float32 in [0, 1] if `normalize`.
     Action: Discrete(n), n the size of the action set.
-    Info, at every step: the game's own, `classic_return` (float, so far) and `best_x` (int); at an episode's last step
-    `episode_result`, an `EpisodeResult`.
+    Info, at every step: the game's own, `classic_return` (float, so far), `best_x` (int) and `from_snapshot` (bool); at
+    an episode's last step `episode_result`, an `EpisodeResult`.
     Reset options: `noop_frames` and `stage`, which are drawn where they are left out.
     """
     stages = (config.stage,) if isinstance(config.stage, str) else config.stage
@@ -94,6 +96,11 @@ def _wrappers(config: EnvConfig, *, normalize: bool, lean: bool) -> list[Wrap]:
         # Once per emulator frame.
         RecordButtons,  # sees all that reaches the emulator: no-ops, sticky and skipped frames
         partial(NoopStart, noop_max=config.noop_max),  # inside all that counts: its frames are no part of the episode
+        partial(  # inside all that counts too, and outside the no-ops, which would spoil a jump
+            SnapshotStarts,
+            probability=config.snapshot_probability,
+            rewind_frames=config.snapshot_rewind_steps * config.frame_skip,
+        ),
         partial(StickyActions, probability=config.sticky_probability),  # inside the skip: each frame may stick
         TrackProgress,  # every frame, or a best x between two agent steps would be missed
         ClassicReturn,  # the reported return: before the configured reward, which it doesn't depend on
@@ -101,6 +108,7 @@ def _wrappers(config: EnvConfig, *, normalize: bool, lean: bool) -> list[Wrap]:
         *(lean_skip if lean else plain_skip),
         # From here on once per agent step.
         ArticleGrayscale if article else AreaResize,
+        *([ShowButtons] if config.show_buttons else []),  # outside stickiness: what was asked for
         partial(FrameStack, num_frames=config.frame_stack),
         *([NormalizeObservation] if normalize else []),
         partial(ButtonActions, actions=action_buttons(config.action_set)),

@@ -20,6 +20,8 @@ class StagePool(gym.Wrapper[Any, Any, Any, Any]):
     one leads here and outlives a change of stage. `reset(seed=...)` sets it; `reset(options={"stage": "1-2"})` plays
     that stage of the list instead of drawing one.
 
+    stage: the one this episode is played on.
+
     Args:
         stages: their names. The first is opened at once, for the spaces all of them share.
         open_stage: makes the environment of a stage.
@@ -30,6 +32,7 @@ class StagePool(gym.Wrapper[Any, Any, Any, Any]):
         self._open_stage = open_stage
         self._envs: dict[str, gym.Env[Any, Any]] = {}
         self._generator, _ = seeding.np_random()
+        self.stage = self._stages[0]
         super().__init__(self._env_of(self._stages[0]))
 
     @property
@@ -53,7 +56,8 @@ class StagePool(gym.Wrapper[Any, Any, Any, Any]):
         """
         if seed is not None:
             self._generator, _ = seeding.np_random(seed)
-        self.env = self._env_of(self._choose((options or {}).get("stage")))
+        self.stage = self._choose((options or {}).get("stage"))
+        self.env = self._env_of(self.stage)
         return self.env.reset(seed=seed, options=options)
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Box
 
+from mario_rl.envs.actions import BUTTON_BITS, NO_BUTTONS
 from mario_rl.pixels import MAX_PIXEL, to_unit
 from mario_rl.types import Pixels, UnitPixels
 
@@ -21,6 +22,11 @@ LUMA_WEIGHTS = tuple(np.float32(weight) for weight in (0.299, 0.587, 0.114))
 ARTICLE_HEIGHT = 110
 ARTICLE_ROWS = slice(18, 102)
 """The article shrinks the screen to 110 rows and keeps these."""
+
+SHOWN_BUTTONS = ("A", "B", "up", "down", "left", "right")
+SQUARE_SIDE = 6  # pixels
+SQUARE_MARGIN = 4  # pixels from the left and the upper border, so that shifted observations show all of them
+SQUARE_ROWS = slice(SQUARE_MARGIN, SQUARE_MARGIN + SQUARE_SIDE)
 
 
 class CopiedScreen(gym.ObservationWrapper[Any, Any, Any]):
@@ -124,6 +130,31 @@ class AreaResize(gym.ObservationWrapper[Any, Any, Any]):
 
     def observation(self, observation: Pixels) -> Pixels:
         return np.asarray(cv2.resize(observation, (SIDE, SIDE), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+class ShowButtons(gym.Wrapper[Any, int, Any, int]):
+    """Paint which buttons the last step held down into the frame: uint8 (H, W), six squares in the sky.
+
+    From the left: A, B, up, down, left, right; white where it is held, else black; all black after a reset. Mario jumps
+    when A is pressed, not while it stays pressed: without them the frames don't say whether A makes him jump now. The
+    last action as input of the network: Kapturowski et al. 2019 (R2D2).
+    """
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Pixels, dict[str, Any]]:
+        observation, info = self.env.reset(seed=seed, options=options)
+        return self._painted(observation, NO_BUTTONS), info
+
+    def step(self, action: int) -> tuple[Pixels, float, bool, bool, dict[str, Any]]:
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        return self._painted(observation, action), float(reward), terminated, truncated, info
+
+    def _painted(self, observation: Pixels, action: int) -> Pixels:
+        painted = observation.copy()
+        for place, button in enumerate(SHOWN_BUTTONS):
+            left = SQUARE_MARGIN + place * SQUARE_SIDE
+            held = action & BUTTON_BITS[button]
+            painted[SQUARE_ROWS, left : left + SQUARE_SIDE] = MAX_PIXEL if held else 0
+        return painted
 
 
 class FrameStack(gym.Wrapper[Any, Any, Any, Any]):

@@ -83,7 +83,7 @@ def curve_figure(run_dirs: Sequence[Path]) -> Figure:
     Raises:
         UserError: a folder is not a run directory, or a file in it can't be read.
     """
-    runs = [_load_run(path) for path in run_dirs]
+    runs = [load_run(path) for path in run_dirs]
     figure = _draw_run(runs[0]) if len(runs) == 1 else _draw_runs(runs)
     FigureCanvasAgg(figure)  # becomes figure.canvas: nothing is shared with other figures, as pyplot would
     return figure
@@ -98,7 +98,12 @@ def running_mean(values: ArrayLike, window: int = WINDOW) -> Floats:
     return means
 
 
-def _load_run(path: Path) -> Run:
+def load_run(path: Path) -> Run:
+    """Read a run directory's tables, also while it is in training.
+
+    Raises:
+        UserError: not a run directory, or a file in it can't be read.
+    """
     place = RunDir(path)
     if not place.episodes.is_file():
         raise UserError(f"{path}: not a run directory, it has no {place.episodes.name}")

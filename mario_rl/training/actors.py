@@ -371,6 +371,8 @@ def make_replay(config: Config, rng: np.random.Generator, shared: SharedArrays |
         n_step=config.agent.n_step,
         gamma=config.agent.gamma,
         rng=rng,
+        priority_exponent=config.replay.priority_exponent,
+        importance_exponent=config.replay.importance_exponent,
         arrays=None if shared is None else shared.arrays,
     )
 

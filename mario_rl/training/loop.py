@@ -126,7 +126,10 @@ def _loop(session: Session, observer: Observer, interrupts: Interrupts) -> Train
     while stop is None and interrupts.received is None:
         session.count(session.collector.step(agent, replay, epsilon=session.epsilon))
         for _ in range(session.updates_due):
-            session.count_update(agent.learn(replay.sample(config.agent.batch_size)))
+            batch = replay.sample(config.agent.batch_size)
+            stats = agent.learn(batch)
+            replay.prioritize(batch.slot, stats.td_error)
+            session.count_update(stats)
         session.log()
         observer.progressed(session.progress())
         if session.evaluation_due:
@@ -158,7 +161,7 @@ def _evaluate(session: Session, observer: Observer, interrupts: Interrupts) -> N
     evaluation = session.config.evaluation
     try:
         report = evaluate_policy(
-            session.agent.policy,
+            session.agent.averaged_policy,
             session.config,
             protocol=evaluation.protocol,
             seed=evaluation.seed,

@@ -18,7 +18,13 @@ import torch
 from mario_rl.agents import LearnStats, QAgent
 from mario_rl.checkpoint import TRAINING_KEY, load_checkpoint, save_checkpoint
 from mario_rl.config import Config
-from mario_rl.devices import resolve_device, restore_torch_generators, software_versions, torch_generators
+from mario_rl.devices import (
+    describe_machine,
+    resolve_device,
+    restore_torch_generators,
+    software_versions,
+    torch_generators,
+)
 from mario_rl.envs import num_actions
 from mario_rl.errors import CheckpointError, StorageError, UserError
 from mario_rl.evaluation import EvaluationReport
@@ -35,6 +41,7 @@ from mario_rl.training.collect import Collector, FinishedEpisode, Played
 from mario_rl.training.observer import RECENT_EPISODES, Progress
 from mario_rl.types import State
 
+LEARNED_COLUMNS = ("loss", "mean_q", "gradient_norm")  # of LearnStats, as metrics.csv has them
 ROOM_BESIDES_REPLAY = 200_000_000  # bytes of checkpoints, metrics and curve
 
 
@@ -93,7 +100,8 @@ class Session:
             torch.set_num_threads(max(1, (os.process_cpu_count() or 1) - actors))
         torch.manual_seed(streams.dropout)  # dropout draws from the global generator
         self.agent_steps = 0
-        self.episodes = 0
+        self.episodes = 0  # from the stage's start, as in all that is reported but snapshots.csv
+        self.snapshot_episodes = 0
         self.evaluated_at = 0
         self.checkpointed_at = 0
         self.best: tuple[float, ...] | None = None  # the merit of best.pt under the config's protocol
@@ -108,11 +116,13 @@ class Session:
         self.metrics = RunMetrics(
             run_dir,
             tensorboard=config.logging.tensorboard,
+            snapshots=config.env.snapshot_probability > 0,
             resume_at=self.agent_steps,
             evaluated_at=self.evaluated_at,
         )
         self._started = time.monotonic()
         self._row_at, self._curve_at = self.seconds, self.seconds
+        self._curve_took = 0.0  # seconds
         self._steps_at_row, self._updates_at_row = self.agent_steps, self.agent.updates
         self._rates: tuple[float, float] | None = None  # agent steps and updates per second, of the last row
         self._learned: list[LearnStats] = []
@@ -181,7 +191,8 @@ class Session:
         """Write a row of metrics, and redraw the curve, when it is time."""
         if self.seconds - self._row_at >= self.config.logging.every_seconds:
             self.write_row()
-        if self.seconds - self._curve_at >= self.config.logging.curve_every_seconds:
+        # Not more than a hundredth of the time, however slow the machine and long the run.
+        if self.seconds - self._curve_at >= max(self.config.logging.curve_every_seconds, 100 * self._curve_took):
             self.draw_curve()
 
     def write_row(self) -> None:
@@ -191,16 +202,19 @@ class Session:
             return
         self._rates = self._rates_since_row(now)
         mean_return, mean_x, clear_rate = self._recent_means()
-        learned: list[float | None] = [None] * len(LearnStats._fields)
-        if self._learned:
-            learned = [torch.stack(column).mean().item() for column in zip(*self._learned, strict=True)]
+        learned = {
+            name: torch.stack([getattr(stats, name) for stats in self._learned]).mean().item()
+            if self._learned
+            else None
+            for name in LEARNED_COLUMNS
+        }
         row: dict[str, Any] = {
             "agent_steps": self.agent_steps,
             "updates": self.agent.updates,
             "episodes": self.episodes,
             "seconds": now,
             "epsilon": self.epsilon,
-            **dict(zip(LearnStats._fields, learned, strict=True)),
+            **learned,
             "steps_per_second": self._rates[0],
             "updates_per_second": self._rates[1],
             "mean_return": mean_return if self._recent else None,
@@ -213,19 +227,21 @@ class Session:
 
     def draw_curve(self) -> None:
         """Draw curve.png anew; a picture that can't be drawn is no reason to end a run."""
+        began = self.seconds
         try:
             draw_curves([self.run_dir.path], self.run_dir.curve)
         except (StorageError, UserError) as error:
             self._warn(str(error))
         self._curve_at = self.seconds
+        self._curve_took = self._curve_at - began
 
     def count_evaluation(self, report: EvaluationReport) -> bool:
-        """Write an evaluation's rows and keep the agent as `best` if no evaluation was better; returns whether so."""
+        """Write an evaluation's rows and keep the agent as `best` if none before was better; returns whether so."""
         self.evaluated_at = self.agent_steps
         self._row_at = self.seconds  # the time it took belongs to no rate
         common = {"agent_steps": self.agent_steps, "seconds": self.seconds}
         self.metrics.evaluation([common | row for row in report.rows()])
-        if self.best is not None and report.merit <= self.best:
+        if self.best is not None and report.merit < self.best:  # of equals the newer: it has learned from more
             return False
         self.best = report.merit
         summary = {key: value for key, value in report.summary().items() if key != "results"}
@@ -302,11 +318,12 @@ class Session:
         return {
             "config": self.config.model_dump(mode="json"),
             "versions": software_versions(),
+            "machine": describe_machine(self.agent.device),
             "agent_steps": self.agent_steps,
             "updates": self.agent.updates,
             "episodes": self.episodes,
             "seconds": self.seconds,
-            "network": self.agent.online.state_dict(),
+            "network": self.agent.averaged.state_dict(),
         }
 
     def _training_state(self) -> State:
@@ -320,6 +337,7 @@ class Session:
             "best": self.best,
             "best_protocol": self.config.evaluation.protocol,
             "recent": list(self._recent),
+            "snapshot_episodes": self.snapshot_episodes,
         }
 
     def _restore(self) -> None:
@@ -354,26 +372,29 @@ class Session:
                 f"the best so far was found under {training['best_protocol']} and doesn't compare with {protocol}: "
                 "the next evaluation's will take its place"
             )
+        self.snapshot_episodes = training["snapshot_episodes"]
         self._recent.extend(tuple(entry) for entry in training["recent"])
 
     def _count_episode(self, finished: FinishedEpisode) -> None:
         result = finished.result
+        row = {
+            "agent_steps": self.agent_steps,
+            "seconds": self.seconds,
+            "env": finished.env,
+            "stage": result.stage,
+            "return": result.return_,
+            "x": result.x,
+            "length": result.length,
+            "clock": result.clock,
+            "end": result.end,
+        }
+        if result.from_snapshot:
+            self.snapshot_episodes += 1
+            self.metrics.snapshot_episode({"episode": self.snapshot_episodes, **row})
+            return
         self.episodes += 1
         self._recent.append((result.return_, result.x, result.end == "clear"))
-        self.metrics.episode(
-            {
-                "episode": self.episodes,
-                "agent_steps": self.agent_steps,
-                "seconds": self.seconds,
-                "env": finished.env,
-                "stage": result.stage,
-                "return": result.return_,
-                "x": result.x,
-                "length": result.length,
-                "clock": result.clock,
-                "end": result.end,
-            }
-        )
+        self.metrics.episode({"episode": self.episodes, **row})
 
     def _rates_since_row(self, now: float) -> tuple[float, float]:
         """Agent steps and updates per second since the last row."""

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, tensor
 
-from mario_rl.agents.losses import NEXT_VALUE, bootstrapped_target, huber_loss
+from mario_rl.agents.losses import NEXT_VALUE, action_gap, bootstrapped_target, huber_loss, td_error
 
 NEXT_OBSERVATION = tensor([[0], [1]])
 
@@ -14,11 +14,15 @@ TARGET_Q_BA = tensor([[9.0, 2.0], [4.0, 8.0]])
 
 
 def online(observation: Tensor) -> Tensor:
-    return ONLINE_Q_BA[observation.squeeze(1)]
+    return ONLINE_Q_BA[observation.squeeze(1)].unsqueeze(2)
 
 
 def target(observation: Tensor) -> Tensor:
-    return TARGET_Q_BA[observation.squeeze(1)]
+    return TARGET_Q_BA[observation.squeeze(1)].unsqueeze(2)
+
+
+def forbidden(observation: Tensor) -> Tensor:
+    raise AssertionError("asked")
 
 
 @pytest.mark.parametrize(
@@ -30,21 +34,15 @@ def target(observation: Tensor) -> Tensor:
     ],
 )
 def test_the_three_targets_value_the_next_observation_differently(name, expected):
-    assert NEXT_VALUE[name](online, target, NEXT_OBSERVATION).tolist() == expected
+    assert NEXT_VALUE[name](online, target, NEXT_OBSERVATION).squeeze(1).tolist() == expected
 
 
 def test_the_article_dqn_never_asks_the_target_network():
-    def forbidden(observation: Tensor) -> Tensor:
-        raise AssertionError("asked")
-
-    assert NEXT_VALUE["none"](online, forbidden, NEXT_OBSERVATION).tolist() == [5.0, 3.0]
+    assert NEXT_VALUE["none"](online, forbidden, NEXT_OBSERVATION).squeeze(1).tolist() == [5.0, 3.0]
 
 
 def test_target_network_dqn_never_asks_the_online_network():
-    def forbidden(observation: Tensor) -> Tensor:
-        raise AssertionError("asked")
-
-    assert NEXT_VALUE["target"](forbidden, target, NEXT_OBSERVATION).tolist() == [9.0, 8.0]
+    assert NEXT_VALUE["target"](forbidden, target, NEXT_OBSERVATION).squeeze(1).tolist() == [9.0, 8.0]
 
 
 def test_the_target_adds_the_discounted_value_to_the_rewards_seen():
@@ -52,9 +50,9 @@ def test_the_target_adds_the_discounted_value_to_the_rewards_seen():
         n_step_return_B=tensor([1.0, 1.75]),
         discount_B=tensor([0.5, 0.125]),  # gamma 0.5 after one step, and after three
         terminated_B=tensor([False, False]),
-        next_value_B=tensor([2.0, 8.0]),
+        next_value_BN=tensor([[2.0], [8.0]]),
     )
-    assert value.tolist() == [2.0, 2.75]
+    assert value.tolist() == [[2.0], [2.75]]
 
 
 def test_termination_is_worth_nothing_more_whatever_the_network_says_even_nan():
@@ -62,9 +60,9 @@ def test_termination_is_worth_nothing_more_whatever_the_network_says_even_nan():
         n_step_return_B=tensor([-2.5, -2.5]),
         discount_B=tensor([0.9, 0.9]),
         terminated_B=tensor([True, True]),
-        next_value_B=tensor([1000.0, float("nan")]),
+        next_value_BN=tensor([[1000.0], [float("nan")]]),
     )
-    assert value.tolist() == [-2.5, -2.5]
+    assert value.tolist() == [[-2.5], [-2.5]]
 
 
 def test_truncation_still_bootstraps():
@@ -73,9 +71,9 @@ def test_truncation_still_bootstraps():
         n_step_return_B=tensor([1.0]),
         discount_B=tensor([0.9]),
         terminated_B=tensor([False]),
-        next_value_B=tensor([10.0]),
+        next_value_BN=tensor([[10.0]]),
     )
-    assert value.tolist() == pytest.approx([10.0])
+    assert value.item() == pytest.approx(10.0)
 
 
 def test_targets_are_float32_even_from_bfloat16_values():
@@ -83,20 +81,55 @@ def test_targets_are_float32_even_from_bfloat16_values():
         n_step_return_B=tensor([1.0]),
         discount_B=tensor([1.0]),
         terminated_B=tensor([False]),
-        next_value_B=tensor([3.0], dtype=torch.bfloat16),
+        next_value_BN=tensor([[3.0]], dtype=torch.bfloat16),
     )
     assert value.dtype == torch.float32
 
 
+def test_every_quantile_of_the_next_return_makes_one_of_the_target():
+    value = bootstrapped_target(
+        n_step_return_B=tensor([1.0, 1.0]),
+        discount_B=tensor([0.5, 0.5]),
+        terminated_B=tensor([False, True]),
+        next_value_BN=tensor([[2.0, 6.0], [2.0, 6.0]]),
+    )
+    assert value.tolist() == [[2.0, 4.0], [1.0, 1.0]]
+
+
+def test_actions_are_chosen_by_the_mean_of_their_quantiles():
+    # Action 0 has the best single quantile, action 1 the better mean.
+    assert NEXT_VALUE["target"](forbidden, lambda _: tensor([[[0.0, 9.0], [5.0, 6.0]]]), tensor([0])).tolist() == [
+        [5.0, 6.0]
+    ]
+
+
 def test_huber_loss_is_quadratic_within_one_and_linear_beyond():
-    q_BA = tensor([[0.0, 7.0], [4.0, 0.0]])
-    loss = huber_loss(q_BA, tensor([0, 0]), tensor([0.5, 1.0]))
-    # errors 0.5 and 3: (0.5 * 0.25 + (3 - 0.5)) / 2
+    # errors 0.5 and -3: (0.5 * 0.25 + (3 - 0.5)) / 2
+    loss = huber_loss(tensor([[1.0], [4.0]]), tensor([[0.5], [7.0]]), tensor([1.0, 1.0]))
     assert loss.item() == pytest.approx((0.125 + 2.5) / 2)
 
 
-def test_only_the_taken_actions_values_are_pulled():
-    q_BA = tensor([[1.0, 2.0]], requires_grad=True)
-    huber_loss(q_BA, tensor([1]), tensor([1.5])).backward()
-    assert q_BA.grad is not None
-    assert q_BA.grad.tolist() == [[0.0, 0.5]]
+def test_each_transition_counts_by_its_weight():
+    loss = huber_loss(tensor([[1.0], [4.0]]), tensor([[0.5], [7.0]]), tensor([1.0, 0.2]))
+    assert loss.item() == pytest.approx((0.125 + 0.2 * 2.5) / 2)
+
+
+def test_quantiles_lean_to_their_side():
+    # Two quantiles, tau 1/4 and 3/4, both at 0, against a target of 2 in both (Huber 1.5) and then of -2. A quantile
+    # that is too low counts 2 tau, one that is too high 2 (1 - tau).
+    for target_value, low, high in ((2.0, 0.5, 1.5), (-2.0, 1.5, 0.5)):
+        taken_BN = tensor([[0.0, 0.0]], requires_grad=True)
+        loss = huber_loss(taken_BN, tensor([[target_value, target_value]]), tensor([1.0]))
+        assert loss.item() == pytest.approx((low + high) / 2 * 1.5)
+        loss.backward()
+        assert taken_BN.grad is not None
+        assert taken_BN.grad.abs().tolist() == [[low / 2, high / 2]]
+
+
+def test_the_td_error_is_how_far_the_mean_is_above_the_targets():
+    assert td_error(tensor([[1.0, 3.0], [0.0, 0.0]]), tensor([[0.0, 1.0], [1.0, 1.0]])).tolist() == [1.5, -1.0]
+
+
+def test_the_action_gap_is_how_much_less_the_taken_action_is_worth_than_the_best():
+    q_BAN = tensor([[1.0, 4.0], [6.0, 5.5]]).unsqueeze(2)
+    assert action_gap(q_BAN, tensor([0, 0])).tolist() == [3.0, 0.0]

@@ -31,6 +31,8 @@ def make_batch(size: int = 4, seed: int = 0) -> Batch:
         next_observation=torch.randint(0, 256, (size, 4, 84, 84), dtype=torch.uint8, generator=random),
         terminated=torch.zeros(size, dtype=torch.bool),
         discount=torch.full((size,), 0.9),
+        weight=torch.ones(size),
+        slot=torch.zeros(size, 2, dtype=torch.int64),
     )
 
 
@@ -94,6 +96,31 @@ def test_a_soft_update_mixes_in_its_share_every_time():
     assert torch.allclose(weights(agent.target), 0.75 * initial + 0.25 * weights(agent.online), atol=1e-7)
 
 
+def test_the_average_is_the_plain_mean_of_the_first_updates_and_then_follows_by_its_share():
+    agent = make_agent(averaging=0.4)
+    online = []
+    for seed in range(4):
+        agent.learn(make_batch(seed=seed))
+        online.append(weights(agent.online))
+    mean_of_two = (online[0] + online[1]) / 2  # the third's share, 1/3, is less than 0.4
+    expected = 0.6 * (0.6 * mean_of_two + 0.4 * online[2]) + 0.4 * online[3]
+    assert torch.allclose(weights(agent.averaged), expected, atol=1e-7)
+
+
+def test_the_average_changes_what_is_evaluated_and_not_what_is_learned():
+    plain, averaging = make_agent(), make_agent(averaging=0.01)
+    assert plain.averaged is plain.online
+    assert plain.state_dict()["averaged"] is None
+    for seed in range(3):
+        plain.learn(make_batch(seed=seed))
+        averaging.learn(make_batch(seed=seed))
+    assert torch.equal(weights(averaging.online), weights(plain.online))
+    assert not torch.equal(weights(averaging.averaged), weights(averaging.online))
+    observation = make_batch().observation
+    values = averaging.averaged_policy.q_values(observation.numpy())
+    assert values == pytest.approx(averaging.averaged(observation.float() / 255).detach().numpy(), abs=1e-6)
+
+
 def test_without_a_target_network_there_is_no_second_copy():
     agent = make_agent(target="none")
     assert agent.target is agent.online
@@ -129,7 +156,7 @@ def test_repeated_updates_on_one_terminal_batch_fit_its_rewards(target, bfloat16
 
 
 def test_a_restored_agent_learns_on_exactly_like_the_one_that_was_saved():
-    whole, stopped, resumed = make_agent(dropout=0.1), make_agent(dropout=0.1), make_agent(dropout=0.1, target="double")
+    whole, stopped, resumed = (make_agent(dropout=0.1, averaging=0.5) for _ in range(3))
 
     def learn(agent: QAgent, batches: range) -> None:
         for seed in batches:
@@ -143,6 +170,7 @@ def test_a_restored_agent_learns_on_exactly_like_the_one_that_was_saved():
     assert resumed.updates == whole.updates == 6
     assert torch.equal(weights(resumed.online), weights(whole.online))
     assert torch.equal(weights(resumed.target), weights(whole.target))
+    assert torch.equal(weights(resumed.averaged), weights(whole.averaged))
 
 
 @pytest.mark.parametrize("target", ["none", "target", "double"])
@@ -179,3 +207,50 @@ def test_acting_is_in_float32_and_without_dropout_even_after_learning():
     first, again = (agent.policy.q_values(batch.observation.numpy()) for _ in range(2))
     assert first.dtype == np.float32
     assert (first == again).all()
+
+
+def test_advantage_learning_takes_its_share_of_the_action_gap_off_the_target():
+    batch = make_batch()._replace(terminated=torch.ones(4, dtype=torch.bool))
+    agent = make_agent(advantage_learning=0.5)
+    with torch.no_grad():
+        q_BA = agent.online(batch.observation.float() / 255)
+    taken_B = q_BA.gather(1, batch.action[:, None])[:, 0]
+    target_B = batch.n_step_return - 0.5 * (q_BA.amax(dim=1) - taken_B)
+    by_hand = torch.nn.functional.huber_loss(taken_B, target_B).item()
+    assert agent.learn(batch).loss.item() == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_the_learning_rate_falls_in_a_straight_line_and_stays_at_its_end():
+    agent = make_agent(learning_rate=1e-3, learning_rate_end=2e-4, decay_updates=4)
+    used = []
+    for _ in range(6):
+        agent.learn(make_batch())
+        used.append(agent.optimizer.param_groups[0]["lr"])
+    assert used == pytest.approx([1e-3, 8e-4, 6e-4, 4e-4, 2e-4, 2e-4])
+
+
+def test_random_shifts_change_what_is_learned_and_follow_the_seed():
+    learned = []
+    for seed, pixels in ((1, 4), (1, 4), (2, 4), (1, 0)):
+        torch.manual_seed(seed)
+        agent = make_agent(random_shift=pixels)
+        agent.learn(make_batch())
+        learned.append(weights(agent.online))
+    first, again, other, unmoved = learned
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert not torch.equal(first, unmoved)
+
+
+def test_quantiles_learn_towards_the_mean():
+    agent = QAgent(
+        AgentConfig(learning_rate=1e-3, target="double"),
+        NetworkConfig(hidden_size=16, quantiles=8, dueling=True),
+        num_actions=3,
+        frame_stack=4,
+        seed=1,
+        device=CPU,
+    )
+    batch = make_batch()._replace(terminated=torch.ones(4, dtype=torch.bool))
+    errors = [agent.learn(batch).td_error.abs().mean().item() for _ in range(100)]
+    assert errors[-1] < 0.2 * errors[0]

@@ -32,6 +32,8 @@ from mario_rl.envs import (
     NormalizeObservation,
     RecordButtons,
     ResumableEpisodes,
+    ShowButtons,
+    SnapshotStarts,
     StagePool,
     StallLimit,
     StepLimit,
@@ -49,11 +51,20 @@ WRAPPERS: dict[str, tuple[Callable[[Any], gym.Env[Any, Any]], tuple[int, ...]]] 
     "FrameSkip": (partial(FrameSkip, num_frames=4), RGB),
     "ArticleGrayscale": (ArticleGrayscale, RGB),
     "AreaResize": (AreaResize, GRAY),
+    "ShowButtons": (ShowButtons, GRAY),
     "FrameStack": (partial(FrameStack, num_frames=4), GRAY),
     "NormalizeObservation": (NormalizeObservation, GRAY),
     "ButtonActions": (partial(ButtonActions, actions=(("right",), ("A", "B"))), GRAY),
     "RecordButtons": (RecordButtons, GRAY),
     "NoopStart": (partial(NoopStart, noop_max=30), GRAY),
+    "SnapshotStarts": (
+        lambda env: SnapshotStarts(
+            NoopStart(RecordButtons(StagePool(["1-1"], open_stage=lambda stage: env)), noop_max=0),
+            probability=0.0,
+            rewind_frames=240,
+        ),
+        GRAY,
+    ),
     "StickyActions": (partial(StickyActions, probability=0.25), GRAY),
     "TrackProgress": (TrackProgress, GRAY),
     "ClassicReturn": (ClassicReturn, GRAY),
@@ -79,6 +90,21 @@ def frames(*values: int, ends: bool = False) -> list[Frame]:
     if ends:
         played[-1] = Frame(value=values[-1], reward=values[-1], terminated=True)
     return [Frame(), *played]
+
+
+class TestShowButtons:
+    def test_a_white_square_is_a_button_held_in_the_step_that_led_here(self) -> None:
+        env = ShowButtons(ScriptedGame([Frame(value=100)], (84, 84)))
+        shown = [env.reset()[0], *(env.step(byte)[0] for byte in (0b1000_0001, 0b0100_0010, 0))]
+        middles = [frame[7, 7:43:6].tolist() for frame in shown]  # A, B, up, down, left, right
+        assert middles == [[0] * 6, [255, 0, 0, 0, 0, 255], [0, 255, 0, 0, 255, 0], [0] * 6]
+
+    def test_the_rest_of_the_frame_is_left_as_it_is(self) -> None:
+        game = ScriptedGame([Frame(value=100)], (84, 84))
+        observation, _ = ShowButtons(game).reset()
+        assert (observation[4:10, 4:40] == 0).all()
+        assert (observation == 100).sum() == 84 * 84 - 6 * 36
+        assert (game.screen == 100).all()
 
 
 class TestFrameSkip:

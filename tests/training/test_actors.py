@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,9 @@ from mario_rl.sharing import SharedArrays
 from mario_rl.training import Observer, actors, resume, train
 
 pytestmark = pytest.mark.emulator
+
+PATIENCE = 300
+"""Seconds; for machines that have other things to do as well."""
 
 
 @pytest.fixture
@@ -152,20 +156,28 @@ def test_however_the_learner_ends_no_process_is_left_and_the_run_resumes(
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    deadline = time.monotonic() + 90
-    while not place.latest.exists():
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    family = psutil.Process(process.pid).children(recursive=True)
-    assert len(family) >= 2
-    if number == signal.SIGINT:
-        os.killpg(process.pid, number)  # as a terminal does: all of them get it
-    else:
-        process.send_signal(number)
-    assert process.wait(timeout=60) == {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}[number]
-    _, alive = psutil.wait_procs(family, timeout=20)
-    assert not alive
+    family = [psutil.Process(process.pid)]
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while not place.latest.exists():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        family += family[0].children(recursive=True)
+        assert len(family) >= 3
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)  # as a terminal does: all of them get it
+        else:
+            process.send_signal(number)
+        assert process.wait(timeout=PATIENCE) == {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}[number]
+        _, alive = psutil.wait_procs(family, timeout=PATIENCE)
+        assert not alive
+    finally:
+        if process.poll() is None:
+            family += family[0].children(recursive=True)
+        for one in family:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
     after = {path.name for path in shared_memory.iterdir()} if shared_memory.is_dir() else set()
     assert after <= before
     steps = load_checkpoint(place.latest)["agent_steps"]

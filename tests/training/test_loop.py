@@ -49,6 +49,18 @@ def test_a_run_directory_holds_everything_it_promises(tmp_path, small_run_file):
     ]
 
 
+def test_episodes_from_snapshots_are_reported_apart(tmp_path, small_run_file):
+    config = load_config(small_run_file, ["env.snapshot_probability=1.0", "training.agent_steps=400"])
+    result = train(config, tmp_path / "run")
+    episodes, from_snapshots = rows(result.run_dir.episodes), rows(result.run_dir.snapshot_episodes)
+    # Every environment begins at the stage's start until its first death, and never again here.
+    assert len(episodes) <= 2 * config.training.envs + 2
+    assert len(from_snapshots) >= 3
+    assert [row["episode"] for row in from_snapshots] == [str(n + 1) for n in range(len(from_snapshots))]
+    assert result.progress.episodes == len(episodes)
+    assert result.progress.mean_x == sum(float(row["x"]) for row in episodes) / len(episodes)
+
+
 def test_a_kept_checkpoint_holds_what_evaluating_it_alone_needs(tmp_path, small_run):
     train(small_run, tmp_path / "run")
     state = load_checkpoint(RunDir(tmp_path / "run").step_checkpoint(160))
@@ -88,10 +100,10 @@ def test_a_clear_rate_reached_in_evaluation_ends_the_run(tmp_path, small_run_fil
     assert (result.stop, result.progress.agent_steps) == ("training.clear_rate", 50)
 
 
-def test_best_is_the_highest_clear_rate_then_the_highest_mean_x(tmp_path, small_run_file, monkeypatch):
+def test_best_is_the_highest_clear_rate_then_the_highest_mean_x_then_the_newest(tmp_path, small_run_file, monkeypatch):
     from mario_rl.evaluation import EvaluationReport
 
-    scores = iter([(0.0, 500.0), (0.5, 100.0), (0.5, 90.0), (0.0, 3000.0), (0.5, 110.0)])
+    scores = iter([(0.0, 500.0), (0.5, 100.0), (0.5, 90.0), (0.0, 3000.0), (0.5, 100.0)])
     current: list[tuple[float, float]] = []
     monkeypatch.setattr(EvaluationReport, "clear_rate", property(lambda report: current[-1][0]))
     monkeypatch.setattr(EvaluationReport, "mean_x", property(lambda report: current[-1][1]))
@@ -127,7 +139,10 @@ def test_each_moment_has_one_row_of_metrics_and_evaluating_slows_no_rate(tmp_pat
     steps = [int(row["agent_steps"]) for row in metrics]
     assert len(set(steps)) == len(steps)
     assert {100, 200} <= set(steps)
-    assert all(row["loss"] for row in metrics if int(row["agent_steps"]) > 60)
+    updates = [0] + [int(row["updates"]) for row in metrics]
+    assert updates[-1] > 0
+    for at, row in enumerate(metrics):
+        assert bool(row["loss"]) == (updates[at + 1] > updates[at])
     # What the rows say was done per second is what was done, over the time without the two seconds at step 100.
     spans = [0.0] + [float(row["seconds"]) for row in metrics]
     for at, row in enumerate(metrics):

@@ -81,6 +81,16 @@ def rows(path: Path, *, without: tuple[str, ...] = ("seconds",)) -> list[dict[st
             ["env.sticky_probability=0.25", 'env.stage=["1-1","1-2"]', "agent.soft_update=0.01", "agent.bfloat16=true"],
             id="sticky, two stages, soft updates, bfloat16",
         ),
+        pytest.param(
+            [
+                "env.snapshot_probability=0.7",
+                "replay.priority_exponent=0.5",
+                "network.quantiles=4",
+                "agent.random_shift=2",
+                "agent.averaging=0.01",
+            ],
+            id="snapshots, priorities, quantiles, shifts, averaging",
+        ),
     ],
 )
 def test_a_run_stopped_in_the_middle_of_an_episode_ends_like_an_unbroken_one(tmp_path, small_run_file, settings):

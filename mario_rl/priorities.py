@@ -1,0 +1,80 @@
+"""Prioritised replay: how likely each slot of the rings is drawn, and what that must weigh in the loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+SMALLEST_ERROR = 1e-3
+"""Added to every TD error, so that nothing is never drawn again."""
+
+
+class Priorities:
+    """Proportional prioritisation (Schaul et al. 2016, section 3.3): P(i) = p_i^alpha / sum_k p_k^alpha.
+
+    Knows the slots of N rings by number, as the replay does: number i of ring e is row e * slots + i % slots. A slot is
+    ranked when its transition is complete, first as high as the highest so far, then by its last TD error. Drawing adds
+    up all priorities anew: 0.3 ms for 200,000, less than keeping a tree of sums from Python.
+
+    Args:
+        num_envs: rings.
+        slots: of each ring.
+        exponent: alpha; 0 would draw uniformly.
+        importance_exponent: beta of the weights (N * P(i))^-beta, which are divided by the largest of the batch.
+    """
+
+    def __init__(self, *, num_envs: int, slots: int, exponent: float, importance_exponent: float) -> None:
+        self._slots = slots
+        self._exponent = exponent
+        self._importance_exponent = importance_exponent
+        self.values = np.zeros(num_envs * slots, np.float32)
+        """float32 (rows,): p^alpha; 0 where there is nothing to sample."""
+        self._highest = np.ones(1, np.float32)
+        self._ranked = np.zeros((2, num_envs), np.int64)  # the range of each ring that has priorities: first, end
+
+    def follow(self, first: NDArray[np.int64], complete: NDArray[np.int64], is_tail: NDArray[np.bool_]) -> None:
+        """Rank the slots that have become complete since the last time, forget those that can't be sampled any more.
+
+        Args:
+            first: int64 (num_envs,), number of the first slot of each ring that can be sampled.
+            complete: int64 (num_envs,), the end of that range.
+            is_tail: bool (rows,), slots that are never sampled.
+        """
+        for env, (known_first, known_end) in enumerate(self._ranked.T):
+            begin, end = int(first[env]), int(complete[env])
+            self.values[self._rows(env, known_first, min(begin, known_end))] = 0.0
+            new = self._rows(env, max(known_end, begin), end)
+            self.values[new] = np.where(is_tail[new], 0.0, self._highest)
+        self._ranked[:] = first, complete
+
+    def draw(
+        self, rng: np.random.Generator, size: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+        """Draw slots with replacement; returns their rings, their numbers and their weights, each (size,)."""
+        sums = self.values.cumsum(dtype=np.float64)
+        total = sums[-1]
+        # Below the total, whatever is rounded: the first row whose sum is above what was drawn has a priority.
+        row = sums.searchsorted(np.minimum(rng.random(size) * total, np.nextafter(total, 0.0)), side="right")
+        env, place = np.divmod(row, self._slots)
+        # The only number of the range [first, first + slots) that lies at this place of the ring.
+        first = self._ranked[0, env]
+        number = first + (place - first) % self._slots
+        weight = (np.count_nonzero(self.values) * self.values[row] / total) ** -self._importance_exponent
+        return env, number, (weight / weight.max()).astype(np.float32)
+
+    def update(self, env: NDArray[np.int64], number: NDArray[np.int64], td_error: NDArray[np.float32]) -> None:
+        """Rank slots anew by their absolute TD errors, each (B,); those overwritten meanwhile are left alone."""
+        value = (np.abs(td_error) + SMALLEST_ERROR) ** self._exponent
+        current = number >= self._ranked[0, env]
+        row = env * self._slots + number % self._slots
+        self.values[row[current]] = value[current]
+        self._highest[0] = max(float(self._highest[0]), float(value.max()))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Everything there is to save, by name; to restore, write into these."""
+        return {"priorities": self.values, "highest_priority": self._highest, "ranked": self._ranked}
+
+    def _rows(self, env: int, begin: int, end: int) -> NDArray[np.int64]:
+        return env * self._slots + np.arange(begin, max(begin, end)) % self._slots

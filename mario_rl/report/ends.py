@@ -1,0 +1,94 @@
+"""The death map: where on the stage a run's episodes ended, over the course of training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, StrMethodFormatter
+
+from mario_rl.errors import UserError
+from mario_rl.files import write_atomically
+from mario_rl.report.curve import FLAG_X, GRAY, GREEN, ORANGE, VERMILLION, Run, load_run
+
+BIN_PIXELS = 32  # two blocks of the stage
+RECENT = 500  # episodes in the histogram
+
+STYLES = {"death": ("x", VERMILLION), "stall": ("s", ORANGE), "limit": ("D", GRAY), "clear": ("^", GREEN)}
+"""Marker and colour of what ended an episode; the shapes tell them apart where colours don't."""
+
+
+def draw_ends(run_dir: Path, output: Path) -> Path:
+    """Write what `ends_figure` draws as a PNG and return where it is.
+
+    Raises:
+        UserError: not a run directory, a file in it can't be read, or no episode has ended yet.
+        StorageError: the picture can't be written; what was there before is untouched.
+    """
+    figure = ends_figure(run_dir)
+    write_atomically(output, lambda partial: figure.savefig(partial, format="png"))
+    return output
+
+
+def ends_figure(run_dir: Path) -> Figure:
+    """Draw the best x of every training episode against agent steps, marked by what ended it.
+
+    Beside it how many of the last 500 ended where, in steps of 32 pixels.
+
+    Raises:
+        UserError: not a run directory, a file in it can't be read, or no episode has ended yet.
+    """
+    run = load_run(run_dir)
+    count = len(run.episodes["x"])
+    if count == 0:
+        raise UserError(f"{run_dir}: no episode has ended yet, so there is nothing to draw")
+    figure = Figure(figsize=(12, 6), dpi=100, layout="constrained")
+    figure.suptitle(f"{run.name}: where {count:,} episodes ended", fontsize=12)
+    course, recent = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1))
+    _draw_course(course, run)
+    _draw_recent(recent, run)
+    figure.legend(handles=course.get_lines()[: len(set(run.episodes["end"]))], loc="outside lower center", ncols=4)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _draw_course(axes: Axes, run: Run) -> None:
+    for end, (marker, colour) in STYLES.items():
+        here = run.episodes["end"] == end
+        if here.any():
+            axes.plot(
+                run.episodes["agent_steps"][here],
+                run.episodes["x"][here],
+                marker,
+                color=colour,
+                markersize=4,
+                alpha=0.7,
+                label=f"{end} ({np.count_nonzero(here):,})",
+            )
+    _finish(axes, run)
+    axes.set(xlabel="agent steps", ylabel="best x per episode [pixels]", xlim=(0, None))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+
+
+def _draw_recent(axes: Axes, run: Run) -> None:
+    x, ends = run.episodes["x"][-RECENT:], run.episodes["end"][-RECENT:]
+    edges = list(range(0, int(x.max()) + 2 * BIN_PIXELS, BIN_PIXELS))
+    parts = {end: x[ends == end] for end in STYLES}
+    axes.hist(
+        list(parts.values()), edges, orientation="horizontal", stacked=True, color=[STYLES[end][1] for end in parts]
+    )
+    _finish(axes, run)
+    axes.set(xlabel=f"of the last {len(x)} episodes")
+
+
+def _finish(axes: Axes, run: Run) -> None:
+    if run.on_first_stage:
+        axes.axhline(FLAG_X, color=GRAY, linewidth=0.8, linestyle="--")
+    axes.set_ylim(bottom=0)
+    axes.grid(color="0.9")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,180 @@
+"""Shipped agents: the file, its card, and the check that finds a claim that does not hold."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from mario_rl.cards import Claim, Verdict, load_card, verify
+from mario_rl.checkpoint import load_checkpoint
+from mario_rl.cli import main
+from mario_rl.config import load_config
+from mario_rl.errors import CheckpointError
+from mario_rl.rundir import RunDir
+from mario_rl.training import train
+
+pytestmark = pytest.mark.emulator
+
+TINY_RUN = """\
+env: {stall_limit: 10, noop_max: 0, max_agent_steps: 40}
+network: {hidden_size: 8}
+replay: {capacity: 200, warmup_steps: 32}
+training: {agent_steps: 60, envs: 2}
+evaluation: {every_steps: null}
+logging: {tensorboard: false}
+device: cpu
+"""
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory) -> Path:
+    place = tmp_path_factory.mktemp("cards")
+    (place / "tiny.yaml").write_text(TINY_RUN)
+    train(load_config(place / "tiny.yaml"), place / "run")
+    return place / "run"
+
+
+@pytest.fixture(scope="module")
+def shipped_once(run_dir, tmp_path_factory) -> Path:
+    """An agent shipped with a card of 1 + 31 + 3 + 3 episodes."""
+    output = tmp_path_factory.mktemp("shipped") / "agent.pt"
+    assert main(["ship", str(run_dir), str(output), "--episodes", "3", "--seed", "5"]) == 0
+    return output
+
+
+@pytest.fixture
+def shipped(shipped_once, tmp_path) -> Path:
+    """A copy of it, to be spoiled."""
+    for suffix in (".pt", ".json", ".md"):
+        shutil.copy(shipped_once.with_suffix(suffix), tmp_path)
+    return tmp_path / "agent.pt"
+
+
+def edit(card: Path, change) -> None:
+    content = json.loads(card.read_text())
+    change(content)
+    card.write_text(json.dumps(content))
+
+
+def test_a_shipped_agent_is_the_runs_network_alone_in_float16(run_dir, shipped):
+    before, after = load_checkpoint(RunDir(run_dir).latest), load_checkpoint(shipped)
+    assert "training" not in after
+    assert {tensor.dtype for tensor in after["network"].values()} == {torch.float16}
+    for name, tensor in before["network"].items():
+        assert torch.equal(after["network"][name], tensor.half())
+    assert shipped.stat().st_size < RunDir(run_dir).latest.stat().st_size / 4
+
+
+def test_the_card_says_what_was_trained_and_what_it_does(shipped):
+    card = load_card(shipped)
+    assert (card.file, card.seed, card.agent_steps) == ("agent.pt", 0, 60)
+    assert card.config["network"]["hidden_size"] == 8
+    assert [(claim.protocol, claim.episodes) for claim in card.evaluations] == [
+        ("greedy", 1),
+        ("noop", 31),
+        ("sticky", 3),
+        ("epsilon", 3),
+    ]
+    assert card.evaluations[2].seed == 5
+    text = shipped.with_suffix(".md").read_text()
+    assert "Double DQN on 1-1 with the action set right_only: 60 agent steps" in text
+    assert "| `noop` | 0 of 31 | 0.0% |" in text
+    assert "hidden_size: 8" in text
+
+
+def test_an_honest_card_is_verified_episode_by_episode(shipped, capsys):
+    assert main(["verify", str(shipped), "--protocol", "greedy", "--protocol", "sticky"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines[1:]] == [["holds", "greedy:"], ["holds", "sticky:"]]
+    assert all("every episode the same" in line for line in lines[1:])
+
+
+def test_a_claim_that_is_not_so_fails_with_exit_code_1(shipped, capsys):
+    def boast(content):
+        content["evaluations"][0]["clears"] = 1
+        content["evaluations"][0]["results"][0] |= {"end": "clear", "x": 3161}
+
+    edit(shipped.with_suffix(".json"), boast)
+    assert main(["verify", str(shipped), "--protocol", "greedy"]) == 1
+    assert "FAILS  greedy: cleared 0 of 1, the card says 1; 1 episodes differ" in capsys.readouterr().out
+
+
+def test_with_other_versions_it_is_the_rate_that_counts(shipped, capsys):
+    def elsewhere(content):
+        content["versions"]["torch"] = "1.0"
+        content["evaluations"][0]["results"][0]["x"] += 1
+
+    edit(shipped.with_suffix(".json"), elsewhere)
+    (verdict,) = verify(shipped, protocols=["greedy"])
+    assert (verdict.same, verdict.comparable, verdict.holds) == (False, False, True)
+    assert main(["verify", str(shipped), "--protocol", "greedy"]) == 0
+    assert "other versions or another platform" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("clears", "holds"), [(31, True), (28, True), (27, False)])
+def test_elsewhere_a_claim_of_31_in_31_has_room_for_three_failures(clears, holds):
+    # Wilson's 95 % interval of 31 of 31 begins at 0.890: 27.6 of 31.
+    def claim(number: int) -> Claim:
+        return Claim(
+            protocol="noop",
+            seed=0,
+            episodes=31,
+            clears=number,
+            clear_rate=number / 31,
+            clear_rate_low=number / 31,
+            clear_rate_high=number / 31,
+            mean_x=3000.0,
+            results=[],
+        )
+
+    assert Verdict(claim(31), claim(clears), same=False, comparable=False).holds == holds
+
+
+def test_another_agent_under_the_same_card_is_refused(shipped):
+    content = bytearray(shipped.read_bytes())
+    content[len(content) // 2] ^= 1
+    shipped.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"agent\.pt: not the file that agent\.json describes"):
+        load_card(shipped)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda card: card.unlink(), "no such card"),
+        (lambda card: card.write_text("{"), "can't be read as a card"),
+        (lambda card: card.write_bytes(b"\xff\xfe"), "can't be read as a card"),
+        (lambda card: card.write_text("[]"), "not a card this version reads"),
+        (lambda card: edit(card, lambda content: content.pop("sha256")), "not a card this version reads (sha256:"),
+        (lambda card: edit(card, lambda content: content.update(format="2")), "not a card this version reads (format:"),
+    ],
+)
+def test_a_card_that_cant_be_read_is_one_line_and_exit_code_2(shipped, damage, message, capsys):
+    damage(shipped.with_suffix(".json"))
+    capsys.readouterr()
+    assert main(["verify", str(shipped)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+
+
+def test_only_what_is_on_the_card_can_be_verified(shipped):
+    edit(shipped.with_suffix(".json"), lambda content: content["evaluations"].pop())
+    with pytest.raises(CheckpointError, match="no evaluation under epsilon, only greedy, noop, sticky"):
+        list(verify(shipped, protocols=["epsilon"]))
+
+
+def test_threads_are_as_they_were_afterwards(shipped):
+    torch.set_num_threads(2)
+    list(verify(shipped, protocols=["greedy"]))
+    assert torch.get_num_threads() == 2
+
+
+def test_nothing_is_shipped_over_a_folder(run_dir, tmp_path, capsys):
+    (tmp_path / "agent.json").mkdir()
+    assert main(["ship", str(run_dir), str(tmp_path / "agent.pt")]) == 2
+    assert "agent.json: can't be written" in capsys.readouterr().err
+    assert not (tmp_path / "agent.pt").exists()

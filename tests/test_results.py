@@ -1,0 +1,98 @@
+"""The table of shipped agents in the documents: what their cards say, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import pytest
+
+from mario_rl.cards import Card, Claim
+from mario_rl.config import Config
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "results.py"
+spec = spec_from_file_location("results", SCRIPT)
+assert spec is not None
+assert spec.loader is not None
+results = module_from_spec(spec)
+spec.loader.exec_module(results)
+
+EPISODES = """\
+episode,agent_steps,seconds,env,stage,return,x,length,clock,end
+0,900,61.0,0,1-1,600.0,700,80,380,death
+1,12345,718.0,0,1-1,3050.0,3161,330,330,clear
+2,13000,760.0,0,1-1,3050.0,3161,330,330,clear
+"""
+
+
+def claim(protocol: str, clears: int, episodes: int, low: float, high: float, mean_x: float) -> Claim:
+    return Claim(
+        protocol=protocol,
+        seed=1,
+        episodes=episodes,
+        clears=clears,
+        clear_rate=clears / episodes,
+        clear_rate_low=low,
+        clear_rate_high=high,
+        mean_x=mean_x,
+        results=[],
+    )
+
+
+def made_up_agent(folder: Path) -> None:
+    """An agent `ours` and its card."""
+    weights = b"weights"
+    (folder / "ours.pt").write_bytes(weights)
+    card = Card(
+        file="ours.pt",
+        sha256=hashlib.sha256(weights).hexdigest(),
+        seed=4,
+        agent_steps=300_000,
+        updates=73_750,
+        minutes=80.0,
+        trained_on={},
+        trained_with={},
+        config=Config().model_dump(mode="json"),
+        date="2026-11-24",
+        evaluated_on={},
+        versions={},
+        evaluations=[
+            claim("greedy", 0, 1, 0.0, 1.0, 2345.0),
+            claim("noop", 30, 31, 0.8, 1.0, 3139.0),
+            claim("sticky", 50, 100, 0.404, 0.596, 2500.0),
+            claim("epsilon", 96, 100, 0.902, 0.984, 3100.0),
+        ],
+    )
+    (folder / "ours.json").write_text(card.model_dump_json())
+
+
+def test_a_row_says_what_the_card_and_the_runs_episodes_say(tmp_path):
+    made_up_agent(tmp_path)
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "ours" / "episodes.csv").write_text(EPISODES)
+    row = results.agents_table(tmp_path, tmp_path).splitlines()[2]
+    assert row == (
+        "| Double DQN, right_only on 1-1 (`ours`) | 4 | 300,000 | 12,345 agent steps, 12 min | 30 of 31 "
+        "| ends at x 2,345 | 50 of 100 (40% to 60%) | 96 of 100 (90% to 98%) |"
+    )
+
+
+def test_a_run_that_never_cleared_says_so(tmp_path):
+    made_up_agent(tmp_path)
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "ours" / "episodes.csv").write_text("".join(EPISODES.splitlines(keepends=True)[:2]))
+    assert "| 300,000 | none | 30 of 31 |" in results.agents_table(tmp_path, tmp_path)
+
+
+def test_the_table_goes_between_its_marks_and_changes_nothing_else():
+    text = f"before\n{results.BEGIN}\nold\n{results.END}\nafter\n"
+    assert results.with_table(text, "new") == f"before\n{results.BEGIN}\nnew\n{results.END}\nafter\n"
+    with pytest.raises(ValueError, match="0 times, not once"):
+        results.with_table("no marks", "new")
+
+
+@pytest.mark.parametrize("document", results.DOCUMENTS, ids=lambda path: path.name)
+def test_the_documents_agree_with_the_shipped_cards(document):
+    text = document.read_text(encoding="utf-8")
+    assert results.with_table(text, results.agents_table(results.AGENTS, results.RUNS)) == text
