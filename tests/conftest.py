@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from playwright.sync_api import Browser, sync_playwright
 
 from mario_rl.config import Config, load_config
+
+CHROMIUM_OPTIONS = [
+    "--no-sandbox",  # its sandbox does not start as root, and these pages are our own
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 SMALL_RUN = """\
 env: {noop_max: 5, stall_limit: 25, max_agent_steps: 60}
@@ -50,3 +63,15 @@ def small_run(small_run_file: Path) -> Config:
 def mario_rl_command() -> list[str]:
     """The command line as a real subprocess."""
     return [sys.executable, "-m", "mario_rl"]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium: Debian's, or whichever is on the PATH."""
+    executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if executable is None:
+        pytest.skip("no Chromium on the PATH to open the page with (Debian: apt-get install chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_OPTIONS)
+        yield browser
+        browser.close()
