@@ -117,7 +117,10 @@ def train(arguments: tuple[str, ...], resume: Path | None, run_dir: Path | None)
     metavar="FILE",
 )
 @click.option(
-    "--video", type=click.Path(path_type=Path), help="Write an MP4 of the episodes named next.", metavar="FILE.mp4"
+    "--video",
+    type=click.Path(path_type=Path),
+    help="Write an MP4, or a moving picture (.webp), of the episodes named next.",
+    metavar="FILE.mp4|FILE.webp",
 )
 @click.option("--video-episodes", type=click.Choice(["best", "worst", "all"]), default="best", show_default=True)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="cpu", show_default=True)
@@ -150,7 +153,7 @@ def evaluate(
     from mario_rl.terminal import CountingBar
 
     _require_output("--json", json_file)
-    _require_output("--video", video, ".mp4")
+    _require_output("--video", video, ".mp4", ".webp")
     file = find_checkpoint(checkpoint)
     state = load_checkpoint(file)
     report = evaluation.evaluate(
@@ -202,7 +205,7 @@ def ship(checkpoint: Path, output: Path, episodes: int, seed: int) -> int:
     from mario_rl.terminal import CountingBar
 
     for path in (output, output.with_suffix(".json"), output.with_suffix(".md")):
-        _require_output("OUTPUT", path, ".pt" if path == output else "")
+        _require_output("OUTPUT", path, *([".pt"] if path == output else []))
     card = cards.ship(checkpoint, output, episodes=episodes, seed=seed, on_episode=CountingBar("evaluating", "episode"))
     for claim in card.evaluations:
         click.echo(f"{claim.protocol + ':':<9}cleared {claim.clears} of {claim.episodes}, mean x {claim.mean_x:,.0f}")
@@ -408,9 +411,9 @@ def _default_run_dir(config_file: str) -> Path:
     return Path("checkpoints") / Path(config_file).stem / datetime.now().strftime("%Y%m%d-%H%M%S")
 
 
-def _require_output(option: str, path: Path | None, suffix: str = "") -> None:
+def _require_output(option: str, path: Path | None, *suffixes: str) -> None:
     """Refuse an output that has another suffix or can't be written, before any work is done."""
-    if path is not None and not path.name.endswith(suffix):
-        raise UserError(f"{option}: {path} is not allowed; the name must end in {suffix}")
+    if path is not None and suffixes and path.suffix not in suffixes:
+        raise UserError(f"{option}: {path} is not allowed; the name must end in {' or '.join(suffixes)}")
     if path is not None:
         require_writable(path)

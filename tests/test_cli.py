@@ -84,7 +84,7 @@ BAD_INPUTS = [
     (["evaluate", CONFIG, "--episodes", "0"], "--episodes"),
     (["evaluate", CONFIG, "--protocol", "lucky"], "--protocol"),
     (["evaluate", CONFIG, "--seed", "-1"], "--seed"),
-    (["evaluate", CONFIG, "--video", "mario.avi"], "mario.avi is not allowed; the name must end in .mp4"),
+    (["evaluate", CONFIG, "--video", "mario.avi"], "mario.avi is not allowed; the name must end in .mp4 or .webp"),
     (["evaluate", CONFIG, "--json", "."], ".: can't be written"),
     (["plot", "configs", "--output", "README.md/curve.png"], "README.md/curve.png: can't be written"),
     (["plot"], "Missing argument"),

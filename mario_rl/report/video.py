@@ -1,4 +1,4 @@
-"""Videos: recorded joypad bytes are played again and become an MP4 that every browser plays."""
+"""Videos: recorded joypad bytes are played again and become an MP4 or an animated picture that every browser plays."""
 
 from __future__ import annotations
 
@@ -12,11 +12,32 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
 from mario_rl import envs
+from mario_rl.errors import UserError
 from mario_rl.files import require_writable, write_atomically
 from mario_rl.types import Pixels
 
-# No visible loss on flat colours and hard edges, at about 0.5 kB a frame.
-ENCODER_OPTIONS = {"crf": "18", "preset": "veryfast"}
+GAME_FPS = 60  # frames the game shows per second
+
+
+class Format(NamedTuple):
+    """How a file is written, told by its ending.
+
+    container, codec, pixels: their names in FFmpeg. container_options, options: of the container and of the encoder.
+    """
+
+    container: str
+    codec: str
+    pixels: str
+    container_options: dict[str, str]
+    options: dict[str, str]
+
+
+FORMATS = {
+    # No visible loss on flat colours and hard edges, at about 0.5 kB a frame; +faststart: plays before it is all there.
+    ".mp4": Format("mp4", "libx264", "yuv420p", {"movflags": "+faststart"}, {"crf": "18", "preset": "veryfast"}),
+    # No loss at all, at about 0.6 kB a frame of 256 x 240 pixels: a picture that moves, for a page of text.
+    ".webp": Format("webp", "libwebp_anim", "bgra", {"loop": "0"}, {"lossless": "1"}),
+}
 
 
 class Recording(NamedTuple):
@@ -31,59 +52,76 @@ class Recording(NamedTuple):
     caption: str
 
 
-def write_video(path: Path, episodes: Sequence[Recording], *, scale: int = 2, fps: int = 60) -> Path:
-    """Play episodes again, one after the other, and write every emulator frame.
+def write_video(path: Path, episodes: Sequence[Recording], *, scale: int | None = None, fps: int | None = None) -> Path:
+    """Play episodes again, one after the other, and write what the screen showed.
 
     The emulator is deterministic, so the bytes are all it takes. An episode begins with the frame its reset showed and
-    ends with its last frame held for a second. The captions become the title of the file.
+    ends with its last frame held for a second. The captions become the title of an MP4.
 
     Args:
-        path: the MP4: H.264, yuv420p, 256 x 240 pixels times `scale`. Its folder is made if missing.
+        path: an MP4 (H.264, yuv420p) or an animated picture (.webp, lossless), 256 x 240 pixels times `scale`. Its
+            folder is made if missing.
         episodes: at least one.
-        scale: screen pixels become squares of this size.
-        fps: frames per second; the game runs at 60.
+        scale: screen pixels become squares of this size; None for 2 in an MP4, 1 in a picture.
+        fps: frames per second, a divisor of the game's 60; None for 60 in an MP4, 30 in a picture. As fast as the game
+            whatever it is: frames are left out.
 
     Returns:
         `path`.
 
     Raises:
-        UserError: nothing can be written there; nothing has been played then.
+        UserError: nothing can be written there, or its name ends otherwise; nothing has been played then.
         StorageError: the disk refused the write.
-        ValueError: there are no episodes.
+        ValueError: there are no episodes, or 60 is not a multiple of `fps`.
     """
     if not episodes:
         raise ValueError("no episodes to show")
+    video = path.suffix == ".mp4"
+    scale = (2 if video else 1) if scale is None else scale
+    fps = (GAME_FPS if video else GAME_FPS // 2) if fps is None else fps
+    if GAME_FPS % fps:
+        raise ValueError(f"fps {fps} is not a divisor of {GAME_FPS}")
+    if path.suffix not in FORMATS:
+        raise UserError(f"{path}: not a video; the name must end in {' or '.join(FORMATS)}")
     require_writable(path)
     title = "; ".join(episode.caption for episode in episodes)
-    screens = (screen for episode in episodes for screen in _replay(episode, held_frames=fps))
-    write_atomically(path, lambda partial: _encode(partial, screens, title=title, scale=scale, fps=fps))
+    every = GAME_FPS // fps
+    screens = (screen for episode in episodes for screen in _replay(episode, every=every))
+    write_atomically(
+        path, lambda partial: _encode(partial, FORMATS[path.suffix], screens, title=title, scale=scale, fps=fps)
+    )
     return path
 
 
-def _replay(episode: Recording, *, held_frames: int) -> Iterator[Pixels]:
-    """Show what the emulator showed: uint8 (240, 256, 3), each screen valid until the next is asked for."""
+def _replay(episode: Recording, *, every: int) -> Iterator[Pixels]:
+    """Show what the emulator showed: uint8 (240, 256, 3), each screen valid until the next is asked for.
+
+    Every so many frames, counted from the reset's; then the last for a second.
+    """
     env = envs.make_game(episode.stage)
     try:
         screen, _ = env.reset()
         yield screen
-        for button in episode.buttons:
+        for number, button in enumerate(episode.buttons, start=1):
             screen, *_ = env.step(button)
-            yield screen
-        for _ in range(held_frames):
+            if number % every == 0:
+                yield screen
+        for _ in range(GAME_FPS // every):
             yield screen
     finally:
         env.close()
 
 
-def _encode(path: Path, screens: Iterator[Pixels], *, title: str, scale: int, fps: int) -> None:
-    # The format is named because the temporary file's name doesn't tell it; +faststart: plays before it is all there.
-    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+def _encode(path: Path, kind: Format, screens: Iterator[Pixels], *, title: str, scale: int, fps: int) -> None:
+    # The format is named because the temporary file's name doesn't tell it.
+    with av.open(str(path), "w", format=kind.container, options=kind.container_options) as container:
         container.metadata["title"] = title
-        stream = container.add_stream("libx264", rate=fps, options=ENCODER_OPTIONS)
-        stream.pix_fmt = "yuv420p"
+        stream = container.add_stream(kind.codec, rate=fps, options=kind.options)
+        stream.pix_fmt = kind.pixels
         stream.codec_context.time_base = Fraction(1, fps)
-        # What PyAV converts to; said aloud, since players guess another matrix for pictures over 720 lines.
-        stream.codec_context.colorspace, stream.codec_context.color_range = Colorspace.ITU601, ColorRange.MPEG
+        if kind.pixels == "yuv420p":
+            # What PyAV converts to; said aloud, since players guess another matrix for pictures over 720 lines.
+            stream.codec_context.colorspace, stream.codec_context.color_range = Colorspace.ITU601, ColorRange.MPEG
         for index, screen in enumerate(screens):
             enlarged = np.repeat(np.repeat(screen, scale, axis=0), scale, axis=1)  # a copy: the screen is live memory
             if index == 0:

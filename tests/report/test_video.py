@@ -8,6 +8,7 @@ import av
 import gymnasium as gym
 import numpy as np
 import pytest
+from PIL import Image, ImageSequence
 
 from mario_rl import envs
 from mario_rl.errors import UserError
@@ -67,6 +68,22 @@ def test_a_video_shows_the_reset_then_a_frame_per_byte_then_the_end_for_a_second
 
 
 @pytest.mark.emulator
+def test_a_picture_that_moves_has_every_other_screen_to_the_last_pixel(tmp_path):
+    buttons = [RUN] * 11
+    path = write_video(tmp_path / "mario.webp", [Recording("1-1", buttons, "")])
+    screens = screens_of("1-1", buttons)
+    with Image.open(path) as picture:
+        assert picture.info["loop"] == 0  # for ever
+        shown = []
+        for frame in ImageSequence.Iterator(picture):
+            shown.append((np.asarray(frame.convert("RGB")), picture.info["duration"]))
+    # Screens alike are one frame shown for longer: 12 screens of which every other one counts, then a second's hold.
+    assert sum(duration for _, duration in shown) == pytest.approx((6 + 30) * 1000 / 30, abs=2)
+    np.testing.assert_array_equal(shown[0][0], screens[0])
+    np.testing.assert_array_equal(shown[-1][0], screens[-1])
+
+
+@pytest.mark.emulator
 def test_episodes_follow_each_other_each_from_its_own_start(tmp_path):
     recordings = [
         Recording("1-1", [RUN] * 30, "first"),
@@ -75,12 +92,12 @@ def test_episodes_follow_each_other_each_from_its_own_start(tmp_path):
     ]
     path = write_video(tmp_path / "mario.mp4", recordings, scale=1, fps=30)
     frames = frames_of(path)
-    assert len(frames) == (31 + 30) + (1 + 30) + (2 + 30)
+    assert len(frames) == (16 + 30) + (1 + 30) + (1 + 30)  # every other frame, so that it is as fast
     assert frames[0].shape == (240, 256, 3)
     assert error(frames[0], screens_of("1-1", [])[0]) < 8
-    assert error(frames[61], screens_of("1-2", [])[0]) < 8
-    assert error(frames[61 + 31], screens_of("game", [])[0]) < 8
-    assert error(frames[0], frames[61]) > 50  # day and underground
+    assert error(frames[46], screens_of("1-2", [])[0]) < 8
+    assert error(frames[46 + 31], screens_of("game", [])[0]) < 8
+    assert error(frames[0], frames[46]) > 50  # day and underground
     with av.open(str(path)) as container:
         assert container.metadata["title"] == "first; second; third"
         assert container.streams.video[0].average_rate == 30
@@ -105,7 +122,14 @@ def test_a_place_that_cannot_be_written_is_refused_in_one_line_before_anything_i
         assert "\n" not in str(caught.value)
 
 
-def test_a_video_of_no_episodes_is_a_programming_error(tmp_path):
+def test_a_name_that_tells_no_format_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"mario\.avi: not a video; the name must end in \.mp4 or \.webp"):
+        write_video(tmp_path / "mario.avi", [Recording("1-1", [], "")])
+
+
+def test_no_episodes_or_another_speed_is_a_programming_error(tmp_path):
     with pytest.raises(ValueError, match="no episodes"):
         write_video(tmp_path / "mario.mp4", [])
+    with pytest.raises(ValueError, match="fps 25 is not a divisor of 60"):
+        write_video(tmp_path / "mario.mp4", [Recording("1-1", [], "")], fps=25)
     assert list(tmp_path.iterdir()) == []
