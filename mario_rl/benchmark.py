@@ -147,6 +147,12 @@ def markdown(report: BenchmarkReport) -> str:
     )
 
 
+def seconds_per_step_and_update(config: Config, *, threads: int, seconds: float = 1.0) -> tuple[float, float]:
+    """Measure an agent step of the environment and an update of the learner, each for so many seconds."""
+    played, learned = _environment(config, seconds), _learner(config, seconds, threads)
+    return played.seconds / played.amount, learned.seconds / learned.amount
+
+
 def default_actors(config: Config) -> list[int]:
     """Choose what is worth comparing: no actors, and as many as `auto` makes or the config says."""
     chosen = resolve_actors(config, resolve_device(config.device))

@@ -20,6 +20,8 @@ class RunDir:
     tensorboard/     the same numbers for TensorBoard
     checkpoints/     latest.pt, best.pt, step_000200000.pt
     replay/          the replay of latest.pt
+    final.csv        in a study, a row per episode of the evaluations at the end: there once the run is done
+    run.json         in a study, what the run was done with and how long it took
     ```
     """
 
@@ -68,6 +70,14 @@ class RunDir:
     @property
     def replay(self) -> Path:
         return self.path / "replay"
+
+    @property
+    def final(self) -> Path:
+        return self.path / "final.csv"
+
+    @property
+    def record(self) -> Path:
+        return self.path / "run.json"
 
     @property
     def lock(self) -> Path:

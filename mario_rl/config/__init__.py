@@ -1,6 +1,13 @@
 """The configuration of a run: `schema` holds every option, `files` reads, checks and writes them."""
 
-from mario_rl.config.files import load_config, parse_config, render_config
+from mario_rl.config.files import (
+    load_config,
+    load_config_with,
+    parse_config,
+    parse_section,
+    read_yaml,
+    render_config,
+)
 from mario_rl.config.schema import (
     AgentConfig,
     Config,
@@ -11,14 +18,19 @@ from mario_rl.config.schema import (
     NetworkConfig,
     Protocol,
     ReplayConfig,
+    Section,
     Target,
     TrainingConfig,
 )
 
 __all__ = [
     "load_config",
+    "load_config_with",
     "parse_config",
+    "parse_section",
+    "read_yaml",
     "render_config",
+    "Section",
     "Config",
     "EnvConfig",
     "NetworkConfig",

@@ -6,16 +6,25 @@ import difflib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from mario_rl.config.schema import Config
+from mario_rl.config.schema import Config, Section
 from mario_rl.errors import ConfigError
 
+COMMAND_LINE = "command line"
 MAX_SHOWN = 60  # characters of a refused value
+
+
+class _Given(NamedTuple):
+    """Dotted keys that were set besides the file, and what messages call the place they came from."""
+
+    source: str
+    keys: Sequence[str]
+
 
 _WORDS = {
     "int_type": "a whole number",
@@ -44,9 +53,26 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     Raises:
         ConfigError: one line naming the file or "command line", the key, its value and what is allowed.
     """
-    tree = _read_yaml(Path(path))
+    tree = read_yaml(Path(path))
     given = [_apply_override(tree, override) for override in overrides]
-    return _check(tree, str(path), given)
+    return _check(Config, tree, str(path), _Given(COMMAND_LINE, given))
+
+
+def load_config_with(path: str | Path, values: Mapping[str, Any], source: str) -> Config:
+    """Read a YAML file, set dotted keys such as `agent.gamma` to values, and check the whole.
+
+    Args:
+        path: the file.
+        values: plain values, as YAML has them.
+        source: what messages call the place that `values` come from.
+
+    Raises:
+        ConfigError: as for `load_config`.
+    """
+    tree = read_yaml(Path(path))
+    for key, value in values.items():
+        _set(tree, key, value, f"{source}: {key}")
+    return _check(Config, tree, str(path), _Given(source, list(values)))
 
 
 def parse_config(tree: Mapping[str, Any], source: str) -> Config:
@@ -55,7 +81,16 @@ def parse_config(tree: Mapping[str, Any], source: str) -> Config:
     Raises:
         ConfigError: as for `load_config`.
     """
-    return _check(tree, source, [])
+    return parse_section(Config, tree, source)
+
+
+def parse_section[S: Section](model: type[S], tree: Mapping[str, Any], source: str) -> S:
+    """Check a tree of plain values against a model of ours; `source` is what messages call it.
+
+    Raises:
+        ConfigError: as for `load_config`.
+    """
+    return _check(model, tree, source, _Given(source, []))
 
 
 def render_config(config: Config) -> str:
@@ -63,20 +98,25 @@ def render_config(config: Config) -> str:
     return "\n".join(_render(config, depth=0)).lstrip("\n") + "\n"
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path, kind: str = "config") -> dict[str, Any]:
+    """Read a YAML file of keys and values; an empty one has none. `kind` is what messages call it.
+
+    Raises:
+        ConfigError: there is no such file, or it is something else.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise ConfigError(f"{path}: no such config file") from error
+        raise ConfigError(f"{path}: no such {kind} file") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not a text file in UTF-8; a config is YAML") from error
+        raise ConfigError(f"{path}: not a text file in UTF-8; a {kind} is YAML") from error
     except OSError as error:
         raise ConfigError(f"{path}: can't be read ({error.strerror})") from error
     tree = _parse_yaml(text, str(path))
     if tree is None:
         return {}
     if not isinstance(tree, dict):
-        raise ConfigError(f"{path}: must hold sections such as `env:`, not {_show(tree)}")
+        raise ConfigError(f"{path}: must hold keys, each with its value or its section, not {_show(tree)}")
     return tree
 
 
@@ -97,44 +137,51 @@ def _apply_override(tree: dict[str, Any], override: str) -> str:
     key, equals, text = override.partition("=")
     key = key.strip()
     if not equals or not all(part.isidentifier() for part in key.split(".")):
-        raise ConfigError(f"command line: {override!r} is not allowed; must be key=value, such as agent.gamma=0.9")
+        raise ConfigError(f"{COMMAND_LINE}: {override!r} is not allowed; must be key=value, such as agent.gamma=0.9")
+    _set(tree, key, _parse_yaml(text, f"{COMMAND_LINE}: {key}"), f"{COMMAND_LINE}: {override!r}")
+    return key
+
+
+def _set(tree: dict[str, Any], key: str, value: Any, setting: str) -> None:
+    """Set one dotted key in the tree, making sections on the way; `setting` is what messages call it."""
     *sections, name = key.split(".")
     for section in sections:
         held = tree.setdefault(section, {})
         if not isinstance(held, dict):
-            raise ConfigError(f"command line: {override!r} is not allowed; {section} holds {_show(held)}, not keys")
+            raise ConfigError(f"{setting} is not allowed; {section} holds {_show(held)}, not keys")
         tree = held
-    tree[name] = _parse_yaml(text, f"command line: {key}")
-    return key
+    tree[name] = value
 
 
-def _check(tree: Mapping[str, Any], source: str, given: Sequence[str]) -> Config:
-    sections = {key for key, field in Config.model_fields.items() if field.default_factory is not None}
+def _check[S: Section](model: type[S], tree: Mapping[str, Any], source: str, given: _Given) -> S:
+    sections = {key for key, field in model.model_fields.items() if field.default_factory is not None}
     # A section whose every line is commented out is read as null.
     tree = {key: {} if value is None and key in sections else value for key, value in tree.items()}
     try:
-        return Config.model_validate(tree)
+        return model.model_validate(tree)
     except ValidationError as error:
-        lines = list(dict.fromkeys(_explain(one, source, given) for one in error.errors()))
+        lines = list(dict.fromkeys(_explain(one, model, source, given) for one in error.errors()))
         more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
         raise ConfigError(lines[0] + more) from None
 
 
-def _explain(error: Any, source: str, given: Sequence[str]) -> str:
+def _explain(error: Any, model: type[Section], source: str, given: _Given) -> str:
     """Put one of pydantic's errors into one line."""
     key = ".".join(str(part) for part in error["loc"])
     context, kind = error.get("ctx", {}), error["type"]
-    if any(_concerns(one, key, str(context.get("error"))) for one in given):
-        source = "command line"
+    if any(_concerns(one, key, str(context.get("error"))) for one in given.keys):
+        source = given.source
     if kind in ("extra_forbidden", "invalid_key"):
-        return f"{source}: {key}: unknown key{_suggest(key)}"
-    if kind == "value_error" and key not in dict(_fields(Config)):  # a rule between keys, which names them itself
+        return f"{source}: {key}: unknown key{_suggest(key, model)}"
+    if kind == "missing":
+        return f"{source}: {key}: missing"
+    if kind == "value_error" and key not in dict(_fields(model)):  # a rule between keys, which names them itself
         return f"{source}: {key + ': ' if key else ''}{context['error']}"
     allowed = _WORDS[kind].format(**context) if kind in _WORDS else error["msg"]
     if kind == "literal_error":
         names = context["expected"].replace("'", "").replace(" or ", ", ")
         allowed = f"one of {names}" if "," in names else names
-    null = " or null" if key in _fields_that_may_be_null() else ""
+    null = " or null" if key in _fields_that_may_be_null(model) else ""
     return f"{source}: {key}: {_show(error['input'])} is not allowed; must be {allowed}{null}"
 
 
@@ -145,8 +192,8 @@ def _concerns(override: str, key: str, rule: str) -> bool:
     return f"{key}.".startswith(f"{override}.") or override.startswith(f"{key}.")
 
 
-def _suggest(key: str) -> str:
-    keys = [path for path, _ in _fields(Config)]
+def _suggest(key: str, model: type[Section]) -> str:
+    keys = [path for path, _ in _fields(model)]
     known = [*keys, *sorted({path.rpartition(".")[0] for path in keys} - {""})]
     same_name = [path for path in keys if path.split(".")[-1] == key.split(".")[-1]]
     close = same_name or difflib.get_close_matches(key, known, n=1, cutoff=0.6)
@@ -156,7 +203,7 @@ def _suggest(key: str) -> str:
         close = [names[match] for match in difflib.get_close_matches(name, names, n=1, cutoff=0.6)]
     if close:
         return f"; did you mean {close[0]}?"
-    return "; `mario-rl config CONFIG` lists all keys"
+    return "; `mario-rl config CONFIG` lists all keys" if model is Config else f"; must be one of {', '.join(keys)}"
 
 
 def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -168,8 +215,8 @@ def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any
             yield f"{prefix}{name}", field
 
 
-def _fields_that_may_be_null() -> set[str]:
-    return {path for path, field in _fields(Config) if type(None) in get_args(field.annotation)}
+def _fields_that_may_be_null(model: type[Section]) -> set[str]:
+    return {path for path, field in _fields(model) if type(None) in get_args(field.annotation)}
 
 
 def _render(section: BaseModel, depth: int) -> Iterator[str]:

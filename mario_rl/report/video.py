@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import av
 import numpy as np
+from av.video import VideoStream
 from av.video.reformatter import ColorRange, Colorspace
 
 from mario_rl import envs
@@ -117,6 +118,7 @@ def _encode(path: Path, kind: Format, screens: Iterator[Pixels], *, title: str, 
     with av.open(str(path), "w", format=kind.container, options=kind.container_options) as container:
         container.metadata["title"] = title
         stream = container.add_stream(kind.codec, rate=fps, options=kind.options)
+        assert isinstance(stream, VideoStream)
         stream.pix_fmt = kind.pixels
         stream.codec_context.time_base = Fraction(1, fps)
         if kind.pixels == "yuv420p":

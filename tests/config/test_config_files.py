@@ -257,9 +257,9 @@ def test_an_override_beneath_a_value_does_not_hide_it(write):
         ("seed: !!python/object:os.system x\n", "run.yaml, line 1: not valid YAML"),
         (b"seed: \xff\n", "run.yaml: not a text file in UTF-8"),
         (b"PK\x03\x04\x00\x00", "run.yaml: not valid YAML"),
-        ("- 1\n", "run.yaml: must hold sections such as `env:`, not [1]"),
-        ("agent.gamma=0.9\n", "run.yaml: must hold sections such as `env:`, not 'agent.gamma=0.9'"),
-        ("&a [*a]\n", "run.yaml: must hold sections such as `env:`, not [[...]]"),
+        ("- 1\n", "run.yaml: must hold keys, each with its value or its section, not [1]"),
+        ("agent.gamma=0.9\n", "run.yaml: must hold keys, each with its value or its section, not 'agent.gamma=0.9'"),
+        ("&a [*a]\n", "run.yaml: must hold keys, each with its value or its section, not [[...]]"),
     ],
 )
 def test_a_file_that_is_no_config_gets_one_line_with_the_place(text, line, write):

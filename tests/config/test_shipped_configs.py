@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from mario_rl.config import Config, load_config
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-FILES = sorted(CONFIGS.rglob("*.yaml"))
+FILES = sorted(path for path in CONFIGS.rglob("*.yaml") if path.parent.name != "studies")  # those are no configs
 ACTION_SETS = ("right_only", "simple", "complex")
 
 STATED_ANYWAY = {"agent.target", "env.action_set", "agent.batch_size", "agent.epsilon.decay_factor"}

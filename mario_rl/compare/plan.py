@@ -1,0 +1,96 @@
+"""What a study asks of the machine: how many runs at once, memory, disk, and about how long."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from mario_rl.benchmark import seconds_per_step_and_update
+from mario_rl.compare.study import FinalConfig, StudyRun
+from mario_rl.config import Config
+from mario_rl.errors import UserError
+from mario_rl.evaluation import PROTOCOLS
+from mario_rl.machine import available_memory_bytes
+from mario_rl.replay import estimate_bytes
+
+PROCESS_BYTES = 700_000_000
+"""A run's process without its replay: 600 MB, measured on Linux with the CUDA build of torch 2.15, and some room."""
+
+EPISODE_STEPS = 300
+"""Agent steps of an evaluated episode: what clearing 1-1 takes, and more than most that fail."""
+
+
+class Plan(NamedTuple):
+    """What the runs that are left ask for.
+
+    runs: how many. agent_steps: of all of them. jobs: how many at once. memory_bytes: of one run, the most.
+    disk_bytes: at a time, with two generations of every replay. seconds: of wall-clock, about.
+    """
+
+    runs: int
+    agent_steps: int
+    jobs: int
+    memory_bytes: int
+    disk_bytes: int
+    seconds: float
+
+
+def make_plan(left: Sequence[StudyRun], final: FinalConfig, *, threads: int, jobs: int | None = None) -> Plan:
+    """Plan the runs that are left; measures for a few seconds how fast this machine plays and learns.
+
+    The time is that of agent steps, updates and evaluated episodes, each run on a core of its own; what several runs
+    take from each other in caches and memory is not in it.
+
+    Args:
+        left: at least one run.
+        final: the evaluations at a run's end.
+        threads: processor threads of a run.
+        jobs: runs at once; None for as many as cores and memory carry.
+
+    Raises:
+        UserError: not even one run has room in memory.
+    """
+    memory = max(memory_bytes(run.config) for run in left)
+    at_once = min(jobs or default_jobs(left, threads=threads), len(left))
+    step_seconds, update_seconds = seconds_per_step_and_update(left[0].config, threads=threads)
+    seconds = sum(_seconds(run.config, final, step_seconds, update_seconds) for run in left) / at_once
+    return Plan(
+        runs=len(left),
+        agent_steps=sum(run.config.training.agent_steps or 0 for run in left),
+        jobs=at_once,
+        memory_bytes=memory,
+        disk_bytes=at_once * max(2 * estimate_bytes(run.config.replay.capacity) for run in left),
+        seconds=seconds,
+    )
+
+
+def default_jobs(left: Sequence[StudyRun], *, threads: int) -> int:
+    """Count the runs that this machine carries at once: by its cores, and by the memory that is left.
+
+    Raises:
+        UserError: not even one has room in memory.
+    """
+    needed, available = max(memory_bytes(run.config) for run in left), available_memory_bytes()
+    if needed > available:
+        raise UserError(
+            f"replay.capacity: a run needs {needed / 1e9:.1f} GB of memory, {available / 1e9:.1f} GB is available; "
+            "lower replay.capacity under settings"
+        )
+    return max(1, min((os.process_cpu_count() or 1) // threads, available // needed))
+
+
+def memory_bytes(config: Config) -> int:
+    """Estimate the memory of one run."""
+    return estimate_bytes(config.replay.capacity) + PROCESS_BYTES
+
+
+def _seconds(config: Config, final: FinalConfig, step_seconds: float, update_seconds: float) -> float:
+    steps = config.training.agent_steps or 0
+    updates = max(0, steps - config.replay.warmup_steps) / config.agent.steps_per_update
+    every, protocol = config.evaluation.every_steps, config.evaluation.protocol
+    evaluations = 0 if every is None else steps // every
+    episodes = evaluations * (PROTOCOLS[protocol].fixed_episodes or config.evaluation.episodes)
+    episodes += sum(PROTOCOLS[one].fixed_episodes or final.episodes for one in final.protocols)
+    played = steps + episodes * min(EPISODE_STEPS, config.env.max_agent_steps or EPISODE_STEPS)
+    return played * step_seconds + updates * update_seconds

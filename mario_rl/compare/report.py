@@ -1,0 +1,8 @@
+"""Stub."""
+
+from pathlib import Path
+
+
+def write_report(path: Path) -> Path:
+    """Stub."""
+    return path / "index.html"

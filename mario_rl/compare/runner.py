@@ -1,0 +1,174 @@
+"""Sees a study through: what is left of it, several runs at once; interrupted at any time, gone on with later."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from filelock import FileLock, Timeout
+
+from mario_rl.compare.study import StudyDir, StudyRun
+from mario_rl.compare.work import RunStopped, film
+from mario_rl.config import Config, load_config, render_config
+from mario_rl.errors import CheckpointError, UserError
+from mario_rl.files import write_atomically
+from mario_rl.rundir import RunDir
+from mario_rl.training import Interrupts
+
+SECONDS_BETWEEN_LOOKS = 0.2
+
+
+class RunFailed(Exception):
+    """A run that can't be seen through; says why."""
+
+
+class Executor(Protocol):
+    """Where runs are worked on: this machine's processes, or a cluster."""
+
+    def execute(self, run: StudyRun, run_dir: RunDir) -> Iterator[int]:
+        """Work on one run until it is done; yields the agent steps made. Raises RunStopped or RunFailed."""
+        ...
+
+    def stop(self) -> None:
+        """Let all runs save and end, and begin no more."""
+        ...
+
+
+class StudyObserver:
+    """Hears of everything and does nothing; override what you want to show. Called from several threads, in turn."""
+
+    def started(self, done: int, agent_steps: int) -> None:
+        """Work is about to begin, or to go on: so many runs are done, and so many agent steps are to be made in all."""
+
+    def progressed(self, run: StudyRun, agent_steps: int) -> None:
+        """A run has made so many agent steps."""
+
+    def finished(self, run: StudyRun) -> None:
+        """A run is done."""
+
+    def failed(self, run: StudyRun, reason: str) -> None:
+        """A run has failed."""
+
+
+class Outcome(NamedTuple):
+    """How a sitting of a study ended.
+
+    failed: what failed, and why in one line. signal: what ended it before its end, or None.
+    """
+
+    failed: dict[StudyRun, str]
+    signal: signal.Signals | None
+
+
+def run_study(
+    runs: Sequence[StudyRun],
+    directory: StudyDir,
+    executor: Executor,
+    *,
+    jobs: int,
+    observer: StudyObserver | None = None,
+) -> Outcome:
+    """Work on all runs of a study that are not done, `jobs` at once, and film the best of every arm.
+
+    A run that fails stops no other; it is tried again in the next sitting. SIGINT and SIGTERM let all runs save.
+
+    Raises:
+        UserError: the directory holds runs with other settings, or another process works on it.
+    """
+    observer = observer or StudyObserver()
+    for run in runs:
+        _refuse_another(run, directory)
+    directory.path.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(directory.lock, timeout=0), Interrupts() as interrupts:
+            failed = _work(runs, directory, executor, jobs, observer, interrupts)
+            if interrupts.received is None:
+                _film_arms(runs, directory)
+            return Outcome(failed, interrupts.received)
+    except Timeout as error:
+        raise UserError(f"{directory.path}: in use, another process works on this study") from error
+
+
+def _work(
+    runs: Sequence[StudyRun],
+    directory: StudyDir,
+    executor: Executor,
+    jobs: int,
+    observer: StudyObserver,
+    interrupts: Interrupts,
+) -> dict[StudyRun, str]:
+    left = [run for run in runs if not directory.run(run.arm, run.seed).final.exists()]
+    observer.started(len(runs) - len(left), sum(run.config.training.agent_steps or 0 for run in left))
+    turn = threading.Lock()
+    failed: dict[StudyRun, str] = {}
+
+    def see_through(run: StudyRun) -> None:
+        place, error = directory.run(run.arm, run.seed), directory.error(run.arm, run.seed)
+        try:
+            for agent_steps in executor.execute(run, place):
+                with turn:
+                    observer.progressed(run, agent_steps)
+        except RunStopped:
+            return
+        except RunFailed as failure:
+            reason = str(failure)
+            write_atomically(error, lambda partial: partial.write_text(reason + "\n", encoding="utf-8"))
+            with turn:
+                failed[run] = reason.splitlines()[-1]
+                observer.failed(run, failed[run])
+            return
+        error.unlink(missing_ok=True)
+        with turn:
+            observer.finished(run)
+
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
+        waiting: set[Future[None]] = {pool.submit(see_through, run) for run in left}
+        try:
+            while waiting and interrupts.received is None:
+                done, waiting = wait(waiting, timeout=SECONDS_BETWEEN_LOOKS, return_when=FIRST_COMPLETED)
+                for future in done:
+                    future.result()  # what nobody expected is raised here
+        finally:
+            if waiting:
+                executor.stop()
+                pool.shutdown(wait=True, cancel_futures=True)
+    return failed
+
+
+def _refuse_another(run: StudyRun, directory: StudyDir) -> None:
+    """Refuse to mix runs: one that is there already must have been begun with the settings asked for."""
+    existing = directory.run(run.arm, run.seed).config
+    if not existing.is_file():
+        return
+    begun = load_config(existing)
+    if begun != run.config:
+        before, after = _lines(begun), _lines(run.config)
+        was, now = next((old, new) for old, new in zip(before, after, strict=True) if old != new)
+        raise UserError(
+            f"{existing}: begun with {was.strip()}, the study says {now.strip()}; give it another --out, or the study "
+            "its settings back"
+        )
+
+
+def _lines(config: Config) -> list[str]:
+    return [line for line in render_config(config).splitlines() if not line.lstrip().startswith("#")]
+
+
+def _film_arms(runs: Sequence[StudyRun], directory: StudyDir) -> None:
+    for arm in dict.fromkeys(run.arm for run in runs):
+        places = [directory.run(run.arm, run.seed) for run in runs if run.arm == arm]
+        done = [place for place in places if place.final.exists()]
+        video = directory.video(arm)
+        if done and _older(video, [place.final for place in done]):
+            try:
+                film(done, video)
+            except CheckpointError:  # a report without this film is better than none
+                continue
+
+
+def _older(file: Path, than: list[Path]) -> bool:
+    return not file.exists() or file.stat().st_mtime < max(one.stat().st_mtime for one in than)

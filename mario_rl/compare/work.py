@@ -1,0 +1,138 @@
+"""The work on one run of a study: train it to the end, evaluate its last weights, keep what the report needs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from mario_rl.checkpoint import TRAINING_KEY, load_checkpoint, save_checkpoint
+from mario_rl.compare.study import FinalConfig
+from mario_rl.config import Config
+from mario_rl.devices import describe_machine, resolve_device, software_versions
+from mario_rl.evaluation import PROTOCOLS, EvaluatedEpisode, evaluate
+from mario_rl.files import write_atomically
+from mario_rl.metrics import EVALUATION_COLUMNS, write_table
+from mario_rl.report.video import Recording, write_video
+from mario_rl.rundir import RunDir
+from mario_rl.training import Observer, Progress, resume, train
+
+
+class RunStopped(Exception):
+    """A signal ended the run before it was done; it is saved and can be gone on with."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        super().__init__(f"stopped by {number.name}")
+        self.number = number
+
+
+def perform(config: Config, run_dir: RunDir, final: FinalConfig, *, threads: int, observer: Observer) -> None:
+    """Begin a run, or go on with it, and see it through: training, `final.csv`, `run.json`.
+
+    A run is done once `final.csv` is there. What only goes on with training needs is then removed, which is most of its
+    size: the replay, the step checkpoints, and the training state in `latest.pt`, which keeps the last weights.
+
+    Args:
+        config: of the run.
+        run_dir: where it is or shall be.
+        final: the evaluations at its end.
+        threads: processor threads to work with; results repeat bit for bit only with the same number.
+        observer: hears how training goes.
+
+    Raises:
+        RunStopped: SIGINT or SIGTERM came while it trained; it has been saved.
+        UserError, StorageError, ActorError: as for `train` and `evaluate`.
+    """
+    if not run_dir.final.exists():
+        torch.set_num_threads(threads)
+        begun = run_dir.config.is_file()
+        result = resume(run_dir.path, observer=observer) if begun else train(config, run_dir.path, observer=observer)
+        if result.signal is not None:
+            raise RunStopped(result.signal)
+        state = load_checkpoint(run_dir.latest)
+        rows = [
+            {"agent_steps": state["agent_steps"], "seconds": state["seconds"], **row}
+            for protocol in final.protocols
+            for row in evaluate(
+                run_dir.latest,
+                protocol=protocol,
+                episodes=final.episodes if PROTOCOLS[protocol].fixed_episodes is None else None,
+                seed=final.seed,
+            ).rows()
+        ]
+        _write_record(run_dir, config, threads)
+        write_table(run_dir.final, EVALUATION_COLUMNS, rows)
+    _remove_what_only_training_needs(run_dir)
+
+
+def film(run_dirs: list[RunDir], video: Path) -> Path | None:
+    """Film the greedy episode of the best of several runs' best checkpoints; None where no run has one.
+
+    Raises:
+        CheckpointError, StorageError: it can't be read, or the video can't be written.
+    """
+    kept = [(load_checkpoint(run.best)["evaluation"], run) for run in run_dirs if run.best.is_file()]
+    if not kept:
+        return None
+    _, best = max(kept, key=lambda one: (one[0]["clear_rate"], one[0]["mean_x"]))
+    (episode,) = evaluate(best.best, protocol="greedy").episodes
+    caption = f"{best.path.parent.name} {best.path.name}, greedy: {episode.result.end} at x {episode.result.x}"
+    return write_video(video, [Recording(episode.stage, episode.buttons, caption)])
+
+
+class CountingObserver(Observer):
+    """Passes on the agent steps made, at most once for every `every` of them, and calls when a checkpoint is saved.
+
+    While `on_saved` runs nothing is written in the run directory.
+    """
+
+    def __init__(
+        self, on_steps: Callable[[int], None], *, every: int = 200, on_saved: Callable[[], None] = lambda: None
+    ) -> None:
+        self._on_steps, self._every, self._on_saved = on_steps, every, on_saved
+        self._told = 0
+
+    def started(self, config: Config, run_dir: Path, agent_steps: int) -> None:
+        self._tell(agent_steps)
+
+    def evaluating(self, episode: EvaluatedEpisode, total: int) -> None:
+        self._on_steps(self._told)  # a sign of life: evaluations take minutes
+
+    def saved(self, path: Path, agent_steps: int) -> None:
+        self._tell(agent_steps)
+        self._on_saved()
+
+    def progressed(self, progress: Progress) -> None:
+        if progress.agent_steps >= self._told + self._every:
+            self._tell(progress.agent_steps)
+
+    def _tell(self, agent_steps: int) -> None:
+        self._told = agent_steps
+        self._on_steps(agent_steps)
+
+
+def _write_record(run_dir: RunDir, config: Config, threads: int) -> None:
+    state = load_checkpoint(run_dir.latest)
+    record = {
+        "machine": describe_machine(resolve_device(config.device)),
+        "versions": software_versions(),
+        "threads": threads,
+        "agent_steps": state["agent_steps"],
+        "updates": state["updates"],
+        "seconds": state["seconds"],
+        "best_agent_steps": load_checkpoint(run_dir.best)["agent_steps"] if run_dir.best.is_file() else None,
+    }
+    write_atomically(run_dir.record, lambda partial: partial.write_text(json.dumps(record, indent=2) + "\n"))
+
+
+def _remove_what_only_training_needs(run_dir: RunDir) -> None:
+    state = load_checkpoint(run_dir.latest)
+    if state.pop(TRAINING_KEY, None) is not None:
+        save_checkpoint(run_dir.latest, {key: value for key, value in state.items() if key != "format"})
+    for path in run_dir.step_checkpoints():
+        path.unlink()
+    shutil.rmtree(run_dir.replay, ignore_errors=True)

@@ -1,0 +1,42 @@
+"""A process that works on one run of a study: `python -m mario_rl.compare.worker`, started by `processes.py`.
+
+The job comes as JSON on stdin. On stdout go the agent steps made, a line each; on stderr, why it failed. Exit codes as
+those of `mario-rl`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from mario_rl.compare.study import FinalConfig
+from mario_rl.compare.work import CountingObserver, RunStopped, perform
+from mario_rl.config import parse_config, parse_section
+from mario_rl.errors import ActorError, StorageError, UserError
+from mario_rl.rundir import RunDir
+
+SOURCE = "the study"  # what messages call the place a job came from
+
+
+def main() -> int:
+    """Work on the job on stdin; returns the exit code."""
+    job = json.load(sys.stdin)
+    try:
+        perform(
+            parse_config(job["config"], SOURCE),
+            RunDir(Path(job["run_dir"])),
+            parse_section(FinalConfig, job["final"], SOURCE),
+            threads=job["threads"],
+            observer=CountingObserver(lambda agent_steps: print(agent_steps, flush=True)),  # noqa: T201
+        )
+    except RunStopped as stopped:
+        return 128 + stopped.number
+    except (UserError, StorageError, ActorError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

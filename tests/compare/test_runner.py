@@ -1,0 +1,210 @@
+"""Seeing a study through: what is left, what fails, and what a signal leaves."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mario_rl.compare import runner
+from mario_rl.compare.runner import RunFailed, StudyObserver, run_study
+from mario_rl.compare.study import StudyDir, StudyRun, expand, load_study
+from mario_rl.compare.work import RunStopped
+from mario_rl.errors import UserError
+from mario_rl.rundir import RunDir
+
+SMALL_STUDY = """\
+base: small.yaml
+settings: {training.agent_steps: 160, evaluation.every_steps: 100, logging.every_seconds: 0.1}
+axes: {agent.target: [target, double]}
+seeds: [0]
+final: {protocols: [greedy], episodes: 1}
+"""
+
+
+@pytest.fixture
+def study_file(small_run_file: Path) -> Path:
+    path = small_run_file.with_name("study.yaml")
+    path.write_text(SMALL_STUDY)
+    return path
+
+
+@pytest.fixture
+def runs(study_file: Path) -> list[StudyRun]:
+    return expand(load_study(study_file), study_file)
+
+
+class Pretended:
+    """Makes no agent steps but writes the file that says a run is done; what it is told to, fails."""
+
+    def __init__(self, *failing: str) -> None:
+        self.failing, self.worked_on = failing, list[str]()
+
+    def execute(self, run: StudyRun, run_dir: RunDir) -> Iterator[int]:
+        self.worked_on.append(run.arm)
+        yield 10
+        if run.arm in self.failing:
+            raise RunFailed("first line\nthe disk is full")
+        run_dir.path.mkdir(parents=True)
+        run_dir.final.write_text("done")
+
+    def stop(self) -> None:
+        pytest.fail("nobody interrupted")
+
+
+def test_a_run_that_fails_stops_no_other_and_says_why(runs, tmp_path):
+    directory = StudyDir(tmp_path / "out")
+    outcome = run_study(runs, directory, Pretended("target"), jobs=1)
+    assert {run.arm: reason for run, reason in outcome.failed.items()} == {"target": "the disk is full"}
+    assert directory.run("double", 0).final.exists()
+    assert directory.error("target", 0).read_text() == "first line\nthe disk is full\n"
+    assert outcome.signal is None
+
+
+def test_the_next_sitting_keeps_what_is_done_and_tries_what_failed(runs, tmp_path):
+    directory = StudyDir(tmp_path / "out")
+    run_study(runs, directory, Pretended("target"), jobs=1)
+    second = Pretended()
+    outcome = run_study(runs, directory, second, jobs=2)
+    assert second.worked_on == ["target"]
+    assert outcome.failed == {}
+    assert not directory.error("target", 0).exists()
+
+
+def test_the_observer_hears_of_everything(runs, tmp_path):
+    heard: list[object] = []
+
+    class Hearing(StudyObserver):
+        def started(self, done, agent_steps):
+            heard.append((done, agent_steps))
+
+        def progressed(self, run, agent_steps):
+            heard.append((run.arm, agent_steps))
+
+        def finished(self, run):
+            heard.append(("finished", run.arm))
+
+        def failed(self, run, reason):
+            heard.append(("failed", run.arm, reason))
+
+    run_study(runs, StudyDir(tmp_path / "out"), Pretended("double"), jobs=1, observer=Hearing())
+    assert heard == [
+        (0, 320),
+        ("target", 10),
+        ("finished", "target"),
+        ("double", 10),
+        ("failed", "double", "the disk is full"),
+    ]
+
+
+def test_as_many_runs_as_asked_for_work_at_once(study_file, tmp_path):
+    study_file.write_text(SMALL_STUDY.replace("seeds: [0]", "seeds: [0, 1, 2]"))
+    both = threading.Barrier(3, timeout=20)  # passes only if three are there together
+
+    class Together(Pretended):
+        def execute(self, run, run_dir):
+            both.wait()
+            yield from super().execute(run, run_dir)
+
+    outcome = run_study(expand(load_study(study_file), study_file), StudyDir(tmp_path / "out"), Together(), jobs=3)
+    assert outcome.failed == {}
+
+
+def test_a_signal_stops_what_works_and_begins_nothing_more(runs, tmp_path):
+    class Waiting:
+        def __init__(self):
+            self.told, self.begun = threading.Event(), 0
+
+        def execute(self, run, run_dir):
+            self.begun += 1
+            yield 0
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert self.told.wait(20)
+            raise RunStopped(signal.SIGTERM)
+
+        def stop(self):
+            self.told.set()
+
+    executor = Waiting()
+    outcome = run_study(runs, StudyDir(tmp_path / "out"), executor, jobs=1)
+    assert outcome == runner.Outcome({}, signal.SIGTERM)
+    assert executor.begun == 1
+
+
+def test_runs_begun_with_other_settings_are_refused_by_key_before_anything_is_done(runs, tmp_path):
+    directory = StudyDir(tmp_path / "out")
+    begun = directory.run("double", 0)
+    begun.path.mkdir(parents=True)
+    text = runner.render_config(runs[1].config)
+    begun.config.write_text(text.replace("gamma: 0.95", "gamma: 0.5"))
+    with pytest.raises(UserError, match=r"config\.yaml: begun with gamma: 0\.5, the study says gamma: 0\.95; give it"):
+        run_study(runs, directory, Pretended(), jobs=1)
+
+
+def columns_that_repeat(path: Path) -> list[str]:
+    """A table without its seconds, the one thing that no two runs share."""
+    lines = [line.split(",") for line in path.read_text().splitlines()]
+    index = lines[0].index("seconds")
+    return [",".join(line[:index] + line[index + 1 :]) for line in lines]
+
+
+def compare_command(study_file: Path, out: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "mario_rl", "compare", str(study_file), "--out", str(out), "--jobs", "2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.emulator
+def test_an_interrupted_study_goes_on_to_the_runs_of_one_that_was_not(study_file, tmp_path):
+    whole, broken = StudyDir(tmp_path / "whole"), StudyDir(tmp_path / "broken")
+    first = compare_command(study_file, whole.path)
+    _, complaints = first.communicate(timeout=300)
+    assert first.returncode == 0, complaints
+
+    interrupted = compare_command(study_file, broken.path)
+    deadline = time.monotonic() + 200
+    while not broken.run("double", 0).episodes.is_file() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    interrupted.send_signal(signal.SIGINT)
+    said, complaints = interrupted.communicate(timeout=300)
+    assert interrupted.returncode == 130, complaints
+    assert "go on with the same command" in said
+    assert not broken.run("double", 0).final.exists()
+
+    again = compare_command(study_file, broken.path)
+    said, complaints = again.communicate(timeout=300)
+    assert again.returncode == 0, complaints
+    assert f"report: {broken.path / 'index.html'}" in said
+    for run in expand(load_study(study_file), study_file):
+        one, other = whole.run(run.arm, run.seed), broken.run(run.arm, run.seed)
+        for name in ("episodes", "evaluation", "final"):
+            assert columns_that_repeat(getattr(one, name)) == columns_that_repeat(getattr(other, name))
+        assert not one.replay.exists()
+        assert other.latest.is_file()
+        assert other.record.is_file()
+    assert broken.video("double").is_file()
+
+
+@pytest.mark.emulator
+def test_a_run_that_cannot_be_made_is_named_with_exit_code_1(study_file, tmp_path):
+    directory = StudyDir(tmp_path / "out")
+    damaged = directory.run("double", 0)
+    damaged.checkpoints.mkdir(parents=True)
+    run = expand(load_study(study_file), study_file)[1]
+    damaged.config.write_text(runner.render_config(run.config))
+    damaged.latest.write_bytes(b"not a checkpoint")
+    command = compare_command(study_file, directory.path)
+    said, _ = command.communicate(timeout=300)
+    assert command.returncode == 1
+    assert f"failed: double, seed 0: {damaged.latest}: cut short, damaged or not a checkpoint at all" in said
+    assert directory.run("target", 0).final.is_file()
