@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,9 @@ from mario_rl.envs import ResumableEpisodes, make_env, num_actions
 from mario_rl.errors import CheckpointError, UserError
 from mario_rl.seeding import episode_seeds
 from mario_rl.types import EpisodeResult, Pixels, Policy
+
+UNKNOWN_SHARE = 0.01
+"""Weight of what follows a cut, in the return of a state before it, up to which it is left aside."""
 
 NOOP_STARTS = 31
 """Starts after 0-30 frames without input: all the game has, since it is otherwise deterministic."""
@@ -54,6 +58,7 @@ class EvaluatedEpisode(NamedTuple):
     q_first: the highest value at the first observation.
     discounted_return: of the rewards the agent is trained on, from the first step: what q_first estimates.
     buttons: the joypad byte of every emulator frame, enough to play the episode again.
+    q_visited, return_visited: as `visited_means` has them.
     """
 
     stage: str
@@ -62,6 +67,8 @@ class EvaluatedEpisode(NamedTuple):
     q_first: float
     discounted_return: float
     buttons: tuple[int, ...]
+    q_visited: float | None = None
+    return_visited: float | None = None
 
 
 @dataclass(frozen=True)
@@ -156,6 +163,8 @@ class EvaluationReport:
                 "end": episode.result.end,
                 "q_first": episode.q_first,
                 "discounted_return": episode.discounted_return,
+                "q_visited": episode.q_visited,
+                "return_visited": episode.return_visited,
             }
             for episode in self.episodes
         ]
@@ -265,19 +274,58 @@ def _play(
     gamma: float,
     should_stop: Callable[[], bool],
 ) -> EvaluatedEpisode:
-    q_values = policy.q_values(observation[np.newaxis])
-    q_first = float(q_values.max())
-    discounted_return, discount = 0.0, 1.0
+    q_visited: list[float] = []
+    rewards: list[float] = []
     while not should_stop():
-        observation, reward, terminated, truncated, info = env.step(int(choose(q_values)[0]))
-        discounted_return += discount * float(reward)
-        discount *= gamma
-        if terminated or truncated:
-            buttons = tuple(env.buttons_sent)
-            result: EpisodeResult = info["episode_result"]
-            return EvaluatedEpisode(result.stage, 0, result, q_first, discounted_return, buttons)
         q_values = policy.q_values(observation[np.newaxis])
+        q_visited.append(float(q_values.max()))
+        observation, reward, terminated, truncated, info = env.step(int(choose(q_values)[0]))
+        rewards.append(float(reward))
+        if terminated or truncated:
+            returns = discounted_returns(rewards, gamma)
+            result: EpisodeResult = info["episode_result"]
+            return EvaluatedEpisode(
+                result.stage,
+                0,
+                result,
+                q_visited[0],
+                returns[0],
+                tuple(env.buttons_sent),
+                *visited_means(q_visited, returns, gamma, truncated=truncated and not terminated),
+            )
     raise EvaluationInterrupted
+
+
+def discounted_returns(rewards: Sequence[float], gamma: float) -> list[float]:
+    """Sum the rewards from each step of an episode to its end, each a factor `gamma` less than the one before."""
+    sums = itertools.accumulate(reversed(rewards), lambda later, reward: reward + gamma * later)
+    return list(sums)[::-1]
+
+
+def visited_means(
+    q_visited: Sequence[float], returns: Sequence[float], gamma: float, *, truncated: bool
+) -> tuple[float | None, float | None]:
+    """Average what was predicted over the states of an episode, and what really followed from those same states.
+
+    Their difference is the overestimation of van Hasselt et al. 2016, figure 3. After a cut nobody knows what would
+    have followed: of a truncated episode the last states, for which that would have counted for more than 1 %, are left
+    out, in both means.
+
+    Args:
+        q_visited: the highest value at each state, in order.
+        returns: the discounted return from each.
+        gamma: discount per agent step.
+        truncated: whether the episode was cut short.
+
+    Returns:
+        The two means; None where no state is left.
+    """
+    count = len(returns)
+    if truncated:
+        count = sum(gamma ** (len(returns) - step) <= UNKNOWN_SHARE for step in range(len(returns)))
+    if count == 0:
+        return None, None
+    return float(np.mean(q_visited[:count])), float(np.mean(returns[:count]))
 
 
 def _protocol_env(config: EnvConfig, stage: str, rules: ProtocolRules) -> EnvConfig:

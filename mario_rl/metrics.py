@@ -50,9 +50,15 @@ EVALUATION_COLUMNS = (
     "end",
     "q_first",
     "discounted_return",
+    "q_visited",
+    "return_visited",
 )
 TEXT_COLUMNS = frozenset({"protocol", "stage", "end"})
 """Columns of words; all others hold numbers, or nothing where there is no value yet."""
+
+
+YOUNGER_COLUMNS = frozenset({"q_visited", "return_visited"})
+"""Columns at the end that tables written before 2026-11-24 lack; they are read as without values."""
 
 
 class RunMetrics:
@@ -227,12 +233,13 @@ def _read_rows(path: Path, columns: Sequence[str]) -> list[list[str]]:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: can't be read as a table ({error})") from error
     header, *rows = csv.reader(text.split("\n")[:-1] or [",".join(columns)])  # after the last line end: torn
-    if header != list(columns):
+    younger = columns[len(header) :]
+    if header != list(columns[: len(header)]) or not YOUNGER_COLUMNS.issuperset(younger):
         raise UserError(f"{path}: not the expected table; its first line must be {','.join(columns)}")
     for number, row in enumerate(rows, start=2):
-        if len(row) != len(columns):
-            raise UserError(f"{path}: line {number} has {len(row)} fields; must have {len(columns)}")
-    return rows
+        if len(row) != len(header):
+            raise UserError(f"{path}: line {number} has {len(row)} fields; must have {len(header)}")
+    return [row + [""] * len(younger) for row in rows]
 
 
 def _read_column(path: Path, name: str, fields: Sequence[str]) -> NDArray[Any]:

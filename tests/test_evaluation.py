@@ -13,8 +13,10 @@ from mario_rl.evaluation import (
     EvaluatedEpisode,
     EvaluationInterrupted,
     EvaluationReport,
+    discounted_returns,
     evaluate,
     evaluate_policy,
+    visited_means,
 )
 from mario_rl.report.table import evaluation_table
 from mario_rl.training import train
@@ -152,6 +154,36 @@ def test_an_evaluation_can_be_stopped_between_two_steps():
 def test_protocols_with_a_fixed_number_of_episodes_refuse_another(protocol, fixed):
     with pytest.raises(UserError, match=f"episodes: 5 is not allowed with protocol {protocol}.*exactly {fixed} "):
         evaluate_policy(Always(0), config(), protocol=protocol, seed=0, episodes=5)
+
+
+def test_what_followed_from_each_state_by_hand():
+    assert discounted_returns([1.0, 0.0, 4.0], 0.5) == [1 + 0.25 * 4, 0.5 * 4, 4.0]
+    assert discounted_returns([], 0.9) == []
+
+
+def test_the_means_over_visited_states_are_over_all_states_of_an_episode_that_ended():
+    assert visited_means([6.0, 2.0], [1.0, 3.0], 0.9, truncated=False) == (4.0, 2.0)
+
+
+def test_states_whose_return_a_cut_leaves_unknown_count_in_neither_mean():
+    # One step before the cut 5 % is unknown; two steps before it, 0.05 ** 2, a quarter of 1 %.
+    assert visited_means([6.0, 2.0, 99.0], [1.0, 3.0, 99.0], 0.05, truncated=True) == (4.0, 2.0)
+    assert visited_means([99.0], [99.0], 0.05, truncated=True) == (None, None)
+
+
+@pytest.mark.emulator
+def test_an_episode_tells_what_was_predicted_and_what_followed_on_the_real_game():
+    settings = config(reward_scale=0.5)
+    (death,) = evaluate_policy(Always(RUN_RIGHT), settings, protocol="greedy", seed=0).episodes
+    env = make_env(EnvConfig(noop_max=0, reward_scale=0.5))
+    env.reset()
+    rewards = [env.step(RUN_RIGHT)[1] for _ in range(death.result.length)]
+    env.close()
+    assert death.result.end == "death"
+    assert death.q_visited == 5.0
+    assert death.return_visited == pytest.approx(np.mean(discounted_returns(rewards, settings.agent.gamma)))
+    (stall,) = evaluate_policy(Always(0), config(stall_limit=3), protocol="greedy", seed=0).episodes
+    assert (stall.q_visited, stall.return_visited) == (None, None)  # with 0.95 ** 3 still to come
 
 
 def test_wilson_interval_by_hand():

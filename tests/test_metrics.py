@@ -31,7 +31,7 @@ def interval(agent_steps: int = 120, **changes: Any) -> dict[str, Any]:
 
 
 def evaluated(agent_steps: int = 120, **changes: Any) -> dict[str, Any]:
-    values = (agent_steps, 2.5, "noop", 7, 0, "1-1", 231.0, 315, 60, 394, "death", 4.5, 5.25)
+    values = (agent_steps, 2.5, "noop", 7, 0, "1-1", 231.0, 315, 60, 394, "death", 4.5, 5.25, 3.5, 2.75)
     return dict(zip(EVALUATION_COLUMNS, values, strict=True)) | changes
 
 
@@ -54,7 +54,8 @@ def test_the_columns_of_the_three_tables_are_fixed(place):
         "mean_return,mean_x,clear_rate\n"
     )
     assert place.evaluation.read_text() == (
-        "agent_steps,seconds,protocol,seed,episode,stage,return,x,length,clock,end,q_first,discounted_return\n"
+        "agent_steps,seconds,protocol,seed,episode,stage,return,x,length,clock,end,q_first,discounted_return,q_visited,"
+        "return_visited\n"
     )
 
 
@@ -273,3 +274,21 @@ def test_without_tensorboard_no_event_file_is_written_and_nothing_of_it_imported
     )
     assert result.stdout.strip() == "False"
     assert not place.tensorboard.exists()
+
+
+def test_a_table_from_before_a_column_was_added_is_read_as_without_values_there(tmp_path):
+    path = tmp_path / "evaluation.csv"
+    older = EVALUATION_COLUMNS[:-2]
+    path.write_text(
+        ",".join(older)
+        + "\n"
+        + ",".join(["1", "2", "noop", "3", "0", "1-1", "5", "6", "7", "8", "clear", "9", "10"])
+        + "\n"
+    )
+    table = read_table(path, EVALUATION_COLUMNS)
+    assert table["discounted_return"].tolist() == [10.0]
+    assert np.isnan(table["q_visited"]).all()
+    assert table.keys() == set(EVALUATION_COLUMNS)
+    path.write_text(",".join(EVALUATION_COLUMNS[:-3]) + "\n")
+    with pytest.raises(UserError, match="not the expected table"):
+        read_table(path, EVALUATION_COLUMNS)

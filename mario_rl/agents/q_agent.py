@@ -85,9 +85,8 @@ class QAgent:
         config = self.config
         if config.learning_rate_end is None:
             return config.learning_rate
-        return linear(
-            config.learning_rate, config.learning_rate_end, decay_steps=config.decay_updates, steps=self.updates
-        )
+        falling = max(0, self.updates - config.decay_start_updates)
+        return linear(config.learning_rate, config.learning_rate_end, decay_steps=config.decay_updates, steps=falling)
 
     def learn(self, batch: Batch) -> LearnStats:
         """Make one update from a batch of uint8 stacks and keep the target network up to date."""

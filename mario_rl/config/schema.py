@@ -191,8 +191,9 @@ class AgentConfig(Section):
     n_step: PositiveInt = Field(5, le=64, description="Rewards summed before the target bootstraps.")
     learning_rate: PositiveFloat = Field(2e-4, description="Adam's step size.")
     learning_rate_end: PositiveFloat | None = Field(
-        None, description="Step size after decay_updates, reached in a straight line; null to keep it."
+        None, description="Step size that it falls to in a straight line; null to keep it."
     )
+    decay_start_updates: NonNegativeInt = Field(0, description="Updates before the step size begins to fall.")
     decay_updates: PositiveInt = Field(100_000, description="Updates over which the step size falls.")
     advantage_learning: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
         0.0, description="Share of the action gap taken off the target (Bellemare et al. 2016, equation 10)."

@@ -220,13 +220,13 @@ def test_advantage_learning_takes_its_share_of_the_action_gap_off_the_target():
     assert agent.learn(batch).loss.item() == pytest.approx(by_hand, rel=1e-5)
 
 
-def test_the_learning_rate_falls_in_a_straight_line_and_stays_at_its_end():
-    agent = make_agent(learning_rate=1e-3, learning_rate_end=2e-4, decay_updates=4)
+def test_the_learning_rate_stays_then_falls_in_a_straight_line_and_stays_at_its_end():
+    agent = make_agent(learning_rate=1e-3, learning_rate_end=2e-4, decay_start_updates=2, decay_updates=4)
     used = []
-    for _ in range(6):
+    for _ in range(8):
         agent.learn(make_batch())
         used.append(agent.optimizer.param_groups[0]["lr"])
-    assert used == pytest.approx([1e-3, 8e-4, 6e-4, 4e-4, 2e-4, 2e-4])
+    assert used == pytest.approx([1e-3, 1e-3, 1e-3, 8e-4, 6e-4, 4e-4, 2e-4, 2e-4])
 
 
 def test_random_shifts_change_what_is_learned_and_follow_the_seed():

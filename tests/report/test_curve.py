@@ -40,7 +40,9 @@ def make_run(path: Path, returns, *, stage: str = "1-1", evaluations=(), epsilon
         metrics.interval(dict(zip(METRIC_COLUMNS, row, strict=True)))
     for agent_steps, episodes in evaluations:
         common = (agent_steps, agent_steps * 0.12, "noop", 7)
-        rows = [(*common, n, stage, x - 100.0, x, 50, 300, end, 1.0, 1.0) for n, (x, end) in enumerate(episodes)]
+        rows = [
+            (*common, n, stage, x - 100.0, x, 50, 300, end, 1.0, 1.0, 1.0, 1.0) for n, (x, end) in enumerate(episodes)
+        ]
         metrics.evaluation([dict(zip(EVALUATION_COLUMNS, row, strict=True)) for row in rows])
     metrics.close()
     return path
