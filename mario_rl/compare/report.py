@@ -1,8 +1,158 @@
-"""Stub."""
+"""The report of a study: one page that needs no network, its figures as PNG, its tables as CSV."""
 
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from mario_rl.compare.answer import answer
+from mario_rl.compare.figures import PROTOCOLS, Drawn, draw_all, styles
+from mario_rl.compare.runs import Arm, StudyRunData, load_arms
+from mario_rl.compare.statistics import Estimate, estimate
+from mario_rl.compare.study import StudyDir
+from mario_rl.files import write_atomically
+
+type Rows = list[dict[str, str]]
 
 
 def write_report(path: Path) -> Path:
-    """Stub."""
+    """Report on all runs below a directory; the same runs give the same report, but for its date.
+
+    Writes index.html, figures/*.png and tables/*.csv there. Videos are linked to where they are.
+
+    Args:
+        path: of a study, or any directory with run directories in it.
+
+    Returns:
+        The page.
+
+    Raises:
+        UserError: there is no run in it whose first episode has ended, or a file of one can't be read.
+        StorageError: the disk refused.
+    """
+    arms = load_arms(path)
+    tables = {"arms": arms_table(arms), "runs": runs_table(arms)}
+    figures = []
+    for drawn in draw_all(arms):
+        figures.append((drawn, drawn.svg()))  # before the PNG, which gets a title
+        drawn.write_png(path / "figures" / f"{drawn.name}.png")
+    for name, rows in tables.items():
+        _write(path / "tables" / f"{name}.csv", _csv(rows))
+    _write(path / "index.html", _page(path, arms, tables, figures))
     return path / "index.html"
+
+
+def arms_table(arms: Sequence[Arm]) -> Rows:
+    """A row per arm: where it ended, first clears and clear rates, over its seeds."""
+    return [
+        {
+            "arm": arm.label,
+            "seeds": ", ".join(str(run.seed) for run in arm.runs),
+            "agent steps": f"{max(run.episodes['agent_steps'][-1] for run in arm.runs):,.0f}",
+            "mean x": _interval(estimate(arm.scores("x"))),
+            "mean return": _interval(estimate(arm.scores("return"))),
+            "first clear [agent steps]": _first_clears(arm),
+            **{f"cleared, {protocol}": _clears(arm, protocol) for protocol in PROTOCOLS if _made(arms, protocol)},
+        }
+        for arm in arms
+    ]
+
+
+def runs_table(arms: Sequence[Arm]) -> Rows:
+    """A row per run: seed, how long it took, with what and on what."""
+    return [_run_row(arm, run) for arm in arms for run in arm.runs]
+
+
+def _run_row(arm: Arm, run: StudyRunData) -> dict[str, str]:
+    versions, machine = run.record.get("versions", {}), run.record.get("machine", {})
+    return {
+        "arm": arm.label,
+        "seed": str(run.seed),
+        "state": "done" if run.done else "not done",
+        "agent steps": f"{run.episodes['agent_steps'][-1]:,.0f}",
+        "episodes": f"{len(run.episodes['x']):,}",
+        "minutes": f"{run.episodes['minutes'][-1]:,.0f}",
+        "mean x": f"{run.score('x'):,.0f}",
+        "machine": ", ".join(str(machine[key]) for key in ("processor", "cores", "device") if key in machine),
+        "threads": str(run.record.get("threads", "")),
+        "versions": ", ".join(
+            f"{name} {versions[name]}" for name in ("python", "torch", "mario-rl") if name in versions
+        ),
+    }
+
+
+def _page(path: Path, arms: Sequence[Arm], tables: dict[str, Rows], figures: list[tuple[Drawn, str]]) -> str:
+    environment = Environment(
+        loader=PackageLoader("mario_rl.compare", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    look = styles(arms)
+    videos = {arm.label: _video(path, arm) for arm in arms}
+    return environment.get_template("page.html.jinja").render(
+        title=path.resolve().name,
+        date=datetime.now(UTC).date().isoformat(),
+        answer=answer(arms),
+        arms=[{"name": arm.name, "label": arm.label, "style": look[arm.name]} for arm in arms],
+        figures=[
+            {"name": drawn.name, "title": drawn.title, "caption": drawn.caption, "svg": svg} for drawn, svg in figures
+        ],
+        panels=_script_json({drawn.name: drawn.panels for drawn, _ in figures}),
+        tables=[
+            {"name": "arms", "title": "The arms", "rows": tables["arms"]},
+            {"name": "runs", "title": "The runs", "rows": tables["runs"]},
+        ],
+        settings=[{"label": arm.label, "values": arm.values} for arm in arms],
+        videos={label: video for label, video in videos.items() if video},
+        runs=sum(len(arm.runs) for arm in arms),
+    )
+
+
+def _script_json(values: Any) -> str:
+    """JSON that can stand in a script element: nothing in it ends the element."""
+    return json.dumps(values, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _video(path: Path, arm: Arm) -> str | None:
+    """Name the video of an arm as the page links to it: of the folder its runs are in, as `StudyDir` has it."""
+    video = StudyDir(path).video(arm.runs[0].place.path.parent.name)
+    return Path(os.path.relpath(video, path)).as_posix() if video.is_file() else None
+
+
+def _write(path: Path, text: str) -> None:
+    write_atomically(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
+def _interval(shown: Estimate) -> str:
+    if np.isnan(shown.low):
+        return f"{shown.value:,.0f} (one seed)"
+    return f"{shown.value:,.0f} ({shown.low:,.0f} to {shown.high:,.0f})"
+
+
+def _first_clears(arm: Arm) -> str:
+    firsts = [run.first_clear() for run in arm.runs]
+    return ", ".join("none" if first is None else f"{first[0]:,.0f}" for first in firsts)
+
+
+def _clears(arm: Arm, protocol: str) -> str:
+    counts = [run.final_clears(protocol) for run in arm.runs]
+    return ", ".join("not done" if count is None else f"{count[0]} of {count[1]}" for count in counts)
+
+
+def _made(arms: Sequence[Arm], protocol: str) -> bool:
+    return any(run.final_clears(protocol) for arm in arms for run in arm.runs)
+
+
+def _csv(rows: Rows) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

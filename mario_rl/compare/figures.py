@@ -1,0 +1,448 @@
+"""The figures of a report: arms to pictures, the same one as PNG and, with its numbers beside it, in the page."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import EngFormatter, PercentFormatter, StrMethodFormatter
+
+from mario_rl.compare.runs import RECENT, TARGETS, Arm
+from mario_rl.compare.statistics import (
+    Estimate,
+    curve,
+    estimate,
+    probability_of_improvement,
+    share_needed,
+)
+from mario_rl.evaluation import wilson_interval
+from mario_rl.files import write_atomically
+from mario_rl.report.curve import BLUE, FLAG_X, GREEN, ORANGE, PURPLE, SKY, VERMILLION, Floats
+
+INK, RULE, FAINT = "#1c1e21", "#d8dade", "#70757c"
+"""Text, grid and what stands back; the page puts its own colours, light or dark, in their place."""
+
+TARGET_COLOURS = {"none": GREEN, "target": BLUE, "double": VERMILLION}
+COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
+LINES: tuple[Literal["-", "--", ":", "-."], ...] = ("-", "--", ":", "-.")
+MARKERS = ("o", "s", "^", "D")
+PROTOCOLS = ("noop", "sticky", "epsilon", "greedy")
+OVER = {"agent_steps": "agent steps", "episode": "episodes", "minutes": "wall-clock time [min]"}
+OF = {"x": f"best x, mean of {RECENT} episodes [pixels]", "return": f"return, mean of {RECENT} episodes [points]"}
+ARTICLE_CLAIM = 0.2  # DQN at episode 10,000 is where DDQN is at episode 2,000
+END_BIN = 64  # pixels
+SEED_OFFSET = 0.28  # rows: the seeds' dots stand under their mean
+RECENT_ENDS = 500  # episodes of a run in the death map
+
+
+@dataclass
+class Drawn:
+    """A figure, what it shows in words, and its curves for the page to read values from.
+
+    panels: for each set of axes its place and range, and its curves; plain values.
+    """
+
+    name: str
+    title: str
+    caption: str
+    figure: Figure
+    panels: list[dict[str, Any]] = field(default_factory=list)
+
+    def write_png(self, path: Path) -> None:
+        """Write the figure on white, with its title: the last thing to do with it, since that moves the panels.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+        self.figure.suptitle(self.title, color=INK)
+        write_atomically(path, lambda partial: self.figure.savefig(partial, format="png", dpi=110, facecolor="white"))
+
+    def svg(self) -> str:
+        """Render it for a page: no background, the page's own colours for text and grid, a group per arm."""
+        text = io.StringIO()
+        with mpl.rc_context({"svg.hashsalt": self.name}):  # the same figure is the same text
+            self.figure.savefig(text, format="svg", transparent=True)
+        svg = text.getvalue()
+        # Arms become classes; of the ids those that are referred to stay, the figure's own on a page of many.
+        svg = re.sub(r'id="(arm\d+)"', r'class="\1"', svg)
+        used = set(re.findall(r'(?:url\(|href=")#([^)"]+)', svg))
+        svg = re.sub(r' id="([^"]+)"', lambda one: f' id="{self.name}-{one[1]}"' if one[1] in used else "", svg)
+        svg = re.sub(r'(url\(|href=")#', rf"\1#{self.name}-", svg)
+        svg = svg[svg.index("<svg") :]
+        svg = re.sub(r'width="[\d.]+pt" height="[\d.]+pt" ', "", svg, count=1)
+        svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+        for colour, variable in ((INK, "--ink"), (RULE, "--rule"), (FAINT, "--faint")):
+            svg = svg.replace(colour, f"var({variable})")
+        return svg.replace("<svg ", f'<svg role="img" aria-label="{self.title}" ', 1)
+
+
+@dataclass(frozen=True)
+class Style:
+    """How an arm looks in every figure."""
+
+    colour: str
+    line: Literal["-", "--", ":", "-."]
+    marker: str
+
+
+def styles(arms: Sequence[Arm]) -> dict[str, Style]:
+    """Colours tell targets apart, lines and markers the rest; with one target or none else, colours tell arms."""
+    settings = list(dict.fromkeys(arm.setting for arm in arms))
+    if len({arm.target for arm in arms}) == 1:
+        return {
+            arm.name: Style(COLOURS[number % len(COLOURS)], LINES[number // len(COLOURS) % 4], MARKERS[number % 4])
+            for number, arm in enumerate(arms)
+        }
+    return {
+        arm.name: Style(
+            TARGET_COLOURS[arm.target],
+            LINES[settings.index(arm.setting) % 4],
+            MARKERS[settings.index(arm.setting) % 4],
+        )
+        for arm in arms
+    }
+
+
+def draw_all(arms: Sequence[Arm]) -> Iterator[Drawn]:
+    """Draw every figure that the runs have numbers for."""
+    look = styles(arms)
+    yield _curves("curves", "Learning curves of every arm", arms, look)
+    yield from _experiments(arms, look)
+    yield _final_scores(arms, look)
+    pairs = list(pairs_of_targets(arms))
+    if pairs:
+        yield _improvement(pairs, look)
+        yield _needed(pairs, look)
+    if any(np.isfinite(run.evaluations["q_visited"]).any() for arm in arms for run in arm.runs):
+        yield _overestimation(arms, look)
+    if any(run.done for arm in arms for run in arm.runs):
+        yield _clear_rates(arms, look)
+    yield _ends(arms, look)
+
+
+def pairs_of_targets(arms: Sequence[Arm]) -> Iterator[tuple[Arm, Arm]]:
+    """Pair Double DQN with each other target under the same settings: (double, other)."""
+    for ours in arms:
+        if ours.target == "double":
+            yield from ((ours, other) for other in arms if other.setting == ours.setting and other.target != "double")
+
+
+def setting_label(arm: Arm) -> str:
+    """What an arm holds besides its target, to read."""
+    return ", ".join(str(value) for key, value in arm.values.items() if key != "agent.target") or "all runs"
+
+
+def _curves(name: str, title: str, arms: Sequence[Arm], look: dict[str, Style]) -> Drawn:
+    figure = _figure(13, 7)
+    grid = figure.subplots(2, 3, sharey="row", sharex="col")
+    drawn = Drawn(
+        name,
+        title,
+        f"Interquartile mean over the seeds of the running mean of {RECENT} training episodes; bands: 95 % bootstrap "
+        "intervals over seeds, where there are several. A curve ends where its shortest run does.",
+        figure,
+    )
+    for row, quantity in zip(grid, OF, strict=True):
+        for axes, over in zip(row, OVER, strict=True):
+            _draw_curves(axes, arms, look, quantity, over, drawn)
+    for axes, label in zip(grid[-1], OVER.values(), strict=True):
+        axes.set_xlabel(label)
+    for axes, label in zip(grid[:, 0], OF.values(), strict=True):
+        axes.set_ylabel(label)
+    _legend(figure, arms, look)
+    return _laid_out(drawn)
+
+
+def _experiments(arms: Sequence[Arm], look: dict[str, Style]) -> Iterator[Drawn]:
+    """The article's five: the targets for each action set, then the action sets for each target; alike for others."""
+    settings = list(dict.fromkeys(arm.setting for arm in arms))
+    targets = [target for target in TARGETS if any(arm.target == target for arm in arms)]
+    if len(settings) < 2 or len(targets) < 2:
+        return
+    numbers = {"complex": "experiment 1", "simple": "experiment 2", "right_only": "experiment 3"}
+    for index, setting in enumerate(settings):
+        chosen = [arm for arm in arms if arm.setting == setting]
+        label = setting_label(chosen[0])
+        note = f" (the article's {numbers[label]})" if label in numbers else ""
+        yield _curves(f"targets_{index}", f"The targets with {label}{note}", chosen, look)
+    numbers = {"target": "experiment 4, its DDQN", "none": "experiment 5, its DQN"}
+    for target in targets:
+        note = f" (the article's {numbers[target]})" if target in numbers else ""
+        chosen = [arm for arm in arms if arm.target == target]
+        yield _curves(f"settings_{target}", f"{TARGETS[target]} with each setting{note}", chosen, look)
+
+
+def _final_scores(arms: Sequence[Arm], look: dict[str, Style]) -> Drawn:
+    figure = _figure(11, 1.6 + 0.36 * len(arms))
+    panels = figure.subplots(1, 2, sharey=True)
+    drawn = Drawn(
+        "final_scores",
+        "Where training ended",
+        f"Mean of the last {RECENT} training episodes: every seed as a small dot, their interquartile mean with its "
+        "95 % bootstrap interval.",
+        figure,
+    )
+    for axes, quantity in zip(panels, OF, strict=True):
+        for row, arm in enumerate(arms):
+            scores = arm.scores(quantity)
+            axes.plot(scores, np.full(len(scores), row + SEED_OFFSET), ".", color=FAINT, markersize=5, gid=arm.name)
+            _point(axes, estimate(scores), row, arm, look)
+        axes.set_xlabel(OF[quantity])
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+        axes.set_xlim(left=0)
+    _rows(panels[0], [arm.label for arm in arms])
+    return _laid_out(drawn)
+
+
+def _improvement(pairs: Sequence[tuple[Arm, Arm]], look: dict[str, Style]) -> Drawn:
+    figure = _figure(9, 1.5 + 0.36 * len(pairs))
+    axes = figure.subplots()
+    for row, (ours, other) in enumerate(pairs):
+        _point(axes, probability_of_improvement(ours.scores("x"), other.scores("x")), row, ours, look)
+    axes.axvline(0.5, color=FAINT, linewidth=0.8, linestyle="--")
+    axes.set(xlim=(-0.03, 1.03), xlabel="probability that a Double DQN run ends with the higher mean x")
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+    _rows(axes, [f"against {TARGETS[other.target]}, {setting_label(other)}" for _, other in pairs])
+    return _laid_out(
+        Drawn(
+            "improvement",
+            "How likely Double DQN is the better",
+            "Share of pairs of runs, one of each arm, of which the Double DQN run ends higher (ties half), with its "
+            "95 % stratified bootstrap interval. At 50 % neither is better.",
+            figure,
+        )
+    )
+
+
+def _needed(pairs: Sequence[tuple[Arm, Arm]], look: dict[str, Style]) -> Drawn:
+    figure = _figure(11, 1.6 + 0.36 * len(pairs))
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, over in zip(panels, ("agent_steps", "episode"), strict=True):
+        for row, (ours, other) in enumerate(pairs):
+            share = share_needed(ours.runs, other.runs, over)
+            most = 1.15
+            shown = Estimate(
+                *(min(number, most) if np.isfinite(number) or number == np.inf else number for number in share)
+            )
+            _point(axes, shown, row, ours, look)
+            if share.value == np.inf:
+                axes.annotate(
+                    "not reached", (most, row), (-6, 6), textcoords="offset points", ha="right", fontsize=8, color=INK
+                )
+        axes.axvline(ARTICLE_CLAIM, color=FAINT, linewidth=0.8, linestyle="--")
+        axes.set(xlim=(0, 1.2), xlabel=f"share of the other's {OVER[over]}")
+        axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+    _rows(panels[0], [f"against {TARGETS[other.target]}, {setting_label(other)}" for _, other in pairs])
+    return _laid_out(
+        Drawn(
+            "needed",
+            "What Double DQN needs to reach what the other ends with",
+            "Median over seeds of the agent steps, or episodes, until the running mean of x first reaches the mean x "
+            "that the other target ends with, as a share of the other's length; 95 % bootstrap intervals. Dashed: the "
+            "article's claim of one fifth. Beyond the edge: not reached by half of the runs.",
+            figure,
+        )
+    )
+
+
+def _overestimation(arms: Sequence[Arm], look: dict[str, Style]) -> Drawn:
+    settings = list(dict.fromkeys(arm.setting for arm in arms))
+    figure = _figure(4.2 * max(2, len(settings)), 4.2)
+    panels = np.atleast_1d(figure.subplots(1, len(settings), sharey=True))
+    drawn = Drawn(
+        "overestimation",
+        "What was predicted, and what followed",
+        "Solid: the highest predicted value, averaged over the states visited in the evaluations during training; "
+        "dotted: the discounted return that really followed from those states, in the reward that the agent is trained "
+        "on. Means over seeds. After van Hasselt et al. 2016, figure 3: where solid lies above dotted, values are "
+        "overestimated.",
+        figure,
+    )
+    for axes, setting in zip(panels, settings, strict=True):
+        chosen = [arm for arm in arms if arm.setting == setting]
+        curves = []
+        for arm in chosen:
+            at, predicted, followed = overestimation(arm)
+            axes.plot(at, predicted, color=look[arm.name].colour, gid=arm.name, label=TARGETS[arm.target])
+            axes.plot(at, followed, ":", color=look[arm.name].colour, gid=arm.name)
+            curves.append(_curve_values(arm, at, predicted, f"{arm.label}, predicted"))
+            curves.append(_curve_values(arm, at, followed, f"{arm.label}, followed"))
+        axes.set(xlabel="agent steps", title=setting_label(chosen[0]))
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        _finish(axes)
+        drawn.panels.append({"axes": axes, "curves": curves, "over": "agent steps"})
+    panels[0].set_ylabel("value per visited state [reward units]")
+    panels[0].legend(frameon=False, labelcolor=INK)
+    return _laid_out(drawn)
+
+
+def overestimation(arm: Arm) -> tuple[Floats, Floats, Floats]:
+    """Average an arm's evaluations during training by their agent steps.
+
+    Returns:
+        Agent steps, predicted values, returns that followed: float64 (moments,) each, of the moments all runs share.
+    """
+    # Runs evaluate at the first round of environments past the same mark, so their steps differ by less than a round.
+    tables = [(np.round(run.evaluations["agent_steps"], -3), run.evaluations) for run in arm.runs]
+    shared = set.intersection(*(set(steps[np.isfinite(table["q_visited"])].tolist()) for steps, table in tables))
+    at = np.array(sorted(shared))
+    predicted, followed = (
+        np.array([np.mean([np.nanmean(table[name][steps == moment]) for steps, table in tables]) for moment in at])
+        for name in ("q_visited", "return_visited")
+    )
+    return at, predicted, followed
+
+
+def _clear_rates(arms: Sequence[Arm], look: dict[str, Style]) -> Drawn:
+    protocols = [name for name in PROTOCOLS if any(run.final_clears(name) for arm in arms for run in arm.runs)]
+    figure = _figure(3.6 + 3.2 * len(protocols), 1.7 + 0.36 * len(arms))
+    panels = np.atleast_1d(figure.subplots(1, len(protocols), sharey=True))
+    for axes, protocol in zip(panels, protocols, strict=True):
+        for row, arm in enumerate(arms):
+            counts = [count for run in arm.runs if (count := run.final_clears(protocol)) is not None]
+            if not counts:
+                continue
+            each = [one / of for one, of in counts]
+            axes.plot(each, [row + SEED_OFFSET] * len(each), ".", color=FAINT, markersize=5, gid=arm.name)
+            clears, episodes = sum(one for one, _ in counts), sum(of for _, of in counts)
+            _point(axes, Estimate(clears / episodes, *wilson_interval(clears, episodes)), row, arm, look)
+        axes.set(xlim=(-0.04, 1.04), title=protocol, xlabel="episodes cleared")
+        axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+    _rows(panels[0], [arm.label for arm in arms])
+    return _laid_out(
+        Drawn(
+            "clear_rates",
+            "Clear rates of the last weights",
+            "Every seed as a small dot; all seeds together with Wilson's 95 % interval, which takes the episodes for "
+            "independent: how far apart the dots lie says more about another seed.",
+            figure,
+        )
+    )
+
+
+def _ends(arms: Sequence[Arm], look: dict[str, Style]) -> Drawn:
+    figure = _figure(11, 1.4 + 0.62 * len(arms))
+    panels = np.atleast_1d(figure.subplots(len(arms), 1, sharex=True, sharey=True))
+    edges = np.arange(0, 3400 + END_BIN, END_BIN)
+    for axes, arm in zip(panels, arms, strict=True):
+        x = np.concatenate([run.episodes["x"][-RECENT_ENDS:] for run in arm.runs])
+        ends = np.concatenate([run.episodes["end"][-RECENT_ENDS:] for run in arm.runs])
+        failed = ends != "clear"
+        axes.hist(
+            x[failed], edges, weights=np.full(failed.sum(), 1 / len(x)), color=look[arm.name].colour, gid=arm.name
+        )
+        axes.axvline(FLAG_X, color=FAINT, linewidth=0.8, linestyle="--")
+        axes.text(
+            1.005, 0.5, f"{np.mean(~failed):.0%} clear", transform=axes.transAxes, va="center", fontsize=8, color=INK
+        )
+        axes.set_ylabel(arm.label, rotation=0, ha="right", va="center")
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        _finish(axes)
+    panels[-1].set_xlabel("x at which episodes ended that did not clear [pixels]")
+    panels[-1].xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    panels[-1].set_xlim(0, 3400)
+    return _laid_out(
+        Drawn(
+            "ends",
+            "Where episodes ended",
+            f"Share of the last {RECENT_ENDS} training episodes of every run that ended within each {END_BIN} pixels "
+            "without clearing. Dashed: the flag of 1-1.",
+            figure,
+        )
+    )
+
+
+def _draw_curves(
+    axes: Axes, arms: Sequence[Arm], look: dict[str, Style], quantity: str, over: str, drawn: Drawn
+) -> None:
+    curves = []
+    for arm in arms:
+        at, value, low, high = curve(arm.runs, quantity, over)
+        style = look[arm.name]
+        axes.plot(at, value, style.line, color=style.colour, linewidth=1.6, gid=arm.name)
+        if np.isfinite(low).all():
+            axes.fill_between(at, low, high, color=style.colour, alpha=0.15, linewidth=0, gid=arm.name)
+        curves.append(_curve_values(arm, at, value, arm.label, low, high))
+    axes.set_xlim(left=0)
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    _finish(axes)
+    drawn.panels.append({"axes": axes, "curves": curves, "over": OVER[over]})
+
+
+def _curve_values(
+    arm: Arm, at: Floats, value: Floats, label: str, low: Floats | None = None, high: Floats | None = None
+) -> dict[str, Any]:
+    """Plain values for the page; None where there is no interval."""
+
+    def plain(numbers: Floats | None) -> list[float | None]:
+        return [] if numbers is None else [float(f"{one:.5g}") if np.isfinite(one) else None for one in numbers]
+
+    return {
+        "arm": arm.name,
+        "label": label,
+        "at": plain(at),
+        "value": plain(value),
+        "low": plain(low),
+        "high": plain(high),
+    }
+
+
+def _point(axes: Axes, shown: Estimate, row: int, arm: Arm, look: dict[str, Style]) -> None:
+    style = look[arm.name]
+    if np.isfinite(shown.low):
+        axes.plot([shown.low, shown.high], [row, row], color=style.colour, linewidth=2, gid=arm.name)
+    axes.plot([shown.value], [row], style.marker, color=style.colour, markersize=7, gid=arm.name)
+
+
+def _rows(axes: Axes, labels: Sequence[str]) -> None:
+    """Name the rows of a dot plot, the first on top."""
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_ylim(len(labels) - 0.4, -0.6)
+    for one in axes.figure.axes:
+        _finish(one)
+
+
+def _legend(figure: Figure, arms: Sequence[Arm], look: dict[str, Style]) -> None:
+    handles = [
+        Line2D([], [], color=look[arm.name].colour, linestyle=look[arm.name].line, label=arm.label) for arm in arms
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, labelcolor=INK, handlelength=3.2)
+
+
+def _figure(width: float, height: float) -> Figure:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _finish(axes: Axes) -> None:
+    axes.grid(color=RULE, linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(FAINT)
+    axes.tick_params(colors=FAINT, labelcolor=INK)
+    for text in (axes.xaxis.label, axes.yaxis.label, axes.title):
+        text.set_color(INK)
+
+
+def _laid_out(drawn: Drawn) -> Drawn:
+    """Lay the figure out, and only then note where its panels are: shares of width and height, from the top left."""
+    drawn.figure.canvas.draw()
+    for panel in drawn.panels:
+        axes = panel.pop("axes")
+        box = axes.get_position()
+        panel["box"] = [round(number, 5) for number in (box.x0, 1 - box.y1, box.x1, 1 - box.y0)]
+        panel["xlim"] = [float(number) for number in axes.get_xlim()]
+    return drawn

@@ -1,0 +1,163 @@
+"""What several seeds of several arms say, and how sure: interquartile means, bootstrap intervals, odds of being better.
+
+After Agarwal et al. 2021, "Deep RL at the edge of the statistical precipice". Their library rliable can't be imported
+with pandas 3 (its dependency arch fails, 2026-11-24), so SciPy draws the bootstrap samples.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from mario_rl.compare.runs import RECENT, StudyRunData
+from mario_rl.report.curve import Floats, running_mean
+
+RESAMPLES = 2_000
+CONFIDENCE = 0.95
+GRID = 60  # points of a curve
+SEED = 0  # of the bootstrap: the same runs give the same report
+
+
+class Estimate(NamedTuple):
+    """A number and its 95 % interval; nan for both ends where one run alone gives none."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Curve(NamedTuple):
+    """A quantity over the course of training: grid and estimates, each float64 (points,)."""
+
+    at: Floats
+    value: Floats
+    low: Floats
+    high: Floats
+
+
+def interquartile_mean(scores: Floats, axis: int = -1) -> Floats:
+    """Mean of the middle half: of fewer than 4 scores that is their mean, since a quarter of them is less than one."""
+    mean: Floats = stats.trim_mean(scores, 0.25, axis=axis)
+    return mean
+
+
+def estimate(scores: Floats) -> Estimate:
+    """Interquartile mean over runs with its percentile bootstrap interval.
+
+    Args:
+        scores: one per run, float64 (runs,).
+    """
+    low, high = _bootstrap((scores,), interquartile_mean)
+    return Estimate(float(interquartile_mean(scores)), float(low), float(high))
+
+
+def probability_of_improvement(ours: Floats, theirs: Floats) -> Estimate:
+    """Chance that a run of ours scores above a run of theirs, ties counting half (Mann and Whitney's U).
+
+    The interval resamples the runs of either side on its own (stratified).
+
+    Args:
+        ours: scores, float64 (runs,).
+        theirs: the same of the other arm; the numbers of runs may differ.
+    """
+    low, high = _bootstrap((ours, theirs), _share_above)
+    return Estimate(float(_share_above(ours, theirs)), float(low), float(high))
+
+
+def curve(runs: Sequence[StudyRunData], quantity: str, over: str) -> Curve:
+    """Interquartile mean over runs of their running means of 100 episodes, on a grid up to where the shortest run ends.
+
+    Args:
+        runs: of one arm.
+        quantity: a column of episodes.csv, `x` or `return`.
+        over: `agent_steps`, `minutes` or `episode`.
+    """
+    end = min(float(run.episodes[over][-1]) for run in runs)
+    at = np.linspace(0.0, end, GRID + 1)[1:]
+    values_RP = np.stack([_at(run, quantity, over, at) for run in runs])
+    low, high = _bootstrap((values_RP,), lambda sample, axis=-1: interquartile_mean(sample, axis), along=0)
+    return Curve(at, interquartile_mean(values_RP, axis=0), low, high)
+
+
+def needed_to_reach(run: StudyRunData, level: float, over: str, quantity: str = "x") -> float:
+    """How far into training the running mean of 100 episodes first reaches a level; inf where it never does.
+
+    Of the first episodes, fewer than 100, no mean is taken: one lucky episode is not a level reached.
+    """
+    means = running_mean(run.episodes[quantity], RECENT)[RECENT - 1 :]
+    (reached,) = (means >= level).nonzero()
+    return float(run.episodes[over][RECENT - 1 + reached[0]]) if reached.size else float("inf")
+
+
+def share_needed(ours: Sequence[StudyRunData], theirs: Sequence[StudyRunData], over: str) -> Estimate:
+    """What share of the agent steps or episodes of `theirs` ours need to reach the mean x that theirs end with.
+
+    The article's claim is 0.2, for Double DQN against DQN. The level is the interquartile mean of their scores, their
+    time the median of their lengths, ours the median of what our runs need: the median still says something where some
+    never get there (it is inf where half or more don't). The interval resamples the runs of either side.
+
+    Args:
+        ours: runs of one arm.
+        theirs: of the other.
+        over: `agent_steps` or `episode`.
+    """
+    scores = np.array([run.score("x") for run in theirs])
+    lengths = np.array([float(run.episodes[over][-1]) for run in theirs])
+
+    def ratio(our: Sequence[StudyRunData], their: Sequence[int]) -> float:
+        level = float(interquartile_mean(scores[list(their)]))
+        return float(np.median([needed_to_reach(run, level, over) for run in our]) / np.median(lengths[list(their)]))
+
+    value = ratio(ours, range(len(theirs)))
+    if len(ours) < 2 or len(theirs) < 2:
+        return Estimate(value, np.nan, np.nan)
+    generator = np.random.default_rng(SEED)
+    samples = [
+        ratio(
+            [ours[index] for index in generator.integers(len(ours), size=len(ours))],
+            list(generator.integers(len(theirs), size=len(theirs))),
+        )
+        for _ in range(RESAMPLES // 4)  # each reads whole runs again
+    ]
+    # The lower and higher order statistics, not means between them: some may be infinite.
+    low, high = np.quantile(samples, [0.025, 0.975], method="nearest")
+    return Estimate(value, float(low), float(high))
+
+
+def _share_above(ours: Floats, theirs: Floats, axis: int = -1) -> Floats:
+    """Share of pairs in which ours is above, ties half, over the last axis of both."""
+    differences = ours[..., :, np.newaxis] - theirs[..., np.newaxis, :]
+    share: Floats = ((differences > 0) + 0.5 * (differences == 0)).mean(axis=(-2, -1))
+    return share
+
+
+def _bootstrap(samples: tuple[Floats, ...], statistic: Callable[..., Floats], along: int = -1) -> tuple[Floats, Floats]:
+    """Draw runs with replacement, each sample on its own; nan where one has a single run."""
+    if min(sample.shape[along] for sample in samples) < 2:
+        shape = statistic(*samples, axis=along).shape
+        return np.full(shape, np.nan), np.full(shape, np.nan)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # all alike: an interval of no width is right
+        result = stats.bootstrap(
+            samples,
+            statistic,
+            n_resamples=RESAMPLES,
+            confidence_level=CONFIDENCE,
+            method="percentile",
+            vectorized=True,
+            axis=along,
+            rng=np.random.default_rng(SEED),
+        )
+    return np.asarray(result.confidence_interval.low), np.asarray(result.confidence_interval.high)
+
+
+def _at(run: StudyRunData, quantity: str, over: str, at: Floats) -> Floats:
+    """The running mean at each point of a grid: that of the last episode ended by then, of the first before it."""
+    means = running_mean(run.episodes[quantity], RECENT)
+    index = np.searchsorted(run.episodes[over], at, side="right") - 1
+    values: Floats = means[np.maximum(index, 0)]
+    return values

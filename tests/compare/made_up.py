@@ -1,0 +1,95 @@
+"""Made-up runs: run directories with the numbers of a study that nobody has made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mario_rl.config import parse_config, render_config
+from mario_rl.metrics import EPISODE_COLUMNS, EVALUATION_COLUMNS, METRIC_COLUMNS, write_table
+from mario_rl.rundir import RunDir
+
+TARGETS, ACTION_SETS = ("none", "target", "double"), ("right_only", "simple", "complex")
+SPEED = {"none": 0.6, "target": 0.8, "double": 1.0, "right_only": 1.0, "simple": 0.8, "complex": 0.6}
+FLAG = 3161
+
+
+def make_study(
+    folder: Path,
+    *,
+    targets: Sequence[str] = TARGETS,
+    action_sets: Sequence[str] = ACTION_SETS,
+    seeds: Sequence[int] = (0, 1, 2),
+    done: bool = True,
+    episodes: int = 400,
+) -> Path:
+    """Write a study of runs that learn at the speed of their target times that of their action set."""
+    for target in targets:
+        for action_set in action_sets:
+            for seed in seeds:
+                speed = SPEED[target] * SPEED[action_set] * (0.9 + 0.1 * seed)
+                place = RunDir(folder / "runs" / f"{target}-{action_set}" / f"seed_{seed}")
+                make_run(place, target, action_set, seed, speed=speed, done=done, episodes=episodes)
+    return folder
+
+
+def make_run(
+    place: RunDir, target: str, action_set: str, seed: int, *, speed: float, done: bool = True, episodes: int = 400
+) -> None:
+    """Write one run whose x grows from 400 by `speed` times 2,400, and which clears where it passes 3,000."""
+    rng = np.random.default_rng([seed, len(target), len(action_set)])
+    tree = {"env": {"action_set": action_set}, "agent": {"target": target}, "seed": seed, "device": "cpu"}
+    place.checkpoints.mkdir(parents=True)
+    place.config.write_text(render_config(parse_config(tree, "made up")))
+    progress = np.arange(1, episodes + 1) / episodes
+    x = np.minimum(400 + 2400 * speed * np.sqrt(progress) + rng.normal(0, 300, episodes), FLAG)
+    ends = np.where(x > 3000, "clear", "death")
+    steps = np.cumsum(np.maximum(x / 10, 20)).astype(int)
+    write_table(
+        place.episodes,
+        EPISODE_COLUMNS,
+        [
+            dict(zip(EPISODE_COLUMNS, (n, at, at / 90, 0, "1-1", one - 60, int(one), 200, 300, end), strict=True))
+            for n, (one, at, end) in enumerate(zip(x.tolist(), steps.tolist(), ends.tolist(), strict=True), start=1)
+        ],
+    )
+    write_table(place.metrics, METRIC_COLUMNS, [])
+    write_table(
+        place.evaluation,
+        EVALUATION_COLUMNS,
+        [
+            evaluated(at, "epsilon", n, 2500 * speed, q=5 + over * (target != "double") * at / 60_000, followed=5.0)
+            for at in range(5_000, int(steps[-1]), 5_000)
+            for n, over in enumerate((3.0, 4.0))
+        ],
+    )
+    if done:
+        rows = [
+            evaluated(int(steps[-1]), protocol, n, FLAG if n < count * max(0.0, speed - 0.3) else 1200)
+            for protocol, count in (("noop", 31), ("sticky", 20), ("epsilon", 20))
+            for n in range(count)
+        ]
+        write_table(place.final, EVALUATION_COLUMNS, rows)
+        record = {
+            "machine": {"processor": "Made-up 9000", "cores": "2", "memory": "16 GB of memory", "device": "cpu"},
+            "versions": {"python": "3.13.0", "torch": "2.15.0"},
+            "threads": 1,
+            "agent_steps": int(steps[-1]),
+            "updates": int(steps[-1]) // 4,
+            "seconds": float(steps[-1]) / 90,
+            "best_agent_steps": int(steps[-20]),
+        }
+        place.record.write_text(json.dumps(record))
+
+
+def evaluated(
+    agent_steps: int, protocol: str, number: int, x: float, q: float = 5.0, followed: float = 4.0
+) -> dict[str, object]:
+    """One row of an evaluation."""
+    end = "clear" if x >= 3000 else "death"
+    played = ("1-1", x - 60, int(x), 200, 300, end)
+    values = (agent_steps, agent_steps / 90, protocol, 1, number, *played, q, followed, q, followed)
+    return dict(zip(EVALUATION_COLUMNS, values, strict=True))

@@ -1,0 +1,53 @@
+"""The three sentences: what they claim, and what they don't."""
+
+from __future__ import annotations
+
+from made_up import make_run, make_study
+
+from mario_rl.compare.answer import answer
+from mario_rl.compare.runs import load_arms
+from mario_rl.rundir import RunDir
+
+
+def test_an_arm_whose_runs_all_end_higher_is_said_to_and_the_articles_claim_is_judged(tmp_path):
+    make_study(tmp_path, targets=("target", "double"), action_sets=("right_only", "simple"))
+    first, second, third = answer(load_arms(tmp_path))
+    assert first.startswith("With right_only Double DQN")
+    assert "; with simple Double DQN ended higher than DQN: mean x " in first
+    assert "probability of improvement 100% (100% to 100%)" in first
+    assert "the article's claim of one fifth is not confirmed" in second
+    assert "Double DQN by +0.00 and DQN by +" in third
+    assert "10.0% of such comparisons" in third  # 2 of the 20 ways to deal 6 runs into two hands
+
+
+def test_arms_that_overlap_cannot_be_told_apart(tmp_path):
+    for seed in range(3):
+        for target in ("target", "double"):
+            make_run(RunDir(tmp_path / target / str(seed)), target, "simple", seed, speed=0.5 + 0.1 * seed)
+    first, _, _ = answer(load_arms(tmp_path))
+    assert "Double DQN cannot be told apart from DQN" in first
+
+
+def test_one_seed_is_said_to_be_one_seed(tmp_path):
+    make_study(tmp_path, targets=("target", "double"), action_sets=("simple",), seeds=(0,))
+    first, second, third = answer(load_arms(tmp_path))
+    assert "one seed a side" in first
+    assert "(one seed)" in second
+    assert "a single seed: that shows what happened once, not what to expect" in third
+
+
+def test_a_level_never_reached_is_said_to_be(tmp_path):
+    for seed in range(2):
+        make_run(RunDir(tmp_path / "double" / str(seed)), "double", "simple", seed, speed=0.3)
+        make_run(RunDir(tmp_path / "target" / str(seed)), "target", "simple", seed, speed=0.9)
+    first, second, _ = answer(load_arms(tmp_path))
+    assert "Double DQN ended lower than DQN" in first
+    assert "half of its runs or more never got there" in second
+
+
+def test_without_double_dqn_the_arms_are_ranked_and_runs_that_are_not_done_are_counted(tmp_path):
+    make_study(tmp_path, targets=("target",), action_sets=("simple", "right_only"), done=False)
+    first, second, third = answer(load_arms(tmp_path))
+    assert first.index("right_only") < first.index("simple")
+    assert second == "All runs are of DQN, so they do not compare targets."
+    assert third.endswith("6 of the 6 runs are not done.")

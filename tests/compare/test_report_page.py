@@ -1,0 +1,165 @@
+"""The report in a real browser: figures drawn, arms switched, values under the pointer, nothing from the network."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_up import make_study
+from playwright.sync_api import Browser, Page
+
+from mario_rl.compare.report import write_report
+from mario_rl.errors import UserError
+from mario_rl.report.video import Recording, write_video
+
+FIGURES = ("curves", "targets_0", "targets_1", "settings_target", "settings_double", "final_scores", "improvement",
+           "needed", "overestimation", "clear_rates", "ends")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four arms of two seeds, reported."""
+    folder = tmp_path_factory.mktemp("study")
+    make_study(folder, targets=("target", "double"), action_sets=("right_only", "simple"), seeds=(0, 1))
+    write_video(folder / "videos" / "double-simple.mp4", [Recording("1-1", [0], "")])
+    assert write_report(folder) == folder / "index.html"
+    return folder
+
+
+@pytest.fixture
+def page(study: Path, browser: Browser) -> Any:
+    """The page, opened from the disk; a complaint of the browser or a request to anywhere fails the test."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on(
+        "request",
+        lambda request: None if request.url.startswith(("file:", "data:")) else complaints.append(request.url),
+    )
+    page.goto((study / "index.html").as_uri())
+    yield page
+    page.close()
+    assert complaints == []
+
+
+def shown(page: Page, figure: str, arm: str) -> bool:
+    """Whether all that a figure draws of an arm is displayed; an error where only a part of it is."""
+    parts = page.locator(f"figure[data-figure={figure}] .{arm}")
+    displayed = parts.evaluate_all("all => all.map(one => getComputedStyle(one).display !== 'none')")
+    (only,) = set(displayed)
+    return only
+
+
+def test_every_figure_is_drawn_on_the_page_and_as_a_file(page, study):
+    assert page.locator("figure[data-figure]").evaluate_all("all => all.map(one => one.dataset.figure)") == list(
+        FIGURES
+    )
+    for name in FIGURES:
+        box = page.locator(f"figure[data-figure={name}] svg").bounding_box()
+        assert box["width"] > 600
+        assert box["height"] > 100
+        assert page.locator(f"figure[data-figure={name}] svg path").count() > 20
+        assert (study / "figures" / f"{name}.png").read_bytes()[1:4] == b"PNG"
+
+
+def test_no_two_elements_share_an_id(page):
+    ids = page.evaluate("[...document.querySelectorAll('[id]')].map(one => one.id)")
+    assert len(ids) == len(set(ids))
+
+
+def test_an_arm_switched_off_from_the_keyboard_is_gone_from_every_figure_and_comes_back(page):
+    for figure in ("curves", "final_scores", "overestimation", "ends"):
+        assert shown(page, figure, "arm3")
+    box = page.get_by_label("Double DQN, simple").first
+    box.focus()
+    page.keyboard.press("Space")
+    for figure in ("curves", "final_scores", "overestimation", "ends"):
+        assert not shown(page, figure, "arm3")
+        assert shown(page, figure, "arm0")
+    page.keyboard.press("Space")
+    assert shown(page, "curves", "arm3")
+
+
+def test_the_pointer_over_a_curve_tells_the_values_of_the_arms_that_are_shown(page):
+    svg = page.locator("figure[data-figure=curves] svg")
+    svg.scroll_into_view_if_needed()
+    size = svg.bounding_box()
+    at = {"x": size["width"] * 0.5, "y": size["height"] * 0.25}  # in the middle panel of the upper row: x over episodes
+    svg.hover(position=at)
+    told = page.locator("#value").inner_text()
+    assert "episodes" in told.splitlines()[0]
+    assert "Double DQN, right_only: " in told
+    page.get_by_label("Double DQN, right_only").first.uncheck()
+    svg.hover(position=at | {"x": at["x"] + 5})
+    assert "Double DQN, right_only" not in page.locator("#value").inner_text()
+
+
+def test_the_values_told_are_those_of_the_runs(page):
+    value = page.evaluate("panels.curves[1].curves[0]")  # x over episodes
+    assert value["label"] == "DQN, right_only"
+    assert value["at"][-1] == 400
+    said = page.locator("table").first.locator("tbody tr").first.locator("td").nth(3).inner_text()
+    assert said.startswith(f"{round(value['value'][-1]):,} (")
+
+
+def test_the_page_follows_the_dark_scheme(study, browser):
+    colours = {}
+    for scheme in ("light", "dark"):
+        page = browser.new_page(color_scheme=scheme)
+        page.goto((study / "index.html").as_uri())
+        colours[scheme] = page.evaluate(
+            "[getComputedStyle(document.body).backgroundColor,"
+            " getComputedStyle(document.querySelector('svg [style*=\"--ink\"]')).fill]"
+        )
+        page.close()
+    assert colours["light"] == ["rgb(255, 255, 255)", "rgb(28, 30, 33)"]
+    assert colours["dark"] == ["rgb(21, 23, 26)", "rgb(232, 234, 237)"]
+
+
+def test_a_phone_scrolls_figures_and_tables_not_the_page(study, browser):
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    page.goto((study / "index.html").as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    page.close()
+
+
+def test_the_video_of_an_arm_is_linked_to_where_it_is(page):
+    assert page.locator("video").evaluate_all("all => all.map(one => one.getAttribute('src'))") == [
+        "videos/double-simple.mp4"
+    ]
+
+
+def test_the_tables_are_there_as_csv(study):
+    with (study / "tables" / "arms.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["arm"] for row in rows] == [
+        "DQN, right_only",
+        "Double DQN, right_only",
+        "DQN, simple",
+        "Double DQN, simple",
+    ]
+    assert rows[0]["cleared, noop"].count(" of 31") == 2
+    with (study / "tables" / "runs.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 8
+
+
+def test_runs_made_by_hand_that_are_not_done_are_reported_too(tmp_path):
+    make_study(tmp_path, targets=("double",), action_sets=("simple",), seeds=(5,), done=False)
+    text = write_report(tmp_path).read_text()
+    assert "a single seed" in text
+    assert "not done" in text
+    assert 'data-figure="improvement"' not in text
+
+
+def test_the_same_runs_give_the_same_page(study):
+    before = (study / "index.html").read_text()
+    write_report(study)
+    assert (study / "index.html").read_text() == before
+
+
+def test_a_folder_without_runs_gets_one_line(tmp_path):
+    with pytest.raises(UserError, match="no run in it whose first episode has ended"):
+        write_report(tmp_path)

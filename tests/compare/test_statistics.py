@@ -1,0 +1,121 @@
+"""What seeds say: means, intervals and odds on numbers one can check by hand, and properties they must have."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_up import make_study
+
+from mario_rl.compare.runs import StudyRunData, load_arms
+from mario_rl.compare.statistics import (
+    curve,
+    estimate,
+    interquartile_mean,
+    needed_to_reach,
+    probability_of_improvement,
+    share_needed,
+)
+from mario_rl.config import Config
+from mario_rl.rundir import RunDir
+
+SCORES = st.lists(st.floats(-1e4, 1e4), min_size=2, max_size=8).map(np.array)
+
+
+def run_of(x: list[float], steps_per_episode: int = 10, seed: int = 0) -> StudyRunData:
+    """A run of one x per episode."""
+    number = np.arange(1, len(x) + 1, dtype=float)
+    episodes = {
+        "episode": number,
+        "agent_steps": number * steps_per_episode,
+        "minutes": number,
+        "x": np.array(x, dtype=float),
+        "return": np.array(x, dtype=float) - 60,
+        "end": np.array(["death"] * len(x)),
+    }
+    empty = {"end": np.array([]), "protocol": np.array([])}
+    return StudyRunData(RunDir.__new__(RunDir), Config(seed=seed), episodes, empty, empty, {})
+
+
+def test_the_interquartile_mean_leaves_out_the_lowest_and_the_highest_quarter():
+    assert interquartile_mean(np.array([0.0, 1.0, 3.0, 100.0])) == 2.0
+    assert interquartile_mean(np.array([0.0, 5.0, 5.0, 7.0, 7.0, 8.0, 8.0, 900.0])) == (5 + 7 + 7 + 8) / 4
+    assert interquartile_mean(np.array([1.0, 2.0, 6.0])) == 3.0  # a quarter of three is less than one: their mean
+
+
+def test_one_run_has_a_value_and_no_interval():
+    shown = estimate(np.array([7.0]))
+    assert shown.value == 7.0
+    assert math.isnan(shown.low)
+    assert math.isnan(shown.high)
+
+
+def test_runs_all_alike_have_an_interval_of_no_width():
+    assert estimate(np.array([7.0, 7.0, 7.0])) == (7.0, 7.0, 7.0)
+
+
+@settings(deadline=None, max_examples=30)
+@given(SCORES)
+def test_an_interval_holds_its_value_and_stays_within_the_scores(scores):
+    shown = estimate(scores)
+    slack = 1e-9 * (1 + np.abs(scores).max())
+    assert scores.min() - slack <= shown.low <= shown.high <= scores.max() + slack
+    assert shown.low - slack <= shown.value <= shown.high + slack or len(scores) > 3
+
+
+def test_the_probability_of_improvement_by_hand():
+    # Pairs of (1, 3) against (2, 3): below, below, above, a tie: 1.5 of 4.
+    assert probability_of_improvement(np.array([1.0, 3.0]), np.array([2.0, 3.0])).value == 1.5 / 4
+    assert probability_of_improvement(np.array([5.0, 6.0, 7.0]), np.array([1.0, 2.0])) == (1.0, 1.0, 1.0)
+
+
+@settings(deadline=None, max_examples=30)
+@given(SCORES, SCORES)
+def test_either_side_improves_on_the_other_with_chances_that_add_up_to_one(ours, theirs):
+    one, other = probability_of_improvement(ours, theirs), probability_of_improvement(theirs, ours)
+    assert one.value + other.value == pytest.approx(1.0)
+    assert 0 <= one.low <= one.high <= 1
+
+
+def test_a_level_is_reached_where_the_mean_of_a_hundred_episodes_first_is_there():
+    run = run_of([0.0] * 100 + [100.0] * 100)
+    assert needed_to_reach(run, 50.0, "agent_steps") == 1500  # 50 of the last 100 episodes at episode 150
+    assert needed_to_reach(run, 100.0, "episode") == 200
+    assert needed_to_reach(run, 101.0, "episode") == math.inf
+
+
+def test_one_lucky_first_episode_is_no_level_reached():
+    assert needed_to_reach(run_of([900.0] + [0.0] * 150), 500.0, "episode") == math.inf
+
+
+def test_the_share_needed_by_hand():
+    slow = [run_of([0.0] * 300 + [50.0] * 100, seed=seed) for seed in (0, 1)]  # ends with 50, after 4,000 agent steps
+    fast = [run_of([0.0] * 100 + [100.0] * 100, seed=seed) for seed in (0, 1)]  # there after 1,500
+    assert share_needed(fast, slow, "agent_steps") == (0.375, 0.375, 0.375)
+    assert share_needed(slow, fast, "agent_steps").value == math.inf
+    assert math.isnan(share_needed(fast[:1], slow, "episode").low)
+
+
+def test_a_curve_ends_with_its_shortest_run_and_is_the_mean_of_running_means():
+    runs = [run_of([10.0] * 120), run_of([30.0] * 200)]
+    shown = curve(runs, "x", "episode")
+    assert shown.at[-1] == 120
+    assert set(shown.value) == {20.0}
+    assert set(shown.low) == {10.0}
+    assert set(shown.high) == {30.0}
+
+
+def test_runs_become_arms_by_what_their_configs_differ_in(tmp_path):
+    make_study(tmp_path, targets=("target", "double"), action_sets=("simple", "right_only"), seeds=(0, 4), episodes=20)
+    arms = load_arms(tmp_path)
+    assert [(arm.label, [run.seed for run in arm.runs]) for arm in arms] == [
+        ("DQN, right_only", [0, 4]),
+        ("Double DQN, right_only", [0, 4]),
+        ("DQN, simple", [0, 4]),
+        ("Double DQN, simple", [0, 4]),
+    ]
+    assert arms[0].values == {"agent.target": "target", "env.action_set": "right_only"}
+    assert arms[0].setting == arms[1].setting != arms[2].setting
