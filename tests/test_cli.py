@@ -39,7 +39,9 @@ def finished_run(tmp_path_factory) -> Path:
     return place / "run"
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "ship", "verify", "plot", "config", "benchmark", "doctor"])
+@pytest.mark.parametrize(
+    "command", ["train", "evaluate", "ship", "verify", "plot", "compare", "config", "benchmark", "doctor"]
+)
 def test_every_commands_help_shows_its_use(command, capsys):
     assert main([command, "--help"]) == 0
     text = capsys.readouterr().out
@@ -90,6 +92,13 @@ BAD_INPUTS = [
     (["plot"], "Missing argument"),
     (["plot", "configs"], "configs"),
     (["plot", "configs", "--output", "curve.gif"], "curve.gif is not allowed; the name must end in .png"),
+    (["compare"], "Missing argument"),
+    (["compare", "none.yaml"], "none.yaml: no such study file"),
+    (["compare", CONFIG], f"{CONFIG}: base: missing"),
+    (["compare", "configs/studies/smoke.yaml", "--jobs", "0"], "--jobs"),
+    (["compare", "configs/studies/smoke.yaml", "--report"], "smoke.yaml: no such directory"),
+    (["compare", "configs", "--report"], "configs: no run in it whose first episode has ended"),
+    (["compare", "configs", "--report", "--jobs", "2"], "--report takes a directory and no other option"),
     (["config", CONFIG, "env=fast"], "env"),
     (["benchmark"], "Missing argument"),
     (["benchmark", CONFIG, "--actors", "300"], "--actors"),

@@ -91,7 +91,7 @@ def _how_sure(arms: Sequence[Arm]) -> str:
     seeds = [len(arm.runs) for arm in arms]
     fewest, runs = min(seeds), sum(seeds)
     unfinished = sum(not run.done for arm in arms for run in arm.runs)
-    left = f" {unfinished} of the {runs} runs are not done." if unfinished else ""
+    left = f" {unfinished} of the {runs} runs have not been evaluated at their end." if unfinished else ""
     if fewest == 1:
         return f"At least one arm has a single seed: that shows what happened once, not what to expect.{left}"
     chance = 2 / math.comb(2 * fewest, fewest)

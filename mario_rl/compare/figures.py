@@ -83,7 +83,8 @@ class Drawn:
         svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
         for colour, variable in ((INK, "--ink"), (RULE, "--rule"), (FAINT, "--faint")):
             svg = svg.replace(colour, f"var({variable})")
-        return svg.replace("<svg ", f'<svg role="img" aria-label="{self.title}" ', 1)
+        width = self.figure.get_figwidth() * 96  # CSS pixels an inch
+        return svg.replace("<svg ", f'<svg role="img" aria-label="{self.title}" style="max-width: {width:.0f}px" ', 1)
 
 
 @dataclass(frozen=True)

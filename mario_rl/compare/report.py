@@ -40,7 +40,7 @@ def write_report(path: Path) -> Path:
         StorageError: the disk refused.
     """
     arms = load_arms(path)
-    tables = {"arms": arms_table(arms), "runs": runs_table(arms)}
+    tables = {"arms": arms_table(arms), "settings": settings_table(arms), "runs": runs_table(arms)}
     figures = []
     for drawn in draw_all(arms):
         figures.append((drawn, drawn.svg()))  # before the PNG, which gets a title
@@ -64,6 +64,13 @@ def arms_table(arms: Sequence[Arm]) -> Rows:
             **{f"cleared, {protocol}": _clears(arm, protocol) for protocol in PROTOCOLS if _made(arms, protocol)},
         }
         for arm in arms
+    ]
+
+
+def settings_table(arms: Sequence[Arm]) -> Rows:
+    """A row per arm: the keys that differ between arms, with its values."""
+    return [
+        {"arm": arm.label, **{key: json.dumps(value).strip('"') for key, value in arm.values.items()}} for arm in arms
     ]
 
 
@@ -107,9 +114,9 @@ def _page(path: Path, arms: Sequence[Arm], tables: dict[str, Rows], figures: lis
         panels=_script_json({drawn.name: drawn.panels for drawn, _ in figures}),
         tables=[
             {"name": "arms", "title": "The arms", "rows": tables["arms"]},
+            {"name": "settings", "title": "What tells the arms apart", "rows": tables["settings"]},
             {"name": "runs", "title": "The runs", "rows": tables["runs"]},
         ],
-        settings=[{"label": arm.label, "values": arm.values} for arm in arms],
         videos={label: video for label, video in videos.items() if video},
         runs=sum(len(arm.runs) for arm in arms),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ RECENT = 100  # episodes at the end of training that a run's score is the mean o
 # Keys that say how long, where or how closely watched a run was, not what was compared.
 NOT_COMPARED = ("seed", "device", "training", "evaluation", "logging")
 
+MAX_LABEL = 44  # characters
 ARTICLE_KEYS = ("agent.target", "env.action_set")
 TARGETS = {"none": "DQN without target network", "target": "DQN", "double": "Double DQN"}
 
@@ -119,7 +121,7 @@ def load_arms(directory: Path) -> list[Arm]:
         values[json.dumps(chosen)] = chosen
     ordered = sorted(groups, key=lambda key: _order(values[key]))
     return [
-        Arm(f"arm{number}", _label(values[key], groups[key][0].config), values[key], tuple(groups[key]))
+        Arm(f"arm{number}", _label(values[key], groups[key]), values[key], tuple(groups[key]))
         for number, key in enumerate(ordered)
     ]
 
@@ -152,7 +154,8 @@ def _order(values: dict[str, Any]) -> tuple[Any, ...]:
     )
 
 
-def _label(values: dict[str, Any], config: Config) -> str:
+def _label(values: dict[str, Any], runs: Sequence[StudyRunData]) -> str:
+    """Say what an arm's values are; where that is long, what its folder is called: the page lists the values."""
     parts = []
     for key, value in values.items():
         if key == "agent.target":
@@ -161,4 +164,8 @@ def _label(values: dict[str, Any], config: Config) -> str:
             parts.append(value)
         else:
             parts.append(f"{key.rpartition('.')[2]} {json.dumps(value)}")
-    return ", ".join(parts) or f"{TARGETS[config.agent.target]}, {config.env.action_set}"
+    label = ", ".join(parts) or f"{TARGETS[runs[0].config.agent.target]}, {runs[0].config.env.action_set}"
+    if len(label) <= MAX_LABEL:
+        return label
+    paths = [run.place.path for run in runs]
+    return ", ".join(dict.fromkeys(path.parent.name if path.name.startswith("seed_") else path.name for path in paths))

@@ -50,4 +50,4 @@ def test_without_double_dqn_the_arms_are_ranked_and_runs_that_are_not_done_are_c
     first, second, third = answer(load_arms(tmp_path))
     assert first.index("right_only") < first.index("simple")
     assert second == "All runs are of DQN, so they do not compare targets."
-    assert third.endswith("6 of the 6 runs are not done.")
+    assert third.endswith("6 of the 6 runs have not been evaluated at their end.")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up import make_study
+from made_up import make_run, make_study
 
 from mario_rl.compare.runs import StudyRunData, load_arms
 from mario_rl.compare.statistics import (
@@ -119,3 +119,19 @@ def test_runs_become_arms_by_what_their_configs_differ_in(tmp_path):
     ]
     assert arms[0].values == {"agent.target": "target", "env.action_set": "right_only"}
     assert arms[0].setting == arms[1].setting != arms[2].setting
+
+
+def test_an_arm_of_many_settings_is_called_by_its_folder(tmp_path):
+    for name, changes in {"slow": "agent: {gamma: 0.5, n_step: 2, batch_size: 16}", "fast": "{}"}.items():
+        place = RunDir(tmp_path / name / "seed_0")
+        make_run(place, "double", "simple", 0, speed=0.5, episodes=20)
+        place.config.write_text(f"{changes}\n")
+    arms = load_arms(tmp_path)
+    assert sorted(arm.label for arm in arms) == [
+        "batch_size 16, gamma 0.5, n_step 2",
+        "batch_size 32, gamma 0.95, n_step 5",
+    ]
+    (tmp_path / "slow" / "seed_0" / "config.yaml").write_text(
+        "agent: {gamma: 0.5, n_step: 2, batch_size: 16}\nnetwork: {hidden_size: 64, dueling: true}\n"
+    )
+    assert sorted(arm.label for arm in load_arms(tmp_path)) == ["fast", "slow"]
