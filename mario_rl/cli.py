@@ -282,6 +282,96 @@ def plot(run_dirs: tuple[Path, ...], output: Path | None, ends: Path | None) -> 
 
 
 @cli.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path), metavar="CHECKPOINT_OR_RUN_DIR")
+@click.option("--stage", help="Another stage than the one trained on, such as 1-2.")
+@click.option(
+    "--protocol", type=click.Choice(PROTOCOL_NAMES), default="greedy", show_default=True, help="The source of chance."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of sticky and random actions.")
+@click.option("--port", type=click.IntRange(min=1, max=65_535), default=8000, show_default=True)
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Where to be reached; 0.0.0.0: from other machines too, by anybody.",
+)
+@click.option("--no-browser", is_flag=True, help="Only serve the page; do not open it.")
+def watch(
+    checkpoint: Path, stage: str | None, protocol: Protocol, seed: int, port: int, host: str, no_browser: bool
+) -> int:
+    """See an agent think, in the browser: the game live, what the network sees and what it expects.
+
+    The page pauses, steps, changes speed, stage, protocol and checkpoint, and lets you take the pad. Of a run that is
+    being trained it shows new checkpoints and the curves as they come. Ctrl-C ends it.
+
+    \b
+    Examples:
+      mario-rl watch checkpoints/pretrained/ddqn_right_only_1-1_seed_1.pt
+      mario-rl watch checkpoints/ddqn_right_only/20261123-104500 --protocol sticky --port 8123 --no-browser
+    """
+    import threading
+    import webbrowser
+
+    from mario_rl.watch.game import Game
+    from mario_rl.watch.server import bind, serve
+
+    bind(host, port).close()
+    game = Game(checkpoint, stage=stage, protocol=protocol, seed=seed)
+    url = f"http://{'localhost' if host in ('127.0.0.1', '0.0.0.0') else host}:{port}/"
+    click.echo(f"watch at {url}  (Ctrl-C ends it)")
+    if not no_browser:
+        threading.Timer(1.0, webbrowser.open, [url]).start()
+    serve(game, host=host, port=port)
+    return OK
+
+
+@cli.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path), metavar="CHECKPOINT_OR_RUN_DIR")
+@click.option("--output", type=click.Path(path_type=Path), required=True, metavar="FILE.mp4", help="Where to.")
+@click.option("--episodes", type=click.IntRange(min=1), default=3, show_default=True, help="How many; greedy has one.")
+@click.option(
+    "--protocol", type=click.Choice(PROTOCOL_NAMES), default="noop", show_default=True, help="The source of chance."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of sticky and random actions.")
+@click.option("--stage", help="Another stage than the one trained on, such as 1-2.")
+@click.option("--overlay", is_flag=True, help="Show values, buttons and the network's input beside the game.")
+def record(
+    checkpoint: Path,
+    output: Path,
+    episodes: int,
+    protocol: Protocol,
+    seed: int,
+    stage: str | None,
+    overlay: bool,
+) -> int:
+    """Film an agent: what `watch` shows, as an MP4 that browsers and phones play.
+
+    \b
+    Examples:
+      mario-rl record checkpoints/pretrained/ddqn_right_only_1-1_seed_1.pt --output mario.mp4 --overlay
+      mario-rl record RUN_DIR --output sticky.mp4 --protocol sticky --episodes 10 --seed 7
+    """
+    from mario_rl.terminal import CountingBar
+    from mario_rl.watch.record import record as film
+
+    _require_output("--output", output, ".mp4")
+    results = film(
+        checkpoint,
+        output,
+        episodes=episodes,
+        protocol=protocol,
+        seed=seed,
+        stage=stage,
+        overlay=overlay,
+        on_episode=CountingBar("recording", "episode"),
+    )
+    for number, result in enumerate(results):
+        click.echo(f"episode {number}: {result.end} at x {result.x}, return {result.return_:,.0f}")
+    click.echo(f"video: {output}")
+    return OK
+
+
+@cli.command()
 @click.argument("study", type=click.Path(path_type=Path), metavar="STUDY.yaml|DIR")
 @click.option(
     "--out",

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from mario_rl.agents import epsilon_greedy
+from mario_rl.agents import NetworkPolicy, epsilon_greedy
 from mario_rl.agents.q_agent import load_policy
 from mario_rl.checkpoint import find_checkpoint, load_checkpoint
 from mario_rl.config import Config, EnvConfig, Protocol, parse_config
@@ -176,6 +176,15 @@ def wilson_interval(clears: int, episodes: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
+class Trained(NamedTuple):
+    """A policy from a checkpoint: its config, the file, and the agent steps it was trained for."""
+
+    policy: NetworkPolicy
+    config: Config
+    file: Path
+    agent_steps: int
+
+
 class EvaluationInterrupted(Exception):
     """The caller asked to stop before the last episode ended; there is no report."""
 
@@ -204,6 +213,28 @@ def evaluate(
     Raises:
         CheckpointError: the file cannot be used. UserError: an argument cannot.
     """
+    trained = load_trained(checkpoint, stage=stage, device=device)
+    return evaluate_policy(
+        trained.policy,
+        trained.config,
+        protocol=protocol or trained.config.evaluation.protocol,
+        episodes=episodes,
+        seed=seed,
+        on_episode=on_episode,
+    )
+
+
+def load_trained(checkpoint: str | Path, *, stage: str | None = None, device: str = "cpu") -> Trained:
+    """Load the policy of a checkpoint file, or of a run directory's best (else latest) checkpoint.
+
+    Args:
+        checkpoint: which.
+        stage: in place of the one in its config.
+        device: auto, cpu, cuda or mps.
+
+    Raises:
+        CheckpointError: the file cannot be used. UserError: an argument cannot.
+    """
     file = find_checkpoint(Path(checkpoint))
     state = load_checkpoint(file)
     config = parse_config(state["config"], str(checkpoint))
@@ -217,14 +248,7 @@ def evaluate(
         )
     except (RuntimeError, TypeError) as error:  # torch names every tensor, over many lines
         raise CheckpointError(f"{file}: damaged, its weights are not those of the network in its config") from error
-    return evaluate_policy(
-        policy,
-        config,
-        protocol=protocol or config.evaluation.protocol,
-        episodes=episodes,
-        seed=seed,
-        on_episode=on_episode,
-    )
+    return Trained(policy, config, file, state["agent_steps"])
 
 
 def evaluate_policy(
@@ -251,7 +275,7 @@ def evaluate_policy(
     total = count * len(stages)
     played: list[EvaluatedEpisode] = []
     for stage in stages:
-        env = make_env(_protocol_env(config.env, stage, rules))
+        env = make_env(protocol_env(config.env, stage, rules))
         try:
             for index, episode_seed in enumerate(episode_seeds(seed, count)):
                 options = {"noop_frames": index if protocol == "noop" else 0}
@@ -328,7 +352,8 @@ def visited_means(
     return float(np.mean(q_visited[:count])), float(np.mean(returns[:count]))
 
 
-def _protocol_env(config: EnvConfig, stage: str, rules: ProtocolRules) -> EnvConfig:
+def protocol_env(config: EnvConfig, stage: str, rules: ProtocolRules) -> EnvConfig:
+    """Replace a training environment's sources of chance by those of a protocol, on one stage."""
     replaced = {
         "stage": stage,
         "noop_max": 0,

@@ -40,7 +40,8 @@ def finished_run(tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "command", ["train", "evaluate", "ship", "verify", "plot", "compare", "config", "benchmark", "doctor"]
+    "command",
+    ["train", "evaluate", "ship", "verify", "plot", "compare", "watch", "record", "config", "benchmark", "doctor"],
 )
 def test_every_commands_help_shows_its_use(command, capsys):
     assert main([command, "--help"]) == 0
@@ -92,6 +93,12 @@ BAD_INPUTS = [
     (["plot"], "Missing argument"),
     (["plot", "configs"], "configs"),
     (["plot", "configs", "--output", "curve.gif"], "curve.gif is not allowed; the name must end in .png"),
+    (["watch", "none.pt", "--no-browser", "--port", "8971"], "none.pt: no such file or directory"),
+    (["watch", "none.pt", "--port", "0"], "--port"),
+    (["watch", "none.pt", "--host", "192.0.2.1", "--no-browser"], "--port: 8000 can't be had on 192.0.2.1"),
+    (["record", "none.pt"], "Missing option '--output'"),
+    (["record", "none.pt", "--output", "mario.avi"], "mario.avi is not allowed; the name must end in .mp4"),
+    (["record", "none.pt", "--output", "mario.mp4"], "none.pt: no such file or directory"),
     (["compare"], "Missing argument"),
     (["compare", "none.yaml"], "none.yaml: no such study file"),
     (["compare", CONFIG], f"{CONFIG}: base: missing"),

@@ -82,12 +82,21 @@ def write_video(path: Path, episodes: Sequence[Recording], *, scale: int | None 
     fps = (GAME_FPS if video else GAME_FPS // 2) if fps is None else fps
     if GAME_FPS % fps:
         raise ValueError(f"fps {fps} is not a divisor of {GAME_FPS}")
+    title = "; ".join(episode.caption for episode in episodes)
+    screens = (screen for episode in episodes for screen in _replay(episode, every=GAME_FPS // fps))
+    return write_screens(path, screens, title=title, scale=scale, fps=fps)
+
+
+def write_screens(path: Path, screens: Iterator[Pixels], *, title: str, scale: int = 2, fps: int = GAME_FPS) -> Path:
+    """Write screens as they come, uint8 (height, width, 3), as `write_video` does.
+
+    Raises:
+        UserError: nothing can be written there, or its name ends otherwise.
+        StorageError: the disk refused the write.
+    """
     if path.suffix not in FORMATS:
         raise UserError(f"{path}: not a video; the name must end in {' or '.join(FORMATS)}")
     require_writable(path)
-    title = "; ".join(episode.caption for episode in episodes)
-    every = GAME_FPS // fps
-    screens = (screen for episode in episodes for screen in _replay(episode, every=every))
     write_atomically(
         path, lambda partial: _encode(partial, FORMATS[path.suffix], screens, title=title, scale=scale, fps=fps)
     )

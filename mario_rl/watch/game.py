@@ -1,0 +1,345 @@
+"""The one game that all viewers share: played in a thread of its own, paced, and told what to do through a queue."""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+import time
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mario_rl.agents import NetworkPolicy
+from mario_rl.config import Protocol
+from mario_rl.config.schema import STAGES
+from mario_rl.envs import action_names
+from mario_rl.envs.actions import Buttons
+from mario_rl.errors import UserError
+from mario_rl.evaluation import Trained, load_trained
+from mario_rl.pixels import tensor_to_unit
+from mario_rl.report.video import GAME_FPS
+from mario_rl.rundir import RunDir
+from mario_rl.types import Pixels
+from mario_rl.watch.messages import Message, Pad, SetCheckpoint, SetProtocol, SetSaliency, SetSpeed, SetStage, Simple
+from mario_rl.watch.play import PAD, Decision, Episode, Shown
+
+HELD_SECONDS = 1.5  # the last frame of an episode stays so long, at the game's own speed
+KEPT_ENDS = 200  # past episodes in the strip of the stage
+IDLE_SECONDS = 0.01  # between looks at what viewers ask for, while nothing else is to do
+MAX_LAG = 0.25  # seconds behind its pace before the game stops trying to catch up
+
+
+class Picture(NamedTuple):
+    """What every viewer gets: the same bytes for all.
+
+    number: counts the pictures of this game, over all episodes. content: a header and PNGs, as `pack` lays them out.
+    """
+
+    number: int
+    content: bytes
+
+
+class Ended(NamedTuple):
+    """An episode that ended.
+
+    predicted, returns: the value at each agent step, and the discounted return that followed from it.
+    buttons: the joypad byte of every emulator frame.
+    """
+
+    number: int
+    stage: str
+    end: str
+    x: int
+    predicted: list[float]
+    returns: list[float]
+    buttons: tuple[int, ...]
+    by_hand: bool
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the viewers have asked for."""
+
+    stage: str
+    protocol: Protocol
+    checkpoint: int
+    speed: float = 1.0
+    paused: bool = False
+    saliency: bool = False
+    held: Buttons | None = None
+
+
+class Game:
+    """Plays episode after episode until it is closed.
+
+    Viewers read `picture`, `ended` and `failure`, which are replaced or grow, never changed.
+
+    Args:
+        place: a checkpoint file or a run directory.
+        stage: where to begin; None for the first that the checkpoint was trained on.
+        protocol: to begin with.
+        seed: of the episodes.
+
+    Raises:
+        CheckpointError: there is nothing to play. UserError: no such stage.
+    """
+
+    def __init__(self, place: Path, *, stage: str | None = None, protocol: Protocol = "greedy", seed: int = 0) -> None:
+        self.place, self._seed = place, seed
+        self.checkpoints = self._find_checkpoints()
+        self._trained = load_trained(self.checkpoints[-1])
+        trained_on = self._trained.config.env.stage
+        stage = stage or (trained_on if isinstance(trained_on, str) else trained_on[0])
+        if stage not in STAGES:
+            raise UserError(f"--stage: {stage} is not allowed; must be a stage from 1-1 to 8-4")
+        self.wish = Wish(stage, protocol, len(self.checkpoints) - 1)
+        self.picture = Picture(-1, b"")
+        self.ended: list[Ended] = []
+        self.failure: str | None = None
+        self._messages: queue.Queue[Message] = queue.Queue()
+        self._closed = threading.Event()
+        self._again = False  # begin another episode at the next frame
+        self._step, self._pause_at = 0, 0  # agent step shown, and the one up to which a paused game goes on
+        self._due = time.monotonic()
+        self._stack, self._map = b"", b""
+        self._thread = threading.Thread(target=self._run, name="game", daemon=True)
+
+    def start(self) -> None:
+        """Begin to play."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop playing."""
+        self._closed.set()
+        self._thread.join(timeout=10)
+
+    def tell(self, message: Message) -> None:
+        """Do what a viewer asks for, at the next frame; what makes no sense is left."""
+        self._messages.put(message)
+
+    def catalog(self) -> dict[str, Any]:
+        """What can be chosen and what is chosen, as plain values."""
+        wish, config = self.wish, self._trained.config
+        return {
+            "checkpoints": [_checkpoint_name(path) for path in self.checkpoints],
+            "agent_steps": self._trained.agent_steps,
+            "stages": list(STAGES),
+            "actions": list(action_names(config.env.action_set)),
+            "grayscale": config.env.grayscale,
+            "gamma": config.agent.gamma,
+            "stage": wish.stage,
+            "protocol": wish.protocol,
+            "checkpoint": wish.checkpoint,
+            "speed": wish.speed,
+            "paused": wish.paused,
+            "saliency": wish.saliency,
+            "pad": wish.held is not None,
+            "failure": self.failure,
+        }
+
+    def refresh(self) -> None:
+        """Look for checkpoints that a run in training has written since."""
+        chosen = self.checkpoints[self.wish.checkpoint]
+        found = self._find_checkpoints()
+        self.checkpoints = found if chosen in found else [chosen, *found]
+        self.wish = replace(self.wish, checkpoint=self.checkpoints.index(chosen))
+
+    def _find_checkpoints(self) -> list[Path]:
+        if not self.place.is_dir():
+            return [self.place]
+        run = RunDir(self.place)
+        found = [*run.step_checkpoints(), *(path for path in (run.latest, run.best) if path.is_file())]
+        return found or [self.place]  # nothing there: loading says so in one line
+
+    def _run(self) -> None:
+        torch.set_num_threads(1)  # a value takes 2 ms on one; more threads would only take cores from the viewers
+        number = 0
+        try:
+            while not self._closed.is_set():
+                self._play(number)
+                number += 1
+        except Exception as error:  # a page that stands still must say why
+            self.failure = " ".join(str(error).split()) or type(error).__name__
+            raise
+
+    def _play(self, number: int) -> None:
+        wish, trained = self.wish, self._trained
+        self._again, self._step, self._pause_at = False, -1, 0
+        episode = Episode(
+            trained.policy, trained.config, stage=wish.stage, protocol=wish.protocol, seed=self._seed, number=number
+        )
+        x = 0
+        with closing(episode.play(self._held)) as frames:
+            for shown in frames:
+                x = max(x, shown.x)
+                if shown.decision is not None and shown.decision.step != self._step:
+                    self._step = shown.decision.step
+                    self._look(shown.decision, trained)
+                self._show(shown, number, trained)
+                self._wait_for_turn()
+                if not self._goes_on:
+                    break
+        if episode.rewards:
+            self._keep(episode, number, x)
+        self._due += HELD_SECONDS
+        while (self._is_held_back or (self.wish.speed and time.monotonic() < self._due)) and self._goes_on:
+            self._obey()
+            time.sleep(IDLE_SECONDS)
+
+    @property
+    def _is_held_back(self) -> bool:
+        return self.wish.paused and self._step >= self._pause_at
+
+    @property
+    def _goes_on(self) -> bool:
+        return not self._again and not self._closed.is_set()
+
+    def _held(self) -> Buttons | None:
+        return self.wish.held
+
+    def _look(self, decision: Decision, trained: Trained) -> None:
+        """Draw what the network got, and what the value depends on if anybody wants to know."""
+        self._stack = _png(np.hstack(list(decision.observation)))
+        self._map = b""
+        if self.wish.saliency:
+            self._map = _png(saliency(trained.policy, decision.observation, decision.best))
+
+    def _show(self, shown: Shown, number: int, trained: Trained) -> None:
+        decision = shown.decision
+        header: dict[str, Any] = {
+            "episode": number,
+            "frame": shown.frame,
+            "x": shown.x,
+            "score": shown.score,
+            "coins": shown.coins,
+            "clock": shown.clock,
+            "stage": shown.stage,
+            "byte": shown.byte,
+            "agent_steps": trained.agent_steps,
+        }
+        if decision is not None:
+            header["decision"] = {
+                "step": decision.step,
+                "q_values": [round(value, 4) for value in decision.q_values],
+                "action": decision.action,
+                "best": decision.best,
+                "buttons": decision.buttons,
+            }
+        content = pack(header, [_png(shown.screen[..., ::-1]), self._stack, self._map])
+        self.picture = Picture(self.picture.number + 1, content)
+
+    def _keep(self, episode: Episode, number: int, x: int) -> None:
+        result = episode.result
+        ended = Ended(
+            number,
+            episode.stage,
+            "broken off" if result is None else result.end,
+            x if result is None else result.x,
+            [round(value, 4) for value in episode.predicted],
+            [round(value, 4) for value in episode.returns],
+            episode.buttons,
+            episode.played_by_hand,
+        )
+        self.ended = [*self.ended[1 - KEPT_ENDS :], ended]
+
+    def _wait_for_turn(self) -> None:
+        """Wait until the next frame is due, and as long as the game is paused; obey messages meanwhile."""
+        self._obey()
+        while self._is_held_back and self._goes_on:
+            time.sleep(IDLE_SECONDS)
+            self._due = time.monotonic()
+            self._obey()
+        if self.wish.speed:
+            self._due = max(self._due + 1 / (GAME_FPS * self.wish.speed), time.monotonic() - MAX_LAG)
+            time.sleep(max(0.0, self._due - time.monotonic()))
+        else:
+            self._due = time.monotonic()
+            time.sleep(0)  # so that the viewers' thread gets its turn
+
+    def _obey(self) -> None:
+        while not self._messages.empty():
+            message = self._messages.get()
+            match message:
+                case SetSpeed():
+                    self.wish = replace(self.wish, speed=message.speed)
+                case SetSaliency():
+                    self.wish = replace(self.wish, saliency=message.on)
+                case Pad():
+                    self.wish = replace(self.wish, held=None if message.held is None else _possible(message.held))
+                case SetStage():
+                    if message.stage in STAGES:
+                        self.wish, self._again = replace(self.wish, stage=message.stage), True
+                case SetProtocol():
+                    self.wish, self._again = replace(self.wish, protocol=message.protocol), True
+                case SetCheckpoint():
+                    self._choose(message.index)
+                case Simple(do="restart"):
+                    self._again = True
+                case Simple(do="step"):
+                    self.wish, self._pause_at = replace(self.wish, paused=True), max(self._step, 0) + 1
+                case Simple():
+                    self.wish, self._pause_at = replace(self.wish, paused=message.do == "pause"), 0
+
+    def _choose(self, index: int) -> None:
+        if index >= len(self.checkpoints):
+            return
+        try:
+            self._trained = load_trained(self.checkpoints[index])
+        except UserError as error:  # gone or half written since it was offered
+            self.failure = str(error)
+            return
+        self.failure = None
+        self.wish, self._again = replace(self.wish, checkpoint=index), True
+
+
+def saliency(policy: NetworkPolicy, observation: Pixels, action: int) -> Pixels:
+    """Work out what the value of an action depends on: the size of its gradient by each pixel (Simonyan et al. 2014).
+
+    Args:
+        policy: whose value.
+        observation: uint8 (stack, 84, 84).
+        action: which.
+
+    Returns:
+        uint8 (84, 84): the largest over the frames of the stack, 255 where it is largest of all.
+    """
+    pixels = tensor_to_unit(torch.from_numpy(observation[np.newaxis]).to(policy.device)).requires_grad_(True)
+    value = policy.network.eval()(pixels)[0, action]
+    (gradient,) = torch.autograd.grad(value, pixels)
+    size = gradient[0].abs().amax(dim=0)
+    scaled: Pixels = (size / size.max().clamp_min(1e-12) * 255).to(torch.uint8).cpu().numpy()
+    return scaled
+
+
+def pack(header: dict[str, Any], pictures: list[bytes]) -> bytes:
+    """Lay out a message: the header's length (4 bytes, big-endian), the header as JSON, the pictures one after another.
+
+    The header's `sizes` are their lengths in bytes; one that is left out has none.
+    """
+    text = json.dumps(header | {"sizes": [len(picture) for picture in pictures]}, separators=(",", ":")).encode()
+    return b"".join([len(text).to_bytes(4, "big"), text, *pictures])
+
+
+def _possible(held: tuple[str, ...]) -> Buttons:
+    """The combination of the pad nearest to what is held: of opposite directions none."""
+    directions = [one for one in ("left", "right", "up", "down") if one in held]
+    wanted = (*(directions if len(directions) == 1 else ()), *(one for one in ("A", "B") if one in held))
+    return wanted if wanted in PAD else ("NOOP",)
+
+
+def _png(picture: NDArray[Any]) -> bytes:
+    done, encoded = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    assert done
+    return encoded.tobytes()
+
+
+def _checkpoint_name(path: Path) -> str:
+    digits = path.stem.removeprefix("step_")
+    return f"{int(digits):,} agent steps" if digits.isdigit() else path.stem

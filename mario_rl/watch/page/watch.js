@@ -1,0 +1,192 @@
+// Shows what the server sends and asks for what the viewer wants; server.py and messages.py say what there is.
+"use strict";
+const by = (id) => document.getElementById(id);
+const STAGE_PIXELS = 3400;
+const SPEEDS = [[0.25, "¼×"], [0.5, "½×"], [1, "1×"], [2, "2×"], [4, "4×"], [8, "8×"], [0, "unlimited"]];
+const BUTTONS = [["left", "←", 64], ["right", "→", 128], ["up", "↑", 16], ["down", "↓", 32], ["A", "A", 1], ["B", "B", 2]];
+const KEYS = {ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown: "down", KeyX: "A", KeyZ: "B"};
+const view = {catalog: null, episode: -1, predicted: [], followed: null, ends: [], held: new Set(), frames: 0, told: performance.now(), shown: null};
+window.view = view; // for tests, and for whoever is curious
+
+let socket = null, busy = false, newest = null;
+function connect() {
+  socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/socket`);
+  socket.binaryType = "arraybuffer";
+  socket.onmessage = ({data}) => { if (typeof data === "string") heard(JSON.parse(data)); else { newest = data; if (!busy) draw(); } };
+  socket.onclose = ({reason}) => { by("status").textContent = `disconnected${reason ? `: ${reason}` : ""}; trying again`; setTimeout(connect, 1000); };
+}
+const ask = (message) => { if (socket && socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message)); };
+
+async function draw() {
+  busy = true;
+  while (newest) {
+    const data = newest; newest = null;
+    const length = new DataView(data).getUint32(0), header = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length)));
+    let at = 4 + length;
+    const pictures = [];
+    for (const size of header.sizes) { pictures.push(size ? new Blob([new Uint8Array(data, at, size)], {type: "image/png"}) : null); at += size; }
+    const [screen, stack, map] = await Promise.all(pictures.map((one) => one && createImageBitmap(one)));
+    show(header, screen, stack, map);
+    await new Promise(requestAnimationFrame);
+  }
+  busy = false;
+}
+
+function show(header, screen, stack, map) {
+  view.frames += 1; view.shown = header;
+  by("screen").getContext("2d").drawImage(screen, 0, 0);
+  if (stack) by("stack").getContext("2d").drawImage(stack, 0, 0);
+  by("saliency").hidden = !map;
+  if (map) overlay(map);
+  for (const key of ["x", "score", "coins", "clock", "frame"]) by(key).textContent = header[key].toLocaleString("en");
+  by("stage_now").textContent = header.stage;
+  if (header.episode !== view.episode) { view.episode = header.episode; view.predicted = []; view.followed = null; strip(); chart(); }
+  here();
+  for (const part of by("controller").children) part.classList.toggle("on", Boolean(header.byte & part.dataset.bit));
+  if (header.decision) decided(header.decision);
+  const now = performance.now();
+  if (now - view.told > 1000) {
+    const rate = Math.round(view.frames * 1000 / (now - view.told));
+    by("status").textContent = `${rate} frames per second; ${header.agent_steps.toLocaleString("en")} agent steps of training`;
+    view.frames = 0; view.told = now;
+  }
+}
+
+function overlay(map) {
+  const canvas = by("saliency"), pen = canvas.getContext("2d", {willReadFrequently: true});
+  pen.clearRect(0, 0, 84, 84); pen.drawImage(map, 0, 0);
+  const pixels = pen.getImageData(0, 0, 84, 84), data = pixels.data;
+  for (let i = 0; i < data.length; i += 4) { data[i + 3] = Math.min(220, data[i] * 1.4); data[i] = 255; data[i + 1] = 60; data[i + 2] = 200; }
+  pen.putImageData(pixels, 0, 0);
+  // The article's picture is rows 18 to 101 of 110; the plain one is the whole screen.
+  const [top, height] = view.catalog && view.catalog.grayscale === "article" ? [18 / 110, 84 / 110] : [0, 1];
+  canvas.style.top = `${top * 100}%`; canvas.style.height = `${height * 100}%`;
+}
+
+function decided({step, q_values, action, best, buttons}) {
+  const bars = by("bars").children;
+  if (bars.length !== q_values.length) return;
+  const most = Math.max(...q_values.map(Math.abs), 1e-9);
+  q_values.forEach((value, index) => {
+    bars[index].querySelector("i").style.width = `${Math.max(0, value / most * 100)}%`;
+    bars[index].querySelector("output").textContent = value.toFixed(2);
+    bars[index].classList.toggle("chosen", index === action);
+  });
+  const sorted = [...q_values].sort((a, b) => b - a);
+  by("gap").textContent = `best over second by ${(sorted[0] - (sorted[1] ?? sorted[0])).toFixed(3)}`;
+  by("played").textContent = action === null ? `you: ${buttons}` : action === best ? `agent: ${buttons}` : `random: ${buttons}`;
+  if (view.predicted[step] === undefined) { view.predicted[step] = sorted[0]; chart(); }
+}
+
+function lines(canvas, sets, from_zero) {
+  const pen = canvas.getContext("2d"), scale = devicePixelRatio || 1, width = canvas.clientWidth, height = canvas.clientHeight;
+  if (!width) return;
+  canvas.width = width * scale; canvas.height = height * scale; pen.scale(scale, scale);
+  const style = getComputedStyle(document.documentElement), points = sets.flatMap((set) => set.points);
+  if (!points.length) return;
+  const xs = points.map(([x]) => x), ys = points.map(([, y]) => y);
+  const right = Math.max(...xs, 1), low = Math.min(from_zero ? 0 : Infinity, ...ys), high = Math.max(...ys, low + 1e-6);
+  const place = ([x, y]) => [44 + x / right * (width - 56), height - 18 - (y - low) / (high - low) * (height - 30)];
+  pen.font = "12px system-ui, sans-serif"; pen.fillStyle = style.getPropertyValue("--faint");
+  pen.fillText(high.toFixed(high > 100 ? 0 : 1), 4, 16); pen.fillText(low.toFixed(high > 100 ? 0 : 1), 4, height - 18);
+  pen.textAlign = "right"; pen.fillText(`${right.toLocaleString("en")} agent steps`, width - 6, height - 3); pen.textAlign = "left";
+  for (const {points, colour, dots} of sets) {
+    pen.strokeStyle = pen.fillStyle = style.getPropertyValue(colour); pen.lineWidth = 1.6; pen.beginPath();
+    points.map(place).forEach(([x, y], index) => { if (dots) { pen.moveTo(x + 3, y); pen.arc(x, y, 3, 0, 7); } else if (index) pen.lineTo(x, y); else pen.moveTo(x, y); });
+    if (dots) pen.fill(); else pen.stroke();
+  }
+}
+
+function chart() {
+  const series = (values) => values.map((value, step) => [step, value]).filter(([, value]) => value !== undefined);
+  lines(by("chart"), [{points: series(view.predicted), colour: "--main"}, ...(view.followed ? [{points: series(view.followed), colour: "--best"}] : [])]);
+}
+
+function strip() {
+  by("strip").replaceChildren(...view.ends.map(({x, end}) => {
+    const mark = document.createElement("i");
+    mark.style.left = `${Math.min(100, x / STAGE_PIXELS * 100)}%`; mark.className = end; mark.title = `${end} at x ${x}`;
+    return mark;
+  }), document.createElement("b"));
+  here();
+}
+
+function here() {
+  by("strip").querySelector("b").style.left = `${Math.min(100, (view.shown ? view.shown.x : 0) / STAGE_PIXELS * 100)}%`;
+}
+
+function heard({catalog, ended}) {
+  if (ended) {
+    if (view.catalog && ended.stage === view.catalog.stage) view.ends.push(ended);
+    if (ended.number === view.episode) { view.predicted = ended.predicted; view.followed = ended.returns; chart(); }
+    strip();
+  }
+  if (!catalog) return;
+  const before = view.catalog; view.catalog = catalog;
+  if (!before || before.stage !== catalog.stage) { view.ends = []; strip(); }
+  options("stage", catalog.stages.map((name) => [name, name]), catalog.stage);
+  options("checkpoint", catalog.checkpoints.map((name, index) => [index, name]), catalog.checkpoint);
+  options("speed", SPEEDS, catalog.speed);
+  by("protocol").value = catalog.protocol; by("see").checked = catalog.saliency;
+  by("pause").textContent = catalog.paused ? "Play" : "Pause";
+  by("pad").textContent = catalog.pad ? "Give the pad back" : "Take the pad"; by("pad").setAttribute("aria-pressed", catalog.pad);
+  if (!before || before.actions.join() !== catalog.actions.join()) bars(catalog.actions);
+  if (catalog.failure) by("status").textContent = catalog.failure;
+}
+
+function options(id, choices, chosen) {
+  const box = by(id), text = JSON.stringify(choices);
+  if (box.dataset.choices !== text) {
+    box.dataset.choices = text;
+    box.replaceChildren(...choices.map(([value, name]) => new Option(name, value)));
+  }
+  if (document.activeElement !== box || box.value === "") box.value = String(chosen);
+}
+
+function bars(actions) {
+  const glyphs = {right: "→", left: "←", up: "↑", down: "↓", NOOP: "stand"};
+  by("bars").replaceChildren(...actions.map((name) => {
+    const row = document.createElement("div"); row.className = "bar";
+    const label = document.createElement("b"), track = document.createElement("span"), value = document.createElement("output");
+    label.textContent = name.split("+").map((part) => glyphs[part] || part).join(" "); label.title = name;
+    track.append(document.createElement("i")); row.append(label, track, value);
+    return row;
+  }));
+}
+
+async function curve() {
+  const {mean_x, evaluations} = await (await fetch("curve.json")).json();
+  by("training").hidden = !mean_x.length;
+  if (mean_x.length) {
+    by("steps").textContent = mean_x.at(-1)[0].toLocaleString("en");
+    lines(by("curve"), [{points: mean_x, colour: "--main"}, {points: evaluations, colour: "--best", dots: true}], true);
+  }
+}
+
+const pad = (held) => ask({do: "pad", held: held === null ? null : [...held]});
+const toggle_pad = () => { if (view.catalog && view.catalog.pad) pad(null); else { view.held.clear(); pad(view.held); } };
+const toggle_pause = () => ask({do: view.catalog && view.catalog.paused ? "play" : "pause"});
+by("pause").onclick = toggle_pause; by("step").onclick = () => ask({do: "step"}); by("restart").onclick = () => ask({do: "restart"}); by("pad").onclick = toggle_pad;
+by("speed").onchange = ({target}) => ask({do: "speed", speed: Number(target.value)});
+by("stage").onchange = ({target}) => ask({do: "stage", stage: target.value});
+by("protocol").onchange = ({target}) => ask({do: "protocol", protocol: target.value});
+by("checkpoint").onchange = ({target}) => ask({do: "checkpoint", index: Number(target.value)});
+by("see").onchange = ({target}) => ask({do: "saliency", on: target.checked});
+addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "SELECT") return;
+  const button = view.catalog && view.catalog.pad ? KEYS[event.code] : undefined;
+  if (button) { event.preventDefault(); if (!view.held.has(button)) { view.held.add(button); pad(view.held); } return; }
+  if (event.repeat || (event.target.tagName === "BUTTON" && event.code === "Space")) return;
+  const act = {Space: toggle_pause, KeyN: () => ask({do: "step"}), KeyR: () => ask({do: "restart"}), KeyP: toggle_pad}[event.code];
+  if (act && event.target.tagName !== "INPUT") { event.preventDefault(); act(); }
+});
+addEventListener("keyup", (event) => {
+  const button = KEYS[event.code];
+  if (button && view.held.delete(button) && view.catalog && view.catalog.pad) pad(view.held);
+});
+addEventListener("blur", () => { if (view.held.size) { view.held.clear(); if (view.catalog && view.catalog.pad) pad(view.held); } });
+addEventListener("resize", () => { chart(); curve(); });
+for (const [name, glyph, bit] of BUTTONS) {
+  const part = document.createElement("span"); part.textContent = glyph; part.title = name; part.dataset.bit = bit; by("controller").append(part);
+}
+strip(); connect(); curve(); setInterval(curve, 5000);

@@ -1,0 +1,115 @@
+"""A video of what the page shows, without a browser: the game, and beside it what the agent expects and presses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import chain, repeat
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mario_rl.config import Protocol
+from mario_rl.envs import action_names
+from mario_rl.envs.actions import BUTTON_BITS
+from mario_rl.evaluation import PROTOCOLS, Trained, load_trained
+from mario_rl.report.video import GAME_FPS, write_screens
+from mario_rl.types import EpisodeResult, Pixels
+from mario_rl.watch.play import Decision, Episode, Shown
+
+SCALE = 2
+PANEL = 288  # pixels beside the game
+INK, FAINT, BAR, BEST, PAPER = (233, 235, 238), (150, 156, 164), (111, 183, 242), (255, 158, 79), (19, 21, 24)
+"""RGB, those of the page in the dark."""
+
+
+def record(
+    checkpoint: Path,
+    output: Path,
+    *,
+    episodes: int,
+    protocol: Protocol,
+    seed: int = 0,
+    stage: str | None = None,
+    overlay: bool = False,
+    on_episode: Callable[[EpisodeResult, int], None] = lambda result, total: None,
+) -> list[EpisodeResult]:
+    """Film episodes of a checkpoint, the ones that `evaluate` plays under the same protocol and seed.
+
+    Args:
+        checkpoint: a file or a run directory.
+        output: the MP4: H.264, 512 x 480 pixels, 800 x 480 with the overlay.
+        episodes: how many; of a protocol that has fewer, all it has.
+        protocol: the source of chance.
+        seed: of it.
+        stage: None for the first it was trained on.
+        overlay: whether to show the values, the buttons and what the network gets beside the game.
+        on_episode: told how each went, and how many there are.
+
+    Raises:
+        CheckpointError: the file cannot be used. UserError: an argument cannot.
+        StorageError: the disk refused.
+    """
+    trained = load_trained(checkpoint, stage=stage)
+    first = trained.config.env.stage
+    where = first if isinstance(first, str) else first[0]
+    count = min(episodes, PROTOCOLS[protocol].fixed_episodes or episodes)
+    results: list[EpisodeResult] = []
+
+    def screens() -> Iterator[Pixels]:
+        for number in range(count):
+            episode = Episode(trained.policy, trained.config, stage=where, protocol=protocol, seed=seed, number=number)
+            last = None
+            for shown in episode.play():
+                last = _picture(shown, trained) if overlay else _enlarged(shown.screen)
+                yield last
+            assert last is not None
+            assert episode.result is not None
+            results.append(episode.result)
+            on_episode(episode.result, count)
+            yield from repeat(last, GAME_FPS)
+
+    frames = screens()
+    begin = next(frames)  # so that a checkpoint that can't play fails before anything is written
+    write_screens(output, chain([begin], frames), title=f"{trained.file.name}, {where}, {protocol}", scale=1)
+    return results
+
+
+def _enlarged(screen: Pixels) -> Pixels:
+    return np.repeat(np.repeat(screen, SCALE, axis=0), SCALE, axis=1)
+
+
+def _picture(shown: Shown, trained: Trained) -> Pixels:
+    """Put the game and the panel side by side: uint8 (480, 800, 3)."""
+    game = _enlarged(shown.screen)
+    panel = np.full((game.shape[0], PANEL, 3), PAPER, dtype=np.uint8)
+    _write(panel, f"x {shown.x:,}   score {shown.score:,}   clock {shown.clock}", (12, 24), FAINT)
+    if shown.decision is not None:
+        _bars(panel, shown.decision, action_names(trained.config.env.action_set))
+        stack = np.hstack(list(shown.decision.observation))
+        small = cv2.resize(
+            stack, (PANEL - 24, (PANEL - 24) // len(shown.decision.observation)), interpolation=cv2.INTER_AREA
+        )
+        panel[-small.shape[0] - 12 : -12, 12:-12] = small[..., np.newaxis]
+    for index, (name, bit) in enumerate((one, BUTTON_BITS[one]) for one in ("left", "right", "up", "down", "A", "B")):
+        _write(panel, name, (12 + 45 * index, 380), BEST if shown.byte & bit else FAINT)
+    picture: Pixels = np.hstack([game, panel])
+    return picture
+
+
+def _bars(panel: Pixels, decision: Decision, names: tuple[str, ...]) -> None:
+    most = max(max(map(abs, decision.q_values)), 1e-9)
+    height = min(36, 310 // len(names))
+    for index, (name, value) in enumerate(zip(names, decision.q_values, strict=True)):
+        top = 44 + index * height
+        chosen = index == decision.action
+        _write(panel, name, (12, top + 14), BEST if chosen else INK)
+        length = int(max(0.0, value / most) * 96)
+        cv2.rectangle(panel, (112, top + 3), (112 + length, top + 15), BEST if chosen else BAR, thickness=-1)
+        _write(panel, f"{value:.2f}", (216, top + 14), INK)
+    if decision.action != decision.best:
+        _write(panel, "a random action", (12, 44 + len(names) * height + 10), BEST)
+
+
+def _write(panel: Pixels, text: str, place: tuple[int, int], colour: tuple[int, int, int]) -> None:
+    cv2.putText(panel, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, colour, 1, cv2.LINE_AA)

@@ -1,0 +1,250 @@
+"""The page in a real browser on the real game: what it shows, what its controls do, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import deque
+from functools import partial
+from itertools import chain
+from typing import Any
+from urllib.request import urlopen
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page
+from test_messages import REFUSED
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+
+from mario_rl.evaluation import load_trained
+from mario_rl.metrics import METRIC_COLUMNS, read_table
+from mario_rl.rundir import RunDir
+from mario_rl.watch.play import Episode
+
+pytestmark = pytest.mark.emulator
+
+
+def ask(page: Page, **message: Any) -> None:
+    page.evaluate("message => ask(message)", message)
+
+
+def socket_of(url: str) -> str:
+    return url.replace("http:", "ws:") + "socket"
+
+
+def wait(page: Page, condition: str, argument: Any = None) -> None:
+    page.wait_for_function(condition, arg=argument, timeout=60_000)
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was(page):
+    """Every test begins with a game that plays greedily from the start of 1-1, and nobody at the pad."""
+    for message in (
+        {"do": "pad", "held": None},
+        {"do": "saliency", "on": False},
+        {"do": "speed", "speed": 1},
+        {"do": "protocol", "protocol": "greedy"},
+        {"do": "stage", "stage": "1-1"},
+        {"do": "play"},
+    ):
+        ask(page, **message)
+    wait(page, "!view.catalog.paused && !view.catalog.pad && view.catalog.protocol === 'greedy'")
+
+
+def test_frames_follow_each_other_and_the_screen_changes(page):
+    first = page.evaluate("view.shown.frame + 1000 * view.shown.episode")
+    before = page.evaluate("by('screen').toDataURL()")
+    wait(page, "first => view.shown.frame + 1000 * view.shown.episode > first + 30", first)
+    assert page.evaluate("by('screen').toDataURL()") != before
+
+
+def test_the_bars_are_the_values_of_the_network_for_the_observation_at_that_step(page, trained_run):
+    ask(page, do="restart")
+    ask(page, do="pause")
+    wait(page, "view.catalog.paused && view.shown.decision && view.shown.decision.step === 0")
+    ask(page, do="step")
+    wait(page, "view.shown.decision && view.shown.decision.step === 1")
+    page.wait_for_timeout(300)
+    step = page.evaluate("view.shown.decision.step")
+    trained = load_trained(RunDir(trained_run).latest)
+    episode = Episode(trained.policy, trained.config, stage="1-1", protocol="greedy", seed=0, number=0)
+    decision = next(one.decision for one in episode.play() if one.decision is not None and one.decision.step == step)
+    shown = page.locator(".bar output").all_inner_texts()
+    assert shown == [f"{value:.2f}" for value in decision.q_values]
+    assert page.locator(".bar.chosen").count() == 1
+    assert page.locator(".bar b").nth(decision.best).get_attribute("title") == page.locator(
+        ".bar.chosen b"
+    ).get_attribute("title")
+    stack = page.evaluate(
+        "[...by('stack').getContext('2d').getImageData(0, 0, 336, 84).data].filter((_, i) => i % 4 === 0)"
+    )
+    np.testing.assert_array_equal(
+        np.array(stack, dtype=np.uint8).reshape(84, 336), np.hstack(list(decision.observation))
+    )
+
+
+def test_pause_stops_the_game_and_a_step_moves_it_by_one_agent_step(page):
+    ask(page, do="restart")
+    wait(page, "view.shown.decision && view.shown.decision.step < 10")
+    page.get_by_role("button", name="Pause").click()
+    wait(page, "view.catalog.paused && view.shown.decision")
+    page.wait_for_timeout(300)
+    stopped = page.evaluate("[view.shown.episode, view.shown.frame, view.shown.decision.step]")
+    page.wait_for_timeout(500)
+    assert page.evaluate("[view.shown.episode, view.shown.frame, view.shown.decision.step]") == stopped
+    page.keyboard.press("n")
+    wait(page, "step => view.shown.decision.step === step", stopped[2] + 1)
+    page.wait_for_timeout(300)
+    assert page.evaluate("view.shown.decision.step") == stopped[2] + 1
+    assert 1 <= page.evaluate("view.shown.frame") - stopped[1] <= 4
+    page.get_by_role("button", name="Play").click()
+    wait(
+        page, "step => view.shown.decision && view.shown.decision.step > step + 3 || view.shown.episode > 0", stopped[2]
+    )
+
+
+def test_whoever_takes_the_pad_moves_mario_and_gives_it_back(page):
+    ask(page, do="restart")
+    page.keyboard.press("p")
+    wait(page, "view.catalog.pad")
+    wait(page, "view.shown.decision && view.shown.decision.action === null")
+    begin = page.evaluate("view.shown.x")
+    page.keyboard.down("ArrowRight")
+    wait(page, "x => view.shown.x > x + 20", begin)
+    assert page.locator("#controller span[title=right]").get_attribute("class") == "on"
+    assert page.locator("#played").inner_text() == "you: right"
+    page.keyboard.up("ArrowRight")
+    page.keyboard.down("ArrowLeft")
+    wait(page, "view.shown.byte === 64")
+    page.keyboard.up("ArrowLeft")
+    page.keyboard.press("p")
+    wait(page, "!view.catalog.pad && view.shown.decision && view.shown.decision.action !== null")
+
+
+def test_an_episode_that_a_person_played_is_to_be_had_as_buttons_and_as_video(page, url):
+    ask(page, do="pad", held=["right", "B"])
+    wait(page, "view.shown.decision && view.shown.decision.action === null && view.shown.frame > 20")
+    ask(page, do="restart")
+    wait(page, "view.catalog && view.shown.frame < 15")
+    trajectory = json.loads(urlopen(url + "episode.json").read())
+    assert trajectory["by_hand"]
+    assert trajectory["stage"] == "1-1"
+    assert 0b1000_0010 in trajectory["buttons"]
+    assert urlopen(url + "episode.mp4").read()[4:8] == b"ftyp"
+
+
+def test_two_viewers_see_the_same_game(page, url, browser):
+    other = browser.new_page(bypass_csp=True)
+    other.goto(url)
+    other.wait_for_function("view.shown !== null && view.catalog !== null", timeout=60_000)
+    ask(other, do="pause")
+    wait(page, "view.catalog.paused")
+    wait(other, "view.catalog.paused")
+    page.wait_for_timeout(300)
+    numbers = "[view.shown.episode, view.shown.frame, view.shown.x]"
+    assert page.evaluate(numbers) == other.evaluate(numbers)
+    other.close()
+
+
+def test_a_hostile_message_closes_its_own_connection_and_nothing_else(page, url):
+    messages = [*REFUSED, b"\x00\xff", b""]
+    assert len(messages) >= 20
+    for message in messages:
+        with connect(socket_of(url)) as hostile:
+            hostile.send(message)
+            with pytest.raises(ConnectionClosed) as closed:
+                deque(iter(partial(hostile.recv, timeout=30), None), maxlen=0)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code in (1008, 1009)
+    frame = page.evaluate("view.shown.frame + 10000 * view.shown.episode")
+    wait(page, "frame => view.shown.frame + 10000 * view.shown.episode > frame", frame)
+
+
+def test_a_page_of_another_site_gets_no_socket(url):
+    for origin in ("http://example.org", url.replace("127.0.0.1", "example.org").rstrip("/"), "null"):
+        with pytest.raises(InvalidStatus, match="403"):
+            connect(socket_of(url), origin=origin)
+    with connect(socket_of(url), origin=url.rstrip("/")) as ours:
+        assert "catalog" in json.loads(ours.recv(timeout=30))
+
+
+def test_the_page_may_load_nothing_from_elsewhere_and_works_under_that_rule(url, browser):
+    with urlopen(url) as answer:
+        assert answer.headers["Content-Security-Policy"].startswith("default-src 'self';")
+    page = browser.new_page()
+    page.goto(url)
+    page.wait_for_selector("#bars .bar", timeout=60_000)
+    page.close()
+
+
+def test_the_overlay_is_there_only_while_asked_for(page):
+    assert page.locator("#saliency").is_hidden()
+    page.get_by_label("show what the value depends on").check()
+    wait(page, "!by('saliency').hidden")
+    page.get_by_label("show what the value depends on").uncheck()
+    wait(page, "by('saliency').hidden")
+
+
+def test_stage_protocol_and_checkpoint_can_be_chosen_and_only_from_what_there_is(page):
+    page.locator("#stage").select_option("1-2")
+    wait(page, "view.shown.stage === '1-2'")
+    page.locator("#protocol").select_option("sticky")
+    wait(page, "view.catalog.protocol === 'sticky'")
+    names = page.locator("#checkpoint option").all_inner_texts()
+    assert names[-1] == "latest"
+    assert all(name.endswith(" agent steps") for name in names[:-1])
+    page.locator("#checkpoint").select_option(index=0)
+    wait(page, "name => view.shown.agent_steps.toLocaleString('en') + ' agent steps' === name", names[0])
+    ask(page, do="checkpoint", index=99)
+    ask(page, do="stage", stage="9-9")
+    page.wait_for_timeout(300)
+    assert page.evaluate("view.catalog.checkpoint") == 0
+    assert page.evaluate("view.catalog.stage") == "1-2"
+    page.locator("#checkpoint").select_option(index=len(names) - 1)
+    wait(page, "last => view.catalog.checkpoint === last", len(names) - 1)
+
+
+def test_at_the_end_of_an_episode_what_followed_stands_beside_what_was_predicted(page):
+    ask(page, do="speed", speed=0)
+    wait(page, "view.ends.length > 0")
+    ended = page.evaluate("view.ends[view.ends.length - 1]")
+    assert len(ended["predicted"]) == len(ended["returns"]) > 0
+    assert ended["end"] in ("death", "stall", "limit", "clear", "broken off")
+    assert page.locator("#strip i").count() > 0
+
+
+def test_the_curves_of_the_run_are_beside_the_game(page, url, trained_run):
+    wait(page, "!by('training').hidden")
+    curve = json.loads(urlopen(url + "curve.json").read())
+    steps = read_table(RunDir(trained_run).metrics, METRIC_COLUMNS)["agent_steps"]
+    assert curve["mean_x"][-1][0] == steps[-1]
+
+
+@pytest.mark.parametrize("width", [390, 1280, 1920])
+def test_nothing_is_wider_than_the_window(page, width):
+    page.set_viewport_size({"width": width, "height": 900})
+    page.wait_for_timeout(200)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_every_control_has_a_name(page):
+    controls = chain.from_iterable(page.get_by_role(role).all() for role in ("button", "combobox", "checkbox", "link"))
+    assert all(
+        control.inner_text() or control.evaluate("one => one.labels && one.labels[0].innerText") for control in controls
+    )
+
+
+def test_a_port_that_is_taken_gets_one_line(url, trained_run):
+    port = url.rstrip("/").rpartition(":")[2]
+    done = subprocess.run(
+        [sys.executable, "-m", "mario_rl", "watch", str(trained_run), "--port", port, "--no-browser"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"mario-rl: --port: {port} can't be had on 127.0.0.1")
+    assert len(done.stderr.splitlines()) == 1

@@ -1,0 +1,94 @@
+"""Episodes for somebody who watches: the same as those of an evaluation, frame by frame, and a pad in between."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mario_rl.config import Config, EnvConfig, parse_config
+from mario_rl.envs import make_env
+from mario_rl.evaluation import evaluate_policy
+from mario_rl.report.video import Recording, _replay
+from mario_rl.watch.play import PAD, Episode
+
+
+class ByPicture:
+    """A policy whose values follow from the pixels alone, so that another picture is another action."""
+
+    def q_values(self, observations):
+        assert observations.shape == (1, 4, 84, 84)
+        sums = observations.reshape(4, -1)[:, ::7].sum(axis=1).astype(np.int64)
+        values = np.array([[(int(sums.sum()) * (3 + action)) % 101 for action in range(5)]], dtype=np.float32)
+        values[0, 3] += 60.0  # mostly running to the right, or it would get nowhere
+        return values
+
+
+def settings(**env: object) -> Config:
+    tree = {"stall_limit": 40, "max_agent_steps": 60, "show_buttons": True} | env
+    return parse_config({"env": tree, "agent": {"gamma": 0.9}, "device": "cpu"}, "test")
+
+
+@pytest.mark.emulator
+@pytest.mark.parametrize(("protocol", "number"), [("greedy", 0), ("sticky", 1), ("epsilon", 2)])
+def test_what_is_watched_is_what_is_evaluated(protocol, number):
+    config = settings()
+    episode = Episode(ByPicture(), config, stage="1-1", protocol=protocol, seed=5, number=number)
+    shown = list(episode.play())
+    count = None if protocol == "greedy" else number + 1
+    evaluated = evaluate_policy(ByPicture(), config, protocol=protocol, seed=5, episodes=count).episodes[number]
+    assert episode.result == evaluated.result
+    assert episode.buttons == evaluated.buttons
+    assert episode.predicted[0] == evaluated.q_first
+    assert episode.returns[0] == pytest.approx(evaluated.discounted_return)
+    assert [one.frame for one in shown] == list(range(1 + len(evaluated.buttons)))
+
+
+@pytest.mark.emulator
+def test_every_frame_is_what_the_emulator_shows_after_the_bytes_so_far():
+    episode = Episode(ByPicture(), settings(max_agent_steps=15), stage="1-1", protocol="noop", seed=0, number=9)
+    shown = list(episode.play())
+    assert [one.decision for one in shown[:10]] == [None] * 10  # the reset and 9 frames without input
+    screens = [screen.copy() for screen in _replay(Recording("1-1", episode.buttons, ""), every=1)]
+    for one, screen in zip(shown, screens, strict=False):
+        np.testing.assert_array_equal(one.screen, screen)
+    assert [one.byte for one in shown[1:]] == list(episode.buttons)
+
+
+@pytest.mark.emulator
+def test_the_values_shown_are_those_of_the_observation_shown():
+    episode = Episode(ByPicture(), settings(max_agent_steps=12), stage="1-1", protocol="epsilon", seed=1, number=0)
+    decisions = {one.decision.step: one.decision for one in episode.play() if one.decision is not None}
+    assert sorted(decisions) == list(range(12))
+    for decision in decisions.values():
+        values = ByPicture().q_values(decision.observation[np.newaxis])[0]
+        assert decision.q_values == tuple(values.tolist())
+        assert decision.best == values.argmax()
+
+
+@pytest.mark.emulator
+def test_a_person_plays_in_between_and_the_agent_goes_on_from_there():
+    config = settings(max_agent_steps=30)
+    episode = Episode(ByPicture(), config, stage="1-1", protocol="greedy", seed=0, number=0)
+    held: list[tuple[str, ...] | None] = []
+    shown = list(
+        episode.play(lambda: held.pop(0) if held else ("left", "A") if len(episode.rewards) in (10, 11) else None)
+    )
+    by_hand = {one.decision.step for one in shown if one.decision is not None and one.decision.action is None}
+    assert by_hand == {10, 11}
+    assert episode.played_by_hand
+    assert set(episode.buttons[40:48]) == {0b0100_0001}
+    # The agent's own environment, given the same actions, shows it the same afterwards.
+    pad = (*[("NOOP",), ("right",), ("right", "A"), ("right", "B"), ("right", "A", "B")], ("left", "A"))
+    env = make_env(EnvConfig(noop_max=0, stall_limit=40, show_buttons=True, action_set=pad))
+    observation, _ = env.reset(seed=0)
+    for decision in dict.fromkeys(one.decision.step for one in shown if one.decision is not None):
+        one = next(frame.decision for frame in shown if frame.decision is not None and frame.decision.step == decision)
+        np.testing.assert_array_equal(one.observation, observation)
+        observation, *_ = env.step(5 if one.action is None else one.action)
+    env.close()
+
+
+def test_the_pad_has_every_direction_with_and_without_its_two_buttons():
+    assert len(PAD) == len(set(PAD)) == 5 * 4
+    assert ("NOOP",) in PAD
+    assert ("right", "A", "B") in PAD

@@ -1,0 +1,52 @@
+"""A video of what the page shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from mario_rl.cli import main
+from mario_rl.evaluation import evaluate
+from mario_rl.report.video import Recording, _replay
+from mario_rl.rundir import RunDir
+from mario_rl.types import Pixels
+
+pytestmark = pytest.mark.emulator
+
+
+def frames_of(path: Path) -> list[Pixels]:
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].codec_context.name == "h264"
+        assert container.streams.video[0].codec_context.pix_fmt == "yuv420p"
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def test_a_recording_shows_the_episodes_of_the_evaluation_under_the_same_protocol(trained_run, tmp_path, capsys):
+    video = tmp_path / "mario.mp4"
+    assert main(["record", str(trained_run), "--output", str(video), "--protocol", "sticky", "--episodes", "2"]) == 0
+    episodes = evaluate(RunDir(trained_run).latest, protocol="sticky", episodes=2).episodes
+    frames = frames_of(video)
+    assert len(frames) == sum(1 + len(one.buttons) + 60 for one in episodes)
+    assert frames[0].shape == (480, 512, 3)
+    screens = [screen.copy() for screen in _replay(Recording("1-1", episodes[0].buttons, ""), every=1)]
+    for number in (0, len(episodes[0].buttons)):
+        assert np.abs(frames[number][::2, ::2].astype(float) - screens[number]).mean() < 4
+    said = capsys.readouterr().out
+    assert said.splitlines()[-1] == f"video: {video}"
+    assert said.count("episode ") == 2
+
+
+def test_the_overlay_stands_beside_the_game_and_greedy_has_one_episode(trained_run, tmp_path):
+    video = tmp_path / "mario.mp4"
+    assert main(["record", str(trained_run), "--output", str(video), "--protocol", "greedy", "--overlay"]) == 0
+    (episode,) = evaluate(RunDir(trained_run).latest, protocol="greedy").episodes
+    frames = frames_of(video)
+    assert len(frames) == 1 + len(episode.buttons) + 60
+    assert frames[0].shape == (480, 800, 3)
+    panel = frames[10][:, 512:]
+    assert (np.abs(panel.astype(int) - (111, 183, 242)).sum(axis=2) < 60).any()  # bars
+    assert (np.abs(panel.astype(int) - (255, 158, 79)).sum(axis=2) < 60).any()  # the chosen one
+    assert panel[-60:].std() > 10  # what the network gets
