@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -27,9 +28,9 @@ def main(checkpoint: Path, viewers: int, seconds: float, speed: float) -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "mario_rl", "watch", str(checkpoint), "--port", str(port), "--no-browser"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server, ExitStack() as stack:
         try:
-            sockets = [_connect(port) for _ in range(viewers)]
+            sockets = [stack.enter_context(_connect(port)) for _ in range(viewers)]
             sockets[0].send(json.dumps({"do": "speed", "speed": speed}))
             time.sleep(3.0)  # until it plays at that speed
             seen = [0] * viewers
