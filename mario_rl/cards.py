@@ -70,20 +70,20 @@ class Card(BaseModel):
 class Verdict(NamedTuple):
     """What repeating one evaluation of a card gave.
 
-    same: every episode went as on the card, to the last number.
+    changed: episodes that went otherwise than on the card, to the last number the card has of them.
     comparable: here are the card's versions and platform, so that it has to be the same.
     """
 
     claim: Claim
     repeated: Claim
-    same: bool
+    changed: int
     comparable: bool
 
     @property
     def holds(self) -> bool:
         """The same where it must be; elsewhere, no fewer clears than the claim's Wilson 95 % interval has room for."""
         if self.comparable:
-            return self.same
+            return self.changed == 0
         return self.repeated.clear_rate >= wilson_interval(self.claim.clears, self.claim.episodes)[0]
 
 
@@ -183,7 +183,15 @@ def verify(
     for claim in card.evaluations:
         if not protocols or claim.protocol in protocols:
             repeated = _evaluate(checkpoint, claim.protocol, claim.episodes, claim.seed, on_episode)
-            yield Verdict(claim, repeated, repeated.results == claim.results, comparable)
+            yield Verdict(claim, repeated, changed_episodes(claim.results, repeated.results), comparable)
+
+
+def changed_episodes(claimed: list[dict[str, Any]], repeated: list[dict[str, Any]]) -> int:
+    """Count the episodes that differ in anything a card says of them; what it does not say may be there besides."""
+    return sum(
+        any(key not in now or now[key] != value for key, value in then.items())
+        for then, now in zip(claimed, repeated, strict=True)
+    )
 
 
 def card_markdown(card: Card) -> str:

@@ -549,10 +549,9 @@ def _complain(message: str, code: int) -> int:
 def _verdict(verdict: Verdict) -> str:
     claim, repeated = verdict.claim, verdict.repeated
     text = f"{claim.protocol}: cleared {repeated.clears} of {repeated.episodes}, the card says {claim.clears}; "
-    if verdict.same:
+    if verdict.changed == 0:
         return text + "every episode the same"
-    changed = sum(ours != theirs for ours, theirs in zip(repeated.results, claim.results, strict=False))
-    text += f"{changed} episodes differ, mean x {repeated.mean_x:,.0f} for {claim.mean_x:,.0f}"
+    text += f"{verdict.changed} episodes differ, mean x {repeated.mean_x:,.0f} for {claim.mean_x:,.0f}"
     return text if verdict.comparable else text + " (other versions or another platform than the card's)"
 
 

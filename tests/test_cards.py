@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mario_rl.cards import Claim, Verdict, load_card, verify
+from mario_rl.cards import Claim, Verdict, changed_episodes, load_card, verify
 from mario_rl.checkpoint import load_checkpoint
 from mario_rl.cli import main
 from mario_rl.config import load_config
@@ -110,7 +110,7 @@ def test_with_other_versions_it_is_the_rate_that_counts(shipped, capsys):
 
     edit(shipped.with_suffix(".json"), elsewhere)
     (verdict,) = verify(shipped, protocols=["greedy"])
-    assert (verdict.same, verdict.comparable, verdict.holds) == (False, False, True)
+    assert (verdict.changed, verdict.comparable, verdict.holds) == (1, False, True)
     assert main(["verify", str(shipped), "--protocol", "greedy"]) == 0
     assert "other versions or another platform" in capsys.readouterr().out
 
@@ -131,7 +131,14 @@ def test_elsewhere_a_claim_of_31_in_31_has_room_for_three_failures(clears, holds
             results=[],
         )
 
-    assert Verdict(claim(31), claim(clears), same=False, comparable=False).holds == holds
+    assert Verdict(claim(31), claim(clears), changed=2, comparable=False).holds == holds
+
+
+def test_an_episode_has_changed_where_it_differs_in_anything_the_card_says():
+    on_the_card = [{"x": 10, "end": "death"}, {"x": 20, "end": "clear"}]
+    assert changed_episodes(on_the_card, [dict(row, younger_column=1.5) for row in on_the_card]) == 0
+    assert changed_episodes(on_the_card, [{"x": 10, "end": "stall"}, {"x": 20, "end": "clear"}]) == 1
+    assert changed_episodes(on_the_card, [{"x": 10}, {"x": 21, "end": "clear"}]) == 2
 
 
 def test_another_agent_under_the_same_card_is_refused(shipped):
