@@ -16,6 +16,8 @@ NUMBER_OF_LIVES = 0x075A
 AREA_TYPE = 0x074E
 AREA_ADDRESS_OFFSET = 0x074F
 PLAYER_PAGE = 0x006D
+SCREEN_LEFT_PAGE = 0x071A
+SCREEN_LEFT_X = 0x071C
 PLAYER_X = 0x0086
 PAGE_PIXELS = 256
 
@@ -45,6 +47,14 @@ def read_position(ram: Pixels) -> Position:
         life=int(ram[NUMBER_OF_LIVES]),
         x=int(ram[PLAYER_PAGE]) * PAGE_PIXELS + int(ram[PLAYER_X]),
     )
+
+
+def read_screen_left(ram: Pixels) -> int:
+    """Read the x at the left edge of the screen from the emulator's memory, uint8 (2048,): pixels in the area.
+
+    The next frame's screen is drawn with it.
+    """
+    return int(ram[SCREEN_LEFT_PAGE]) * PAGE_PIXELS + int(ram[SCREEN_LEFT_X])
 
 
 class StageProgress:

@@ -29,10 +29,12 @@ from mario_rl.rundir import RunDir
 from mario_rl.types import Pixels
 from mario_rl.watch.messages import Message, Pad, SetCheckpoint, SetProtocol, SetSaliency, SetSpeed, SetStage, Simple
 from mario_rl.watch.play import PAD, Decision, Episode, Shown
+from mario_rl.watch.stage_map import StageMap
 
 HELD_SECONDS = 1.5  # the last frame of an episode stays so long, at the game's own speed
 KEPT_ENDS = 200  # past episodes in the strip of the stage
 IDLE_SECONDS = 0.01  # between looks at what viewers ask for, while nothing else is to do
+MAP_PIXELS = 32  # of the stage that come into sight before its picture is drawn anew
 MAX_LAG = 0.25  # seconds behind its pace before the game stops trying to catch up
 
 
@@ -43,6 +45,21 @@ class Picture(NamedTuple):
     """
 
     number: int
+    content: bytes
+
+
+class Predicted(NamedTuple):
+    """The value of each agent step of an episode so far; the list grows."""
+
+    episode: int
+    values: list[float]
+
+
+class Strip(NamedTuple):
+    """A picture of a stage as far as it has been seen, a PNG; seen: how many pixels of the stage it shows."""
+
+    stage: str
+    seen: int
     content: bytes
 
 
@@ -79,7 +96,7 @@ class Wish:
 class Game:
     """Plays episode after episode until it is closed.
 
-    Viewers read `picture`, `ended` and `failure`, which are replaced or grow, never changed.
+    Viewers read `picture`, `predicted`, `ended`, `stage_map` and `failure`, which are replaced or grow, never changed.
 
     Args:
         place: a checkpoint file or a run directory.
@@ -101,8 +118,12 @@ class Game:
             raise UserError(f"--stage: {stage} is not allowed; must be a stage from 1-1 to 8-4")
         self.wish = Wish(stage, protocol, len(self.checkpoints) - 1)
         self.picture = Picture(-1, b"")
+        self.predicted = Predicted(-1, [])
         self.ended: list[Ended] = []
+        self.stage_map = Strip(stage, 0, b"")
         self.failure: str | None = None
+        self._maps: dict[str, StageMap] = {}
+        self._loaded = _written(self.checkpoints[-1])
         self._messages: queue.Queue[Message] = queue.Queue()
         self._closed = threading.Event()
         self._again = False  # begin another episode at the next frame
@@ -141,6 +162,7 @@ class Game:
             "paused": wish.paused,
             "saliency": wish.saliency,
             "pad": wish.held is not None,
+            "map": self.stage_map.seen if self.stage_map.stage == wish.stage else 0,
             "failure": self.failure,
         }
 
@@ -170,11 +192,13 @@ class Game:
             raise
 
     def _play(self, number: int) -> None:
+        self._keep_up()
         wish, trained = self.wish, self._trained
         self._again, self._step, self._pause_at = False, -1, 0
         episode = Episode(
             trained.policy, trained.config, stage=wish.stage, protocol=wish.protocol, seed=self._seed, number=number
         )
+        self.predicted = Predicted(number, episode.predicted)
         x = 0
         with closing(episode.play(self._held)) as frames:
             for shown in frames:
@@ -182,6 +206,7 @@ class Game:
                 if shown.decision is not None and shown.decision.step != self._step:
                     self._step = shown.decision.step
                     self._look(shown.decision, trained)
+                self._draw_map(shown, wish.stage)
                 self._show(shown, number, trained)
                 self._wait_for_turn()
                 if not self._goes_on:
@@ -209,7 +234,17 @@ class Game:
         self._stack = _png(np.hstack(list(decision.observation)))
         self._map = b""
         if self.wish.saliency:
-            self._map = _png(saliency(trained.policy, decision.observation, decision.best))
+            chosen = decision.best if decision.action is None else decision.action
+            self._map = _png(saliency(trained.policy, decision.observation, chosen))
+
+    def _draw_map(self, shown: Shown, stage: str) -> None:
+        if shown.left is None:
+            return
+        stage_map = self._maps.setdefault(stage, StageMap())
+        stage_map.add(shown.screen, shown.left)
+        drawn = self.stage_map.seen if self.stage_map.stage == stage else 0
+        if stage_map.seen - drawn >= MAP_PIXELS:
+            self.stage_map = Strip(stage, stage_map.seen, _png(stage_map.picture()[..., ::-1]))
 
     def _show(self, shown: Shown, number: int, trained: Trained) -> None:
         decision = shown.decision
@@ -288,15 +323,24 @@ class Game:
                     self.wish, self._pause_at = replace(self.wish, paused=message.do == "pause"), 0
 
     def _choose(self, index: int) -> None:
-        if index >= len(self.checkpoints):
-            return
+        if index < len(self.checkpoints) and self._load(self.checkpoints[index]):
+            self.wish, self._again = replace(self.wish, checkpoint=index), True
+
+    def _keep_up(self) -> None:
+        """Take the weights anew if training has written the same file since: `latest` is the latest."""
+        chosen = self.checkpoints[self.wish.checkpoint]
+        if _written(chosen) not in (None, self._loaded):
+            self._load(chosen)
+
+    def _load(self, checkpoint: Path) -> bool:
+        written = _written(checkpoint)
         try:
-            self._trained = load_trained(self.checkpoints[index])
-        except UserError as error:  # gone or half written since it was offered
+            self._trained = load_trained(checkpoint)
+        except UserError as error:  # gone or damaged since it was offered; what was there plays on
             self.failure = str(error)
-            return
-        self.failure = None
-        self.wish, self._again = replace(self.wish, checkpoint=index), True
+            return False
+        self._loaded, self.failure = written, None
+        return True
 
 
 def saliency(policy: NetworkPolicy, observation: Pixels, action: int) -> Pixels:
@@ -338,6 +382,14 @@ def _png(picture: NDArray[Any]) -> bytes:
     done, encoded = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     assert done
     return encoded.tobytes()
+
+
+def _written(path: Path) -> int | None:
+    """When a file was last written, nanoseconds; None where there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def _checkpoint_name(path: Path) -> str:

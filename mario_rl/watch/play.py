@@ -13,6 +13,7 @@ from mario_rl.agents import epsilon_greedy
 from mario_rl.config import Config, Protocol
 from mario_rl.envs import action_buttons, action_names, make_env, make_game
 from mario_rl.envs.actions import Buttons, joypad_byte
+from mario_rl.envs.progress import Position, read_position, read_screen_left
 from mario_rl.evaluation import PROTOCOLS, discounted_returns, protocol_env
 from mario_rl.seeding import episode_seeds
 from mario_rl.types import EpisodeResult, Pixels, Policy
@@ -46,7 +47,7 @@ class Shown(NamedTuple):
 
     frame: counted from 0, the screen of the reset. screen: uint8 (240, 256, 3), a copy. byte: what it was sent.
     decision: the agent step it belongs to; None during the no-ops before the first. x, score, coins, clock, stage: the
-    game's own.
+    game's own. left: the x at the left edge of the screen; None outside the area the episode began in.
     """
 
     frame: int
@@ -58,6 +59,7 @@ class Shown(NamedTuple):
     coins: int
     clock: int
     stage: str
+    left: int | None
 
 
 class Episode:
@@ -111,12 +113,13 @@ class Episode:
         Args:
             hand: asked at every agent step what a person holds down; None where the agent plays.
         """
-        screen = make_game(self.stage)
+        screen: Any = make_game(self.stage)
         try:
             observation, _ = self._env.reset(seed=self._seed, options={"noop_frames": self._noop_frames})
             first, info = screen.reset()
-            yield _shown(0, first, 0, None, info)
-            yield from self._frames(screen, 0, None)
+            began = read_position(screen.unwrapped.ram)
+            yield _shown(0, first, 0, None, info, left=read_screen_left(screen.unwrapped.ram))
+            yield from self._frames(screen, 0, None, began)
             while self.result is None:
                 decision = self._decide(observation, hand())
                 sent = len(self._env.buttons_sent)
@@ -128,7 +131,7 @@ class Episode:
                 self.predicted.append(max(decision.q_values))
                 if terminated or truncated:
                     self.result = info["episode_result"]
-                yield from self._frames(screen, sent, decision)
+                yield from self._frames(screen, sent, decision, began)
         finally:
             screen.close()
             self._env.close()
@@ -149,14 +152,20 @@ class Episode:
             observation=observation.copy(),
         )
 
-    def _frames(self, screen: Any, sent: int, decision: Decision | None) -> Iterator[Shown]:
+    def _frames(self, screen: Any, sent: int, decision: Decision | None, began: Position) -> Iterator[Shown]:
         """Show what the bytes since the `sent`-th did."""
+        ram = screen.unwrapped.ram
         for number, byte in enumerate(self._env.buttons_sent[sent:], start=sent + 1):
+            left = read_screen_left(ram)  # before the frame, which is drawn with it
             pixels, _, _, _, info = screen.step(byte)
-            yield _shown(number, pixels, byte, decision, info)
+            now = read_position(ram)
+            same = (now.stage, now.area) == (began.stage, began.area)
+            yield _shown(number, pixels, byte, decision, info, left=left if same else None)
 
 
-def _shown(frame: int, screen: Pixels, byte: int, decision: Decision | None, info: dict[str, Any]) -> Shown:
+def _shown(
+    frame: int, screen: Pixels, byte: int, decision: Decision | None, info: dict[str, Any], *, left: int | None
+) -> Shown:
     return Shown(
         frame=frame,
         screen=screen.copy(),  # it is live memory
@@ -167,4 +176,5 @@ def _shown(frame: int, screen: Pixels, byte: int, decision: Decision | None, inf
         coins=int(info.get("coins", 0)),
         clock=int(info.get("time", 0)),
         stage=f"{info.get('world', '?')}-{info.get('stage', '?')}",
+        left=left,
     )

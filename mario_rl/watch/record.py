@@ -98,14 +98,16 @@ def _picture(shown: Shown, trained: Trained) -> Pixels:
 
 
 def _bars(panel: Pixels, decision: Decision, names: tuple[str, ...]) -> None:
-    most = max(max(map(abs, decision.q_values)), 1e-9)
+    low, high = min(0.0, *decision.q_values), max(0.0, *decision.q_values)
+    pixels_per_point = 96 / max(high - low, 1e-9)
+    zero = 112 - round(low * pixels_per_point)  # bars begin there, also those below it
     height = min(36, 310 // len(names))
     for index, (name, value) in enumerate(zip(names, decision.q_values, strict=True)):
         top = 44 + index * height
         chosen = index == decision.action
         _write(panel, name, (12, top + 14), BEST if chosen else INK)
-        length = int(max(0.0, value / most) * 96)
-        cv2.rectangle(panel, (112, top + 3), (112 + length, top + 15), BEST if chosen else BAR, thickness=-1)
+        tip = zero + round(value * pixels_per_point)
+        cv2.rectangle(panel, (zero, top + 3), (tip, top + 15), BEST if chosen else BAR, thickness=-1)
         _write(panel, f"{value:.2f}", (216, top + 14), INK)
     if decision.action != decision.best:
         _write(panel, "a random action", (12, 44 + len(names) * height + 10), BEST)

@@ -88,6 +88,12 @@ def make_app(game: Game, *, host: str, port: int) -> Starlette:
     async def curve(request: Request) -> Response:
         return JSONResponse(await run_in_threadpool(_curve, game.place), headers=HEADERS)
 
+    async def stage_map(request: Request) -> Response:
+        strip = game.stage_map
+        if not strip.content:
+            return Response("nothing has been seen yet", 404)
+        return Response(strip.content, media_type="image/png", headers=HEADERS)
+
     async def trajectory(request: Request) -> Response:
         last = _last(game)
         if last is None:
@@ -107,6 +113,7 @@ def make_app(game: Game, *, host: str, port: int) -> Starlette:
         routes=[
             *(Route(path, page) for path in PAGE),
             Route("/curve.json", curve),
+            Route("/stage.png", stage_map),
             Route("/episode.json", trajectory),
             Route("/episode.mp4", video),
             WebSocketRoute("/socket", socket_of_a_viewer),
@@ -173,8 +180,12 @@ async def _show(game: Game, viewer: WebSocket) -> None:
     with contextlib.suppress(WebSocketDisconnect, RuntimeError):
         while True:
             if (now := game.catalog()) != catalog:
-                catalog = now
+                joins, catalog = catalog is None, now
                 await viewer.send_text(json.dumps({"catalog": catalog}))
+                if joins:  # in the middle of an episode, so with what was predicted before
+                    so_far = game.predicted
+                    values = [round(value, 4) for value in so_far.values]
+                    await viewer.send_text(json.dumps({"so_far": {"episode": so_far.episode, "predicted": values}}))
             for episode in [one for one in game.ended if one.number > ended]:
                 ended = episode.number
                 await viewer.send_text(json.dumps({"ended": _plain(episode)}))

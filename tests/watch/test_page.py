@@ -54,9 +54,10 @@ def _as_it_was(page):
 
 
 def test_frames_follow_each_other_and_the_screen_changes(page):
-    first = page.evaluate("view.shown.frame + 1000 * view.shown.episode")
+    ask(page, do="restart")
+    wait(page, "view.shown.frame < 20")
     before = page.evaluate("by('screen').toDataURL()")
-    wait(page, "first => view.shown.frame + 1000 * view.shown.episode > first + 30", first)
+    wait(page, "view.shown.frame > 60")
     assert page.evaluate("by('screen').toDataURL()") != before
 
 
@@ -83,6 +84,34 @@ def test_the_bars_are_the_values_of_the_network_for_the_observation_at_that_step
     np.testing.assert_array_equal(
         np.array(stack, dtype=np.uint8).reshape(84, 336), np.hstack(list(decision.observation))
     )
+
+
+def test_bars_begin_at_zero_to_the_left_of_it_where_the_value_is_below(page):
+    ask(page, do="pause")
+    wait(page, "view.catalog.paused")
+    page.wait_for_timeout(200)
+    page.emulate_media(reduced_motion="reduce")
+    decision = "{step: 0, q_values: [-1, 3, 0, 1, 2], action: 1, best: 1, buttons: 'right'}"
+    page.evaluate(f"decided({decision})")
+    bars = page.evaluate(
+        """[...document.querySelectorAll(".bar span i")].map((one) => {
+            const track = one.parentElement.getBoundingClientRect(), bar = one.getBoundingClientRect();
+            return [(bar.left - track.left) / track.width, bar.width / track.width];
+        })"""
+    )
+    # From -1 to 3: zero stands at a quarter.
+    expected = [(0, 0.25), (0.25, 0.75), (0.25, 0), (0.25, 0.25), (0.25, 0.5)]
+    np.testing.assert_allclose(bars, expected, atol=0.01)
+
+
+def test_a_random_action_is_shown_as_one_and_its_bar_is_the_one_marked(page):
+    ask(page, do="pause")
+    wait(page, "view.catalog.paused")
+    page.wait_for_timeout(200)
+    page.evaluate("decided({step: 0, q_values: [1, 2, 3, 4, 5.5], action: 0, best: 4, buttons: 'NOOP'})")
+    assert page.locator("#played").inner_text() == "random: NOOP"
+    assert page.locator("#gap").inner_text() == "best over second by 1.500"
+    assert page.locator(".bar.chosen b").get_attribute("title") == "NOOP"
 
 
 def test_pause_stops_the_game_and_a_step_moves_it_by_one_agent_step(page):
@@ -213,6 +242,59 @@ def test_at_the_end_of_an_episode_what_followed_stands_beside_what_was_predicted
     assert len(ended["predicted"]) == len(ended["returns"]) > 0
     assert ended["end"] in ("death", "stall", "limit", "clear", "broken off")
     assert page.locator("#strip i").count() > 0
+
+
+def test_the_strip_shows_the_stage_as_far_as_it_has_been_seen(page):
+    wait(page, "view.catalog.map > 256 && !by('map').hidden && by('map').complete")
+    seen = page.evaluate("view.catalog.map")
+    assert abs(page.evaluate("by('map').naturalWidth") - seen / 2) <= 32  # half as many; it may have grown meanwhile
+    assert page.evaluate("by('map').naturalHeight") == 104
+    share = page.evaluate("by('map').clientWidth / by('strip').clientWidth")
+    assert share == pytest.approx(seen / 3400, abs=0.02)
+    page.locator("#stage").select_option("1-4")
+    wait(page, "view.shown.stage === '1-4' && view.catalog.map > 0 && by('map').complete")
+
+
+def test_who_comes_in_the_middle_of_an_episode_sees_what_was_predicted_before(page, url, browser):
+    ask(page, do="restart")
+    wait(page, "view.shown.decision && view.shown.decision.step > 8 && view.shown.decision.step < 20")
+    ask(page, do="pause")
+    wait(page, "view.catalog.paused")
+    page.wait_for_timeout(300)
+    other = browser.new_page(bypass_csp=True)
+    other.goto(url)
+    other.wait_for_function("view.shown !== null", timeout=60_000)
+    step = page.evaluate("view.shown.decision.step")
+    assert other.evaluate("view.predicted.filter((one) => one !== undefined).length") >= step
+    other.close()
+
+
+def luminance(colour: str) -> float:
+    """Of "rgb(27, 29, 33)", as WCAG 2.2 defines relative luminance."""
+    parts = [int(one) / 255 for one in colour.removeprefix("rgb(").removesuffix(")").split(",")]
+    linear = [one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in parts]
+    return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_has_the_contrast_of_wcag_aa(page, scheme):
+    """4.5 to 1, SC 1.4.3, against the nearest background that is painted."""
+    page.emulate_media(color_scheme=scheme)
+    ask(page, do="pad", held=["right"])  # buttons pressed and lit have colours of their own
+    wait(page, "view.catalog.pad && document.querySelector('#controller .on')")
+    pairs = page.evaluate(
+        """[...document.body.querySelectorAll("*")].filter((one) => one.checkVisibility() &&
+            [...one.childNodes].some((node) => node.nodeType === 3 && node.data.trim())).map((one) => {
+            const paint = (part) => getComputedStyle(part).backgroundColor;
+            let behind = one;
+            while (behind.parentElement && paint(behind) === "rgba(0, 0, 0, 0)") behind = behind.parentElement;
+            return [one.innerText, getComputedStyle(one).color, paint(behind)];
+        })"""
+    )
+    assert len(pairs) > 40
+    for text, ink, ground in pairs:
+        dark, light = sorted((luminance(ink), luminance(ground)))
+        assert (light + 0.05) / (dark + 0.05) >= 4.5, (text, ink, ground)
 
 
 def test_the_curves_of_the_run_are_beside_the_game(page, url, trained_run):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from env_fakes import INTO_BONUS_ROOM, unroll
 
 from mario_rl.config import Config, EnvConfig, parse_config
 from mario_rl.envs import make_env
+from mario_rl.envs.actions import joypad_byte
 from mario_rl.evaluation import evaluate_policy
 from mario_rl.report.video import Recording, _replay
 from mario_rl.watch.play import PAD, Episode
@@ -92,3 +94,38 @@ def test_the_pad_has_every_direction_with_and_without_its_two_buttons():
     assert len(PAD) == len(set(PAD)) == 5 * 4
     assert ("NOOP",) in PAD
     assert ("right", "A", "B") in PAD
+
+
+class RunsRight:
+    """Right, A and B, always."""
+
+    def q_values(self, observations):
+        return np.array([[0, 0, 0, 0, 1]], dtype=np.float32)
+
+
+@pytest.mark.emulator
+def test_the_left_edge_is_the_one_the_screen_was_drawn_with():
+    episode = Episode(RunsRight(), settings(max_agent_steps=60), stage="1-1", protocol="greedy", seed=0, number=0)
+    shown = list(episode.play())
+    assert shown[0].left == 0
+    clouds = slice(32, 62)  # above Mario's jumps and the enemies
+    moved = [(one, other) for one, other in zip(shown, shown[5:], strict=False) if other.left > one.left]
+    assert len(moved) > 100
+    assert any(one.screen[clouds].std(axis=(0, 1)).max() > 20 for one, _ in moved)  # else any edge would do
+    for one, other in moved:
+        by = other.left - one.left
+        np.testing.assert_array_equal(one.screen[clouds, by:-8], other.screen[clouds, : -8 - by])
+
+
+@pytest.mark.emulator
+def test_outside_the_area_the_episode_began_in_there_is_no_left_edge():
+    held = {joypad_byte(one): one for one in PAD}
+    script = unroll(INTO_BONUS_ROOM)
+    config = settings(frame_skip=1, max_agent_steps=len(script), stall_limit=None)
+    episode = Episode(RunsRight(), config, stage="1-1", protocol="greedy", seed=0, number=0)
+    keys = iter(script)
+    shown = list(episode.play(lambda: held[next(keys)]))
+    assert shown[-1].left is None
+    inside = [one.left for one in shown].index(None)
+    assert shown[inside - 1].x > 800  # at the fourth pipe
+    assert all(one.left is not None for one in shown[:inside])

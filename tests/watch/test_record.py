@@ -13,6 +13,8 @@ from mario_rl.evaluation import evaluate
 from mario_rl.report.video import Recording, _replay
 from mario_rl.rundir import RunDir
 from mario_rl.types import Pixels
+from mario_rl.watch.play import Decision
+from mario_rl.watch.record import _bars
 
 pytestmark = pytest.mark.emulator
 
@@ -50,3 +52,13 @@ def test_the_overlay_stands_beside_the_game_and_greedy_has_one_episode(trained_r
     assert (np.abs(panel.astype(int) - (111, 183, 242)).sum(axis=2) < 60).any()  # bars
     assert (np.abs(panel.astype(int) - (255, 158, 79)).sum(axis=2) < 60).any()  # the chosen one
     assert panel[-60:].std() > 10  # what the network gets
+
+
+def test_bars_of_values_below_zero_reach_to_the_left_of_where_the_others_begin():
+    panel = np.zeros((480, 288, 3), dtype=np.uint8)
+    decision = Decision(0, (-1.0, 3.0, 0.0), 1, 1, "right", 128, np.zeros((4, 84, 84), dtype=np.uint8))
+    _bars(panel, decision, ("NOOP", "right", "A"))
+    # 96 pixels from -1 to 3: zero stands at 112 + 24.
+    rows = [np.flatnonzero(panel[44 + 36 * index + 10, 112:209].any(axis=1)) + 112 for index in (0, 1)]
+    assert (rows[0].min(), rows[0].max()) == (112, 136)
+    assert (rows[1].min(), rows[1].max()) == (136, 208)

@@ -1,7 +1,7 @@
 // Shows what the server sends and asks for what the viewer wants; server.py and messages.py say what there is.
 "use strict";
 const by = (id) => document.getElementById(id);
-const STAGE_PIXELS = 3400;
+const LEAST_STAGE_PIXELS = 3400; // about the width of 1-1; a stage is as long as has been seen of it
 const SPEEDS = [[0.25, "¼×"], [0.5, "½×"], [1, "1×"], [2, "2×"], [4, "4×"], [8, "8×"], [0, "unlimited"]];
 const BUTTONS = [["left", "←", 64], ["right", "→", 128], ["up", "↑", 16], ["down", "↓", 32], ["A", "A", 1], ["B", "B", 2]];
 const KEYS = {ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown: "down", KeyX: "A", KeyZ: "B"};
@@ -66,9 +66,10 @@ function overlay(map) {
 function decided({step, q_values, action, best, buttons}) {
   const bars = by("bars").children;
   if (bars.length !== q_values.length) return;
-  const most = Math.max(...q_values.map(Math.abs), 1e-9);
+  const low = Math.min(0, ...q_values), high = Math.max(low + 1e-9, 0, ...q_values); // bars begin at zero, also those below it
   q_values.forEach((value, index) => {
-    bars[index].querySelector("i").style.width = `${Math.max(0, value / most * 100)}%`;
+    const bar = bars[index].querySelector("i").style;
+    bar.left = `${(Math.min(0, value) - low) / (high - low) * 100}%`; bar.width = `${Math.abs(value) / (high - low) * 100}%`;
     bars[index].querySelector("output").textContent = value.toFixed(2);
     bars[index].classList.toggle("chosen", index === action);
   });
@@ -102,20 +103,29 @@ function chart() {
   lines(by("chart"), [{points: series(view.predicted), colour: "--main"}, ...(view.followed ? [{points: series(view.followed), colour: "--best"}] : [])]);
 }
 
+const stage_pixels = () => Math.max(LEAST_STAGE_PIXELS, view.catalog ? view.catalog.map : 0, view.shown ? view.shown.x : 0, ...view.ends.map(({x}) => x));
+
 function strip() {
-  by("strip").replaceChildren(...view.ends.map(({x, end}) => {
+  const whole = stage_pixels();
+  by("ends").replaceChildren(...view.ends.map(({x, end}) => {
     const mark = document.createElement("i");
-    mark.style.left = `${Math.min(100, x / STAGE_PIXELS * 100)}%`; mark.className = end; mark.title = `${end} at x ${x}`;
+    mark.style.left = `${x / whole * 100}%`; mark.className = end; mark.title = `${end} at x ${x}`;
     return mark;
-  }), document.createElement("b"));
+  }));
   here();
 }
 
-function here() {
-  by("strip").querySelector("b").style.left = `${Math.min(100, (view.shown ? view.shown.x : 0) / STAGE_PIXELS * 100)}%`;
+function map(seen) {
+  by("map").hidden = !seen;
+  if (seen) { by("map").src = `stage.png?seen=${seen}`; by("map").style.width = `${seen / stage_pixels() * 100}%`; }
 }
 
-function heard({catalog, ended}) {
+function here() {
+  by("here").style.left = `${(view.shown ? view.shown.x : 0) / stage_pixels() * 100}%`;
+}
+
+function heard({catalog, ended, so_far}) {
+  if (so_far) { view.episode = so_far.episode; view.predicted = so_far.predicted; view.followed = null; }
   if (ended) {
     if (view.catalog && ended.stage === view.catalog.stage) view.ends.push(ended);
     if (ended.number === view.episode) { view.predicted = ended.predicted; view.followed = ended.returns; chart(); }
@@ -124,6 +134,7 @@ function heard({catalog, ended}) {
   if (!catalog) return;
   const before = view.catalog; view.catalog = catalog;
   if (!before || before.stage !== catalog.stage) { view.ends = []; strip(); }
+  if (!before || before.stage !== catalog.stage || before.map !== catalog.map) { map(catalog.map); strip(); }
   options("stage", catalog.stages.map((name) => [name, name]), catalog.stage);
   options("checkpoint", catalog.checkpoints.map((name, index) => [index, name]), catalog.checkpoint);
   options("speed", SPEEDS, catalog.speed);
