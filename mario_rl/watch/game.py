@@ -124,7 +124,7 @@ class Game:
         self.failure: str | None = None
         self._maps: dict[str, StageMap] = {}
         self._loaded = _written(self.checkpoints[-1])
-        self._messages: queue.Queue[Message] = queue.Queue()
+        self._messages: queue.Queue[Message | None] = queue.Queue()  # None: refresh
         self._closed = threading.Event()
         self._again = False  # begin another episode at the next frame
         self._step, self._pause_at = 0, 0  # agent step shown, and the one up to which a paused game goes on
@@ -167,11 +167,8 @@ class Game:
         }
 
     def refresh(self) -> None:
-        """Look for checkpoints that a run in training has written since."""
-        chosen = self.checkpoints[self.wish.checkpoint]
-        found = self._find_checkpoints()
-        self.checkpoints = found if chosen in found else [chosen, *found]
-        self.wish = replace(self.wish, checkpoint=self.checkpoints.index(chosen))
+        """Look, at the next frame, for checkpoints that a run in training has written since."""
+        self._messages.put(None)
 
     def _find_checkpoints(self) -> list[Path]:
         if not self.place.is_dir():
@@ -302,6 +299,8 @@ class Game:
         while not self._messages.empty():
             message = self._messages.get()
             match message:
+                case None:
+                    self._offer_checkpoints()
                 case SetSpeed():
                     self.wish = replace(self.wish, speed=message.speed)
                 case SetSaliency():
@@ -321,6 +320,12 @@ class Game:
                     self.wish, self._pause_at = replace(self.wish, paused=True), max(self._step, 0) + 1
                 case Simple():
                     self.wish, self._pause_at = replace(self.wish, paused=message.do == "pause"), 0
+
+    def _offer_checkpoints(self) -> None:
+        chosen = self.checkpoints[self.wish.checkpoint]
+        found = self._find_checkpoints()
+        self.checkpoints = found if chosen in found else [chosen, *found]
+        self.wish = replace(self.wish, checkpoint=self.checkpoints.index(chosen))
 
     def _choose(self, index: int) -> None:
         if index < len(self.checkpoints) and self._load(self.checkpoints[index]):

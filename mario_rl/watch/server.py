@@ -199,7 +199,7 @@ async def _show(game: Game, viewer: WebSocket) -> None:
 async def _look_at_files(game: Game) -> None:
     while True:
         await asyncio.sleep(CATALOG_SECONDS)
-        await run_in_threadpool(game.refresh)
+        game.refresh()
 
 
 def _plain(episode: Ended) -> dict[str, Any]:

@@ -52,6 +52,7 @@ def test_a_checkpoint_written_meanwhile_is_offered_and_the_chosen_one_stays_chos
     assert game.catalog()["checkpoints"] == [f"{int(first.stem[5:]):,} agent steps", "latest"]
     shutil.copy(later[0], RunDir(growing_run).checkpoints)
     game.refresh()
+    wait_for(lambda: len(game.catalog()["checkpoints"]) == 3)
     names = game.catalog()["checkpoints"]
     assert names[1] == f"{int(later[0].stem[5:]):,} agent steps"
     assert names[game.catalog()["checkpoint"]] == "latest"

@@ -152,6 +152,17 @@ def test_whoever_takes_the_pad_moves_mario_and_gives_it_back(page):
     wait(page, "!view.catalog.pad && view.shown.decision && view.shown.decision.action !== null")
 
 
+def test_the_buttons_shown_are_a_pad_for_fingers(page):
+    ask(page, do="restart")
+    page.get_by_role("button", name="Take the pad").click()
+    wait(page, "view.catalog.pad && view.shown.decision && view.shown.decision.action === null")
+    page.locator("#controller span[title=right]").hover()
+    page.mouse.down()
+    wait(page, "view.shown.byte === 128")
+    page.mouse.up()
+    wait(page, "view.shown.byte === 0")
+
+
 def test_an_episode_that_a_person_played_is_to_be_had_as_buttons_and_as_video(page, url):
     ask(page, do="pad", held=["right", "B"])
     wait(page, "view.shown.decision && view.shown.decision.action === null && view.shown.frame > 20")

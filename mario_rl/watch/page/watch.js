@@ -199,5 +199,8 @@ addEventListener("blur", () => { if (view.held.size) { view.held.clear(); if (vi
 addEventListener("resize", () => { chart(); curve(); });
 for (const [name, glyph, bit] of BUTTONS) {
   const part = document.createElement("span"); part.textContent = glyph; part.title = name; part.dataset.bit = bit; by("controller").append(part);
+  part.onpointerdown = () => { if (view.catalog && view.catalog.pad) { view.held.add(name); pad(view.held); } };
+  part.onpointerup = part.onpointerleave = part.onpointercancel = () => { if (view.held.delete(name) && view.catalog && view.catalog.pad) pad(view.held); };
+  part.oncontextmenu = (event) => event.preventDefault(); // a long press holds the button
 }
 strip(); connect(); curve(); setInterval(curve, 5000);
