@@ -70,15 +70,18 @@ def perform(config: Config, run_dir: RunDir, final: FinalConfig, *, threads: int
 
 
 def film(run_dirs: list[RunDir], video: Path) -> Path | None:
-    """Film the greedy episode of the best of several runs' best checkpoints; None where no run has one.
+    """Film the greedy episode of the best of several done runs' best checkpoints.
+
+    None, and the video is left as it is, where no run has one, or where the best one's is not here: a published study
+    keeps tables and videos, not checkpoints.
 
     Raises:
         CheckpointError, StorageError: it can't be read, or the video can't be written.
     """
-    kept = [(load_checkpoint(run.best)["evaluation"], run) for run in run_dirs if run.best.is_file()]
-    if not kept:
+    merits = {run.path: _merit(run) for run in run_dirs}
+    best = max(run_dirs, key=lambda run: merits[run.path])
+    if not best.best.is_file():
         return None
-    _, best = max(kept, key=lambda one: (one[0]["clear_rate"], one[0]["mean_x"]))
     (episode,) = evaluate(best.best, protocol="greedy").episodes
     caption = f"{best.path.parent.name} {best.path.name}, greedy: {episode.result.end} at x {episode.result.x}"
     return write_video(video, [Recording(episode.stage, episode.buttons, caption)])
@@ -115,8 +118,21 @@ class CountingObserver(Observer):
         self._on_steps(agent_steps)
 
 
+def _merit(run_dir: RunDir) -> tuple[float, float]:
+    """Clear rate and mean x of a done run's best checkpoint; less than any where it kept none."""
+    best = json.loads(run_dir.record.read_text(encoding="utf-8"))["best"] if run_dir.record.is_file() else None
+    return (-1.0, 0.0) if best is None else (best["clear_rate"], best["mean_x"])
+
+
 def _write_record(run_dir: RunDir, config: Config, threads: int) -> None:
     state = load_checkpoint(run_dir.latest)
+    best = None
+    if run_dir.best.is_file():
+        kept = load_checkpoint(run_dir.best)
+        best = {
+            "agent_steps": kept["agent_steps"],
+            **{key: kept["evaluation"][key] for key in ("clear_rate", "mean_x")},
+        }
     record = {
         "machine": describe_machine(resolve_device(config.device)),
         "versions": software_versions(),
@@ -124,7 +140,7 @@ def _write_record(run_dir: RunDir, config: Config, threads: int) -> None:
         "agent_steps": state["agent_steps"],
         "updates": state["updates"],
         "seconds": state["seconds"],
-        "best_agent_steps": load_checkpoint(run_dir.best)["agent_steps"] if run_dir.best.is_file() else None,
+        "best": best,
     }
     write_atomically(run_dir.record, lambda partial: partial.write_text(json.dumps(record, indent=2) + "\n"))
 
