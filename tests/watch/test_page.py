@@ -165,9 +165,10 @@ def test_the_buttons_shown_are_a_pad_for_fingers(page):
 
 def test_an_episode_that_a_person_played_is_to_be_had_as_buttons_and_as_video(page, url):
     ask(page, do="pad", held=["right", "B"])
-    wait(page, "view.shown.decision && view.shown.decision.action === null && view.shown.frame > 20")
+    wait(page, "view.shown.byte === 130")
+    before = page.evaluate("view.shown.episode")
     ask(page, do="restart")
-    wait(page, "view.catalog && view.shown.frame < 15")
+    wait(page, "episode => view.shown.episode > episode", before)
     trajectory = json.loads(urlopen(url + "episode.json").read())
     assert trajectory["by_hand"]
     assert trajectory["stage"] == "1-1"
