@@ -78,8 +78,7 @@ def film(run_dirs: list[RunDir], video: Path) -> Path | None:
     Raises:
         CheckpointError, StorageError: it can't be read, or the video can't be written.
     """
-    merits = {run.path: _merit(run) for run in run_dirs}
-    best = max(run_dirs, key=lambda run: merits[run.path])
+    best = max(run_dirs, key=_merit)
     if not best.best.is_file():
         return None
     (episode,) = evaluate(best.best, protocol="greedy").episodes
@@ -119,8 +118,8 @@ class CountingObserver(Observer):
 
 
 def _merit(run_dir: RunDir) -> tuple[float, float]:
-    """Clear rate and mean x of a done run's best checkpoint; less than any where it kept none."""
-    best = json.loads(run_dir.record.read_text(encoding="utf-8"))["best"] if run_dir.record.is_file() else None
+    """Clear rate and mean x of a done run's best checkpoint; less than any where its record names none."""
+    best = json.loads(run_dir.record.read_text(encoding="utf-8")).get("best") if run_dir.record.is_file() else None
     return (-1.0, 0.0) if best is None else (best["clear_rate"], best["mean_x"])
 
 

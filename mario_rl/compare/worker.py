@@ -28,7 +28,7 @@ def main() -> int:
             RunDir(Path(job["run_dir"])),
             parse_section(FinalConfig, job["final"], SOURCE),
             threads=job["threads"],
-            observer=CountingObserver(lambda agent_steps: print(agent_steps, flush=True)),  # noqa: T201
+            observer=CountingObserver(lambda agent_steps: print(agent_steps, flush=True)),  # noqa: T201  # processes.py reads it
         )
     except RunStopped as stopped:
         return 128 + stopped.number

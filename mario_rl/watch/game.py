@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import queue
 import threading
 import time
@@ -11,30 +10,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from mario_rl.agents import NetworkPolicy
 from mario_rl.config import Protocol
-from mario_rl.config.schema import STAGES
+from mario_rl.config.schema import STAGES, WHOLE_GAME
 from mario_rl.envs import action_names
 from mario_rl.envs.actions import Buttons
 from mario_rl.errors import UserError
 from mario_rl.evaluation import Trained, load_trained
-from mario_rl.pixels import tensor_to_unit
 from mario_rl.report.video import GAME_FPS
 from mario_rl.rundir import RunDir
-from mario_rl.types import Pixels
 from mario_rl.watch.messages import Message, Pad, SetCheckpoint, SetProtocol, SetSaliency, SetSpeed, SetStage, Simple
+from mario_rl.watch.pictures import pack, png, saliency
 from mario_rl.watch.play import PAD, Decision, Episode, Shown
 from mario_rl.watch.stage_map import StageMap
 
 HELD_SECONDS = 1.5  # the last frame of an episode stays so long, at the game's own speed
 KEPT_ENDS = 200  # past episodes in the strip of the stage
 IDLE_SECONDS = 0.01  # between looks at what viewers ask for, while nothing else is to do
-MAP_PIXELS = 32  # of the stage that come into sight before its picture is drawn anew
+NEW_PIXELS = 32  # of the stage that come into sight before its picture is drawn anew
 MAX_LAG = 0.25  # seconds behind its pace before the game stops trying to catch up
 
 
@@ -55,8 +50,8 @@ class Predicted(NamedTuple):
     values: list[float]
 
 
-class Strip(NamedTuple):
-    """A picture of a stage as far as it has been seen, a PNG; seen: how many pixels of the stage it shows."""
+class StagePicture(NamedTuple):
+    """A stage as far as it has been seen, as PNG. seen: how many pixels of it, from its left end."""
 
     stage: str
     seen: int
@@ -96,7 +91,7 @@ class Wish:
 class Game:
     """Plays episode after episode until it is closed.
 
-    Viewers read `picture`, `predicted`, `ended`, `stage_map` and `failure`, which are replaced or grow, never changed.
+    Viewers read `picture`, `predicted`, `ended`, `stage_picture` and `failure`: replaced or grown, never changed.
 
     Args:
         place: a checkpoint file or a run directory.
@@ -113,23 +108,23 @@ class Game:
         self.checkpoints = self._find_checkpoints()
         self._trained = load_trained(self.checkpoints[-1])
         trained_on = self._trained.config.env.stage
-        stage = stage or (trained_on if isinstance(trained_on, str) else trained_on[0])
+        stage = stage or (trained_on if isinstance(trained_on, str) else trained_on[0]).replace(WHOLE_GAME, STAGES[0])
         if stage not in STAGES:
             raise UserError(f"--stage: {stage} is not allowed; must be a stage from 1-1 to 8-4")
         self.wish = Wish(stage, protocol, len(self.checkpoints) - 1)
         self.picture = Picture(-1, b"")
         self.predicted = Predicted(-1, [])
         self.ended: list[Ended] = []
-        self.stage_map = Strip(stage, 0, b"")
+        self.stage_picture = StagePicture(stage, 0, b"")
         self.failure: str | None = None
-        self._maps: dict[str, StageMap] = {}
+        self._stage_maps: dict[str, StageMap] = {}
         self._loaded = _written(self.checkpoints[-1])
         self._messages: queue.Queue[Message | None] = queue.Queue()  # None: refresh
         self._closed = threading.Event()
         self._again = False  # begin another episode at the next frame
         self._step, self._pause_at = 0, 0  # agent step shown, and the one up to which a paused game goes on
         self._due = time.monotonic()
-        self._stack, self._map = b"", b""
+        self._stack, self._saliency = b"", b""
         self._thread = threading.Thread(target=self._run, name="game", daemon=True)
 
     def start(self) -> None:
@@ -162,7 +157,7 @@ class Game:
             "paused": wish.paused,
             "saliency": wish.saliency,
             "pad": wish.held is not None,
-            "map": self.stage_map.seen if self.stage_map.stage == wish.stage else 0,
+            "seen": self._seen_of(wish.stage),
             "failure": self.failure,
         }
 
@@ -192,6 +187,7 @@ class Game:
         self._keep_up()
         wish, trained = self.wish, self._trained
         self._again, self._step, self._pause_at = False, -1, 0
+        self._due = time.monotonic()
         episode = Episode(
             trained.policy, trained.config, stage=wish.stage, protocol=wish.protocol, seed=self._seed, number=number
         )
@@ -203,15 +199,15 @@ class Game:
                 if shown.decision is not None and shown.decision.step != self._step:
                     self._step = shown.decision.step
                     self._look(shown.decision, trained)
-                self._draw_map(shown, wish.stage)
+                self._draw_stage(shown, wish.stage)
                 self._show(shown, number, trained)
                 self._wait_for_turn()
                 if not self._goes_on:
                     break
         if episode.rewards:
             self._keep(episode, number, x)
-        self._due += HELD_SECONDS
-        while (self._is_held_back or (self.wish.speed and time.monotonic() < self._due)) and self._goes_on:
+        held_until = time.monotonic() + HELD_SECONDS
+        while (self._is_held_back or (self.wish.speed and time.monotonic() < held_until)) and self._goes_on:
             self._obey()
             time.sleep(IDLE_SECONDS)
 
@@ -228,20 +224,22 @@ class Game:
 
     def _look(self, decision: Decision, trained: Trained) -> None:
         """Draw what the network got, and what the value depends on if anybody wants to know."""
-        self._stack = _png(np.hstack(list(decision.observation)))
-        self._map = b""
+        self._stack = png(np.hstack(list(decision.observation)))
+        self._saliency = b""
         if self.wish.saliency:
             chosen = decision.best if decision.action is None else decision.action
-            self._map = _png(saliency(trained.policy, decision.observation, chosen))
+            self._saliency = png(saliency(trained.policy, decision.observation, chosen))
 
-    def _draw_map(self, shown: Shown, stage: str) -> None:
+    def _draw_stage(self, shown: Shown, stage: str) -> None:
         if shown.left is None:
             return
-        stage_map = self._maps.setdefault(stage, StageMap())
+        stage_map = self._stage_maps.setdefault(stage, StageMap())
         stage_map.add(shown.screen, shown.left)
-        drawn = self.stage_map.seen if self.stage_map.stage == stage else 0
-        if stage_map.seen - drawn >= MAP_PIXELS:
-            self.stage_map = Strip(stage, stage_map.seen, _png(stage_map.picture()[..., ::-1]))
+        if stage_map.seen - self._seen_of(stage) >= NEW_PIXELS:
+            self.stage_picture = StagePicture(stage, stage_map.seen, png(stage_map.picture()[..., ::-1]))
+
+    def _seen_of(self, stage: str) -> int:
+        return self.stage_picture.seen if self.stage_picture.stage == stage else 0
 
     def _show(self, shown: Shown, number: int, trained: Trained) -> None:
         decision = shown.decision
@@ -264,7 +262,7 @@ class Game:
                 "best": decision.best,
                 "buttons": decision.buttons,
             }
-        content = pack(header, [_png(shown.screen[..., ::-1]), self._stack, self._map])
+        content = pack(header, [png(shown.screen[..., ::-1]), self._stack, self._saliency])
         self.picture = Picture(self.picture.number + 1, content)
 
     def _keep(self, episode: Episode, number: int, x: int) -> None:
@@ -348,45 +346,11 @@ class Game:
         return True
 
 
-def saliency(policy: NetworkPolicy, observation: Pixels, action: int) -> Pixels:
-    """Work out what the value of an action depends on: the size of its gradient by each pixel (Simonyan et al. 2014).
-
-    Args:
-        policy: whose value.
-        observation: uint8 (stack, 84, 84).
-        action: which.
-
-    Returns:
-        uint8 (84, 84): the largest over the frames of the stack, 255 where it is largest of all.
-    """
-    pixels = tensor_to_unit(torch.from_numpy(observation[np.newaxis]).to(policy.device)).requires_grad_(True)
-    value = policy.network.eval()(pixels)[0, action]
-    (gradient,) = torch.autograd.grad(value, pixels)
-    size = gradient[0].abs().amax(dim=0)
-    scaled: Pixels = (size / size.max().clamp_min(1e-12) * 255).to(torch.uint8).cpu().numpy()
-    return scaled
-
-
-def pack(header: dict[str, Any], pictures: list[bytes]) -> bytes:
-    """Lay out a message: the header's length (4 bytes, big-endian), the header as JSON, the pictures one after another.
-
-    The header's `sizes` are their lengths in bytes; one that is left out has none.
-    """
-    text = json.dumps(header | {"sizes": [len(picture) for picture in pictures]}, separators=(",", ":")).encode()
-    return b"".join([len(text).to_bytes(4, "big"), text, *pictures])
-
-
 def _possible(held: tuple[str, ...]) -> Buttons:
     """The combination of the pad nearest to what is held: of opposite directions none."""
     directions = [one for one in ("left", "right", "up", "down") if one in held]
     wanted = (*(directions if len(directions) == 1 else ()), *(one for one in ("A", "B") if one in held))
     return wanted if wanted in PAD else ("NOOP",)
-
-
-def _png(picture: NDArray[Any]) -> bytes:
-    done, encoded = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-    assert done
-    return encoded.tobytes()
 
 
 def _written(path: Path) -> int | None:

@@ -88,11 +88,11 @@ def make_app(game: Game, *, host: str, port: int) -> Starlette:
     async def curve(request: Request) -> Response:
         return JSONResponse(await run_in_threadpool(_curve, game.place), headers=HEADERS)
 
-    async def stage_map(request: Request) -> Response:
-        strip = game.stage_map
-        if not strip.content:
+    async def stage_picture(request: Request) -> Response:
+        content = game.stage_picture.content
+        if not content:
             return Response("nothing has been seen yet", 404)
-        return Response(strip.content, media_type="image/png", headers=HEADERS)
+        return Response(content, media_type="image/png", headers=HEADERS)
 
     async def trajectory(request: Request) -> Response:
         last = _last(game)
@@ -113,7 +113,7 @@ def make_app(game: Game, *, host: str, port: int) -> Starlette:
         routes=[
             *(Route(path, page) for path in PAGE),
             Route("/curve.json", curve),
-            Route("/stage.png", stage_map),
+            Route("/stage.png", stage_picture),
             Route("/episode.json", trajectory),
             Route("/episode.mp4", video),
             WebSocketRoute("/socket", socket_of_a_viewer),
@@ -176,16 +176,16 @@ def _is_ours(viewer: WebSocket, host: str, port: int) -> bool:
 
 async def _show(game: Game, viewer: WebSocket) -> None:
     """Send the newest picture whenever there is one, and what else has changed; a slow viewer misses pictures."""
-    number, ended, catalog = -1, -1, None
+    number, ended = -1, -1
+    catalog, so_far = game.catalog(), game.predicted  # who comes in the middle of an episode gets what was predicted
+    values = [round(value, 4) for value in so_far.values]
     with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+        begin = {"catalog": catalog, "so_far": {"episode": so_far.episode, "predicted": values}}
+        await viewer.send_text(json.dumps(begin))
         while True:
             if (now := game.catalog()) != catalog:
-                joins, catalog = catalog is None, now
+                catalog = now
                 await viewer.send_text(json.dumps({"catalog": catalog}))
-                if joins:  # in the middle of an episode, so with what was predicted before
-                    so_far = game.predicted
-                    values = [round(value, 4) for value in so_far.values]
-                    await viewer.send_text(json.dumps({"so_far": {"episode": so_far.episode, "predicted": values}}))
             for episode in [one for one in game.ended if one.number > ended]:
                 ended = episode.number
                 await viewer.send_text(json.dumps({"ended": _plain(episode)}))

@@ -62,8 +62,9 @@ def test_where_the_best_of_an_earlier_sitting_is_not_here_its_video_stays(traine
     assert (tmp_path / "arm.mp4").read_bytes() == b"the video of seed 0"
 
 
-def test_a_run_that_kept_no_best_checkpoint_is_not_filmed(tmp_path):
+@pytest.mark.parametrize("record", [{"best": None}, {"best_agent_steps": 100}], ids=["none kept", "an older record"])
+def test_a_run_that_says_nothing_of_a_best_checkpoint_is_not_filmed(tmp_path, record):
     run = RunDir(tmp_path / "arm" / "seed_0")
     run.path.mkdir(parents=True)
-    run.record.write_text(json.dumps({"best": None}))
+    run.record.write_text(json.dumps(record))
     assert film([run], tmp_path / "arm.mp4") is None

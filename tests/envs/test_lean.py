@@ -64,7 +64,7 @@ def test_lean_is_what_the_plain_wrappers_give(name: str) -> None:
     assert ends > 1 or name == "whole game"  # ends are where the two could differ
     if name == "whole game":
         assert info["life"] < 2  # a life was lost, and the scene between two lives cut short
-    assert np.array_equal(lean.unwrapped.ram, plain.unwrapped.ram)  # type: ignore[attr-defined]
+    assert np.array_equal(lean.unwrapped.ram, plain.unwrapped.ram)
     lean.close()
     plain.close()
 

@@ -51,7 +51,7 @@ def test_episodes_begin_before_the_last_death() -> None:
     assert sent == frames[: len(sent)], "the way there is a beginning of the episode that ended"
     assert PERIOD_FRAMES <= len(frames) - len(sent) <= REWIND + PERIOD_FRAMES
     assert info["x_pos"] == xs[len(sent) - (len(frames) - len(xs)) - 1] > began_at
-    assert np.array_equal(observation, env.unwrapped.screen)  # type: ignore[attr-defined]
+    assert np.array_equal(observation, env.unwrapped.screen)
     *_, info = env.step(RIGHT)
     assert info["from_snapshot"] is True
 
@@ -79,7 +79,7 @@ def test_an_episode_from_a_snapshot_goes_on_as_the_game_did(played_to: bool) -> 
         observation, reward, over, _, info = env.step(byte)
         expected_observation, *expected_rest, expected = plain.step(byte)
         assert np.array_equal(observation, expected_observation)
-        assert np.array_equal(env.unwrapped.ram, plain.unwrapped.ram)  # type: ignore[attr-defined]
+        assert np.array_equal(env.unwrapped.ram, plain.unwrapped.ram)
         assert [reward, over, False] == expected_rest
         assert {key: info[key] for key in expected} == expected
 

@@ -14,9 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from mario_rl.agents import NetworkPolicy
+from mario_rl.checkpoint import load_checkpoint, save_checkpoint
 from mario_rl.rundir import RunDir
-from mario_rl.watch.game import Game, saliency
+from mario_rl.watch.game import Game
 from mario_rl.watch.messages import SetCheckpoint, SetSpeed, Simple
+from mario_rl.watch.pictures import saliency
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -93,6 +95,14 @@ def test_a_checkpoint_that_was_removed_plays_on(game, growing_run):
     assert game.failure is None
 
 
+@pytest.mark.emulator
+def test_an_agent_of_the_whole_game_is_first_seen_where_the_game_begins(trained_run, tmp_path):
+    state = load_checkpoint(RunDir(trained_run).latest)
+    state["config"]["env"]["stage"] = "game"
+    save_checkpoint(tmp_path / "game.pt", {key: value for key, value in state.items() if key != "format"})
+    assert Game(tmp_path / "game.pt").catalog()["stage"] == "1-1"
+
+
 class OnePixelEach(nn.Module):
     """Action 0 is worth twice the newest frame's pixel in row 3, column 5; action 1 the one in row 60, column 70."""
 
@@ -104,7 +114,7 @@ class OnePixelEach(nn.Module):
 
 @pytest.mark.parametrize(("action", "place"), [(0, (3, 5)), (1, (60, 70))])
 def test_the_overlay_is_where_the_value_of_the_action_depends_on_the_picture(action, place):
-    policy = NetworkPolicy(OnePixelEach(), torch.device("cpu"))  # type: ignore[arg-type]
+    policy = NetworkPolicy(OnePixelEach(), torch.device("cpu"))
     shown = saliency(policy, np.zeros((4, 84, 84), dtype=np.uint8), action)
     assert shown.shape == (84, 84)
     assert shown[place] == 255

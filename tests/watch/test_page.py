@@ -30,6 +30,13 @@ def ask(page: Page, **message: Any) -> None:
     page.evaluate("message => ask(message)", message)
 
 
+def begin_anew(page: Page) -> None:
+    """Restart, and wait until the new episode's first decision: a restart comes to pass only at a later frame."""
+    before = page.evaluate("view.shown.episode")
+    ask(page, do="restart")
+    wait(page, "before => view.shown.episode > before && view.shown.decision !== undefined", before)
+
+
 def socket_of(url: str) -> str:
     return url.replace("http:", "ws:") + "socket"
 
@@ -115,13 +122,10 @@ def test_a_random_action_is_shown_as_one_and_its_bar_is_the_one_marked(page):
 
 
 def test_pause_stops_the_game_and_a_step_moves_it_by_one_agent_step(page):
-    ask(page, do="restart")
-    page.wait_for_timeout(1000)  # restarts asked for before have come to pass
-    wait(page, "view.shown.decision && view.shown.decision.step < 10")
+    begin_anew(page)
     page.get_by_role("button", name="Pause").click()
-    wait(page, "view.catalog.paused")
-    page.wait_for_timeout(1000)
-    wait(page, "view.shown.decision")
+    wait(page, "view.catalog.paused && view.shown.decision")
+    page.wait_for_timeout(300)
     stopped = page.evaluate("[view.shown.episode, view.shown.frame, view.shown.decision.step]")
     page.wait_for_timeout(500)
     assert page.evaluate("[view.shown.episode, view.shown.frame, view.shown.decision.step]") == stopped
@@ -259,19 +263,20 @@ def test_at_the_end_of_an_episode_what_followed_stands_beside_what_was_predicted
 
 
 def test_the_strip_shows_the_stage_as_far_as_it_has_been_seen(page):
-    wait(page, "view.catalog.map > 256 && !by('map').hidden && by('map').complete")
-    seen = page.evaluate("view.catalog.map")
-    assert abs(page.evaluate("by('map').naturalWidth") - seen / 2) <= 32  # half as many; it may have grown meanwhile
-    assert page.evaluate("by('map').naturalHeight") == 104
-    share = page.evaluate("by('map').clientWidth / by('strip').clientWidth")
+    wait(page, "view.catalog.seen > 256 && !by('stage_picture').hidden && by('stage_picture').complete")
+    seen = page.evaluate("view.catalog.seen")
+    width = page.evaluate("by('stage_picture').naturalWidth")
+    assert width == pytest.approx(seen / 2, abs=32)  # half as many; it may have grown meanwhile
+    assert page.evaluate("by('stage_picture').naturalHeight") == 104
+    share = page.evaluate("by('stage_picture').clientWidth / by('strip').clientWidth")
     assert share == pytest.approx(seen / 3400, abs=0.02)
     page.locator("#stage").select_option("1-4")
-    wait(page, "view.shown.stage === '1-4' && view.catalog.map > 0 && by('map').complete")
+    wait(page, "view.shown.stage === '1-4' && view.catalog.seen > 0 && by('stage_picture').complete")
 
 
 def test_who_comes_in_the_middle_of_an_episode_sees_what_was_predicted_before(page, url, browser):
-    ask(page, do="restart")
-    wait(page, "view.shown.decision && view.shown.decision.step > 8 && view.shown.decision.step < 20")
+    begin_anew(page)
+    wait(page, "view.shown.decision && view.shown.decision.step > 8")
     ask(page, do="pause")
     wait(page, "view.catalog.paused")
     page.wait_for_timeout(300)
@@ -280,6 +285,8 @@ def test_who_comes_in_the_middle_of_an_episode_sees_what_was_predicted_before(pa
     other.wait_for_function("view.shown !== null", timeout=60_000)
     step = page.evaluate("view.shown.decision.step")
     assert other.evaluate("view.predicted.filter((one) => one !== undefined).length") >= step
+    inked = "by('chart').getContext('2d').getImageData(0, 0, by('chart').width, by('chart').height).data.some(Boolean)"
+    assert other.evaluate(inked)
     other.close()
 
 

@@ -103,7 +103,7 @@ function chart() {
   lines(by("chart"), [{points: series(view.predicted), colour: "--main"}, ...(view.followed ? [{points: series(view.followed), colour: "--best"}] : [])]);
 }
 
-const stage_pixels = () => Math.max(LEAST_STAGE_PIXELS, view.catalog ? view.catalog.map : 0, view.shown ? view.shown.x : 0, ...view.ends.map(({x}) => x));
+const stage_pixels = () => Math.max(LEAST_STAGE_PIXELS, view.catalog ? view.catalog.seen : 0, view.shown ? view.shown.x : 0, ...view.ends.map(({x}) => x));
 
 function strip() {
   const whole = stage_pixels();
@@ -112,12 +112,8 @@ function strip() {
     mark.style.left = `${x / whole * 100}%`; mark.className = end; mark.title = `${end} at x ${x}`;
     return mark;
   }));
+  by("stage_picture").style.width = `${(view.catalog ? view.catalog.seen : 0) / whole * 100}%`;
   here();
-}
-
-function map(seen) {
-  by("map").hidden = !seen;
-  if (seen) { by("map").src = `stage.png?seen=${seen}`; by("map").style.width = `${seen / stage_pixels() * 100}%`; }
 }
 
 function here() {
@@ -125,7 +121,7 @@ function here() {
 }
 
 function heard({catalog, ended, so_far}) {
-  if (so_far) { view.episode = so_far.episode; view.predicted = so_far.predicted; view.followed = null; }
+  if (so_far) { view.episode = so_far.episode; view.predicted = so_far.predicted; view.followed = null; chart(); }
   if (ended) {
     if (view.catalog && ended.stage === view.catalog.stage) view.ends.push(ended);
     if (ended.number === view.episode) { view.predicted = ended.predicted; view.followed = ended.returns; chart(); }
@@ -133,8 +129,13 @@ function heard({catalog, ended, so_far}) {
   }
   if (!catalog) return;
   const before = view.catalog; view.catalog = catalog;
-  if (!before || before.stage !== catalog.stage) { view.ends = []; strip(); }
-  if (!before || before.stage !== catalog.stage || before.map !== catalog.map) { map(catalog.map); strip(); }
+  const elsewhere = !before || before.stage !== catalog.stage;
+  if (elsewhere) view.ends = [];
+  if (elsewhere || before.seen !== catalog.seen) {
+    by("stage_picture").hidden = !catalog.seen;
+    if (catalog.seen) by("stage_picture").src = `stage.png?seen=${catalog.seen}`;
+    strip();
+  }
   options("stage", catalog.stages.map((name) => [name, name]), catalog.stage);
   options("checkpoint", catalog.checkpoints.map((name, index) => [index, name]), catalog.checkpoint);
   options("speed", SPEEDS, catalog.speed);
