@@ -45,6 +45,7 @@ class Card(BaseModel):
     """What is known of a shipped agent; `NAME.json` beside `NAME.pt`.
 
     sha256: of the `.pt`, hexadecimal. seed, agent_steps, updates, minutes, trained_on: of its training.
+    initial_agent_steps, initial_minutes: of the training before, if it began with another agent's network.
     config: every key. evaluated_on, versions, date: of the evaluations, which were made with the shipped file in
     float32 on one thread of the CPU.
     """
@@ -58,6 +59,8 @@ class Card(BaseModel):
     agent_steps: int
     updates: int
     minutes: float
+    initial_agent_steps: int = 0
+    initial_minutes: float = 0.0
     trained_on: dict[str, str]
     trained_with: dict[str, str]
     config: dict[str, Any]
@@ -111,7 +114,8 @@ def ship(
     config = parse_config(state["config"], str(checkpoint))
     kept = ("config", "versions", "machine", "agent_steps", "updates", "episodes", "seconds")
     network = {name: tensor.half() for name, tensor in state["network"].items()}
-    save_checkpoint(output, {key: state[key] for key in kept} | {"network": network})
+    before = {key: state.get(key, 0) for key in ("initial_agent_steps", "initial_seconds")}
+    save_checkpoint(output, {key: state[key] for key in kept} | before | {"network": network})
     card = Card(
         file=output.name,
         sha256=_sha256(output),
@@ -119,6 +123,8 @@ def ship(
         agent_steps=state["agent_steps"],
         updates=state["updates"],
         minutes=round(state["seconds"] / 60, 1),
+        initial_agent_steps=before["initial_agent_steps"],
+        initial_minutes=round(before["initial_seconds"] / 60, 1),
         trained_on=state["machine"],
         trained_with=state["versions"],
         config=state["config"],
@@ -212,7 +218,7 @@ def card_markdown(card: Card) -> str:
             f"# {Path(card.file).stem}",
             "",
             f"{algorithm} on {stage} with the action set {actions}: {card.agent_steps:,} agent steps in "
-            f"{card.minutes:,.0f} minutes, seed {card.seed}.",
+            f"{card.minutes:,.0f} minutes, seed {card.seed}{_before(card)}.",
             "",
             "| protocol | cleared | clear rate | mean x [pixels] | x where the others ended |",
             "| --- | --- | --- | --- | --- |",
@@ -279,6 +285,15 @@ def _rate(claim: Claim) -> str:
     if PROTOCOLS[claim.protocol].fixed_episodes is not None:
         return f"{claim.clear_rate:.1%}"
     return f"{claim.clear_rate:.1%} (95 %: {claim.clear_rate_low:.1%} to {claim.clear_rate_high:.1%})"
+
+
+def _before(card: Card) -> str:
+    if not card.initial_agent_steps:
+        return ""
+    return (
+        f"; it began as an agent that had {card.initial_agent_steps:,} agent steps in {card.initial_minutes:,.0f} "
+        "minutes behind it"
+    )
 
 
 def _failures(claim: Claim) -> str:

@@ -177,12 +177,13 @@ def wilson_interval(clears: int, episodes: int) -> tuple[float, float]:
 
 
 class Trained(NamedTuple):
-    """A policy from a checkpoint: its config, the file, and the agent steps it was trained for."""
+    """A policy from a checkpoint: its config, the file, and how long it was trained, before its run began included."""
 
     policy: NetworkPolicy
     config: Config
     file: Path
     agent_steps: int
+    seconds: float
 
 
 class EvaluationInterrupted(Exception):
@@ -248,7 +249,8 @@ def load_trained(checkpoint: str | Path, *, stage: str | None = None, device: st
         )
     except (RuntimeError, TypeError) as error:  # torch names every tensor, over many lines
         raise CheckpointError(f"{file}: damaged, its weights are not those of the network in its config") from error
-    return Trained(policy, config, file, state["agent_steps"])
+    before = state.get("initial_agent_steps", 0), state.get("initial_seconds", 0.0)
+    return Trained(policy, config, file, state["agent_steps"] + before[0], state["seconds"] + before[1])
 
 
 def evaluate_policy(

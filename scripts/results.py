@@ -61,7 +61,10 @@ def _row(name: str, card: Card, run: RunDir) -> str:
     config = parse_config(card.config, card.file)
     claims = {claim.protocol: _claim(claim) for claim in card.evaluations}
     what = f"{ALGORITHMS[config.agent.target]}, {config.env.action_set} on {config.env.stage} (`{name}`)"
-    cells = [what, str(card.seed), f"{card.agent_steps:,}", _first_clear(run), *(claims[one] for one in PROTOCOL_ORDER)]
+    what += ", with starts from snapshots" if config.env.snapshot_probability else ""
+    before = f"{card.initial_agent_steps:,} + " if card.initial_agent_steps else ""
+    trained = f"{before}{card.agent_steps:,}"
+    cells = [what, str(card.seed), trained, _first_clear(run), *(claims[one] for one in PROTOCOL_ORDER)]
     return f"| {' | '.join(cells)} |"
 
 

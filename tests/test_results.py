@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mario_rl.cards import Card, Claim
-from mario_rl.config import Config
+from mario_rl.config import Config, parse_config
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "results.py"
 spec = spec_from_file_location("results", SCRIPT)
@@ -40,7 +41,7 @@ def claim(protocol: str, clears: int, episodes: int, low: float, high: float, me
     )
 
 
-def made_up_agent(folder: Path) -> None:
+def made_up_agent(folder: Path, config: Config | None = None, **settings: Any) -> None:
     """An agent `ours` and its card."""
     weights = b"weights"
     (folder / "ours.pt").write_bytes(weights)
@@ -53,7 +54,7 @@ def made_up_agent(folder: Path) -> None:
         minutes=80.0,
         trained_on={},
         trained_with={},
-        config=Config().model_dump(mode="json"),
+        config=(config or Config()).model_dump(mode="json"),
         date="2026-11-24",
         evaluated_on={},
         versions={},
@@ -63,6 +64,7 @@ def made_up_agent(folder: Path) -> None:
             claim("sticky", 50, 100, 0.404, 0.596, 2500.0),
             claim("epsilon", 96, 100, 0.902, 0.984, 3100.0),
         ],
+        **settings,
     )
     (folder / "ours.json").write_text(card.model_dump_json())
 
@@ -75,6 +77,17 @@ def test_a_row_says_what_the_card_and_the_runs_episodes_say(tmp_path):
     assert row == (
         "| Double DQN, right_only on 1-1 (`ours`) | 4 | 300,000 | 12,345 agent steps, 12 min | 30 of 31 "
         "| ends at x 2,345 | 50 of 100 (40% to 60%) | 96 of 100 (90% to 98%) |"
+    )
+
+
+def test_a_row_says_what_training_came_before_and_that_some_episodes_began_from_snapshots(tmp_path):
+    config = parse_config({"env": {"snapshot_probability": 0.5}}, "made up")
+    made_up_agent(tmp_path, config, initial_agent_steps=400_000, initial_minutes=90.0)
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "ours" / "episodes.csv").write_text(EPISODES)
+    row = results.agents_table(tmp_path, tmp_path).splitlines()[2]
+    assert row.startswith(
+        "| Double DQN, right_only on 1-1 (`ours`), with starts from snapshots | 4 | 400,000 + 300,000 |"
     )
 
 

@@ -124,6 +124,15 @@ class QAgent:
         mean_q = q_BAN.detach().float().mean(dim=2).amax(dim=1).mean()
         return LearnStats(loss.detach(), mean_q, gradient_norm, td_error(taken_BN.detach(), target_BN))
 
+    def begin_with(self, weights: State) -> None:
+        """Take over another agent's network in place of random weights, before the first update.
+
+        Raises:
+            RuntimeError: they are of another network.
+        """
+        for network in (self.online, self.target, self.averaged):
+            network.load_state_dict(weights)
+
     def state_dict(self) -> State:
         """Everything learning depends on: weights, target and averaged weights, optimiser, updates made."""
         return {

@@ -231,6 +231,9 @@ class TrainingConfig(Section):
     clear_rate: Annotated[float, Field(gt=0.0, le=1.0)] | None = Field(
         None, description="Stop when an evaluation reaches this clear rate."
     )
+    initial_checkpoint: str | None = Field(
+        None, description="Checkpoint or run directory whose network training begins with; null for random weights."
+    )
     envs: PositiveInt = Field(8, le=256, description="Environments played side by side.")
     actors: int | Literal["auto"] = Field(
         0,

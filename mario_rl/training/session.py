@@ -38,6 +38,7 @@ from mario_rl.seeding import generator_state, restore_generator, spawn_streams
 from mario_rl.sharing import SharedArrays
 from mario_rl.training.actors import ActorPool, make_replay, resolve_actors
 from mario_rl.training.collect import Collector, FinishedEpisode, Played
+from mario_rl.training.initial import load_initial
 from mario_rl.training.observer import RECENT_EPISODES, Progress
 from mario_rl.types import State
 
@@ -77,6 +78,10 @@ class Session:
             seed=streams.network,
             device=device,
         )
+        self.initial_agent_steps, self.initial_seconds = 0, 0.0  # of the agent this one was before the run
+        if not run_dir.latest.exists() and (initial := load_initial(config)) is not None:
+            self.agent.begin_with(initial.policy.network.state_dict())
+            self.initial_agent_steps, self.initial_seconds = initial.agent_steps, initial.seconds
         self.collector: Collector | ActorPool
         self._threads_before = torch.get_num_threads()
         if shared is None:
@@ -323,6 +328,8 @@ class Session:
             "updates": self.agent.updates,
             "episodes": self.episodes,
             "seconds": self.seconds,
+            "initial_agent_steps": self.initial_agent_steps,
+            "initial_seconds": self.initial_seconds,
             "network": self.agent.averaged.state_dict(),
         }
 
@@ -356,6 +363,8 @@ class Session:
     def _restore_from(self, state: State, training: State) -> None:
         self.agent_steps, self.episodes = state["agent_steps"], state["episodes"]
         self._seconds_before = state["seconds"]
+        self.initial_agent_steps = state.get("initial_agent_steps", 0)  # older checkpoints began from nothing
+        self.initial_seconds = state.get("initial_seconds", 0.0)
         self.agent.load_state_dict(training["agent"])
         self.collector.load_state_dict(training["collector"])
         self._generation = training["replay_generation"]
@@ -427,9 +436,12 @@ def check_machine(config: Config, run_dir: RunDir) -> None:
     """Refuse a run that can't be carried out here, before anything is allocated or written.
 
     Raises:
-        UserError: the device, the memory or the disk space is not there; says which key to change.
+        UserError: the device, the memory, the disk space or the checkpoint to begin with is not there, or that one does
+            not fit (CheckpointError, ConfigError); says which key to change.
     """
     resolve_device(config.device)
+    if not run_dir.latest.exists():
+        load_initial(config)
     check_memory(config.replay.capacity)
     # A new replay is complete before the old one goes; what an earlier sitting left there will be replaced.
     needed = 2 * estimate_bytes(config.replay.capacity) + ROOM_BESIDES_REPLAY

@@ -1,0 +1,92 @@
+"""A run may begin with another agent's network, and everything that is said of it includes that agent's training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from mario_rl.checkpoint import load_checkpoint
+from mario_rl.cli import main
+from mario_rl.config import load_config
+from mario_rl.errors import CheckpointError, ConfigError
+from mario_rl.evaluation import load_trained
+from mario_rl.rundir import RunDir
+from mario_rl.training import resume, train
+
+pytestmark = pytest.mark.emulator
+
+AVERAGED = "agent.averaging=0.01"
+
+
+def settings_of(teacher: Path) -> list[str]:
+    return [AVERAGED, f"training.initial_checkpoint={teacher}"]
+
+
+@pytest.fixture
+def teacher(small_run_file, tmp_path) -> Path:
+    return train(load_config(small_run_file, [AVERAGED]), tmp_path / "teacher").run_dir.path
+
+
+def test_before_the_first_update_the_agent_is_the_one_it_began_with(small_run_file, teacher, tmp_path):
+    settings = [*settings_of(teacher), "training.agent_steps=30", "seed=3"]
+    student = train(load_config(small_run_file, settings), tmp_path / "student").run_dir  # its warm-up takes 40
+    was, state = load_checkpoint(RunDir(teacher).latest), load_checkpoint(student.latest)
+    assert state["updates"] == 0
+    for part in (state["network"], *(state["training"]["agent"][name] for name in ("online", "target", "averaged"))):
+        assert part.keys() == was["network"].keys()
+        assert all(torch.equal(part[name], weights) for name, weights in was["network"].items())
+
+
+def test_a_stop_changes_nothing_and_the_checkpoint_is_not_asked_for_again(small_run_file, teacher, tmp_path):
+    config = load_config(small_run_file, settings_of(teacher))
+    whole = train(config, tmp_path / "whole").run_dir
+    stopped = train(
+        load_config(small_run_file, [*settings_of(teacher), "training.agent_steps=110"]), tmp_path / "stopped"
+    )
+    teacher.rename(tmp_path / "gone")
+    resumed = resume(stopped.run_dir.path, ["training.agent_steps=200"]).run_dir
+    one, other = load_checkpoint(whole.latest), load_checkpoint(resumed.latest)
+    assert all(torch.equal(one["network"][name], weights) for name, weights in other["network"].items())
+    assert one["initial_agent_steps"] == other["initial_agent_steps"] == 200
+    assert load_trained(resumed.latest).agent_steps == 400
+
+
+def test_a_chain_of_runs_counts_all_of_its_training_and_the_card_says_so(small_run_file, teacher, tmp_path):
+    second = train(load_config(small_run_file, settings_of(teacher)), tmp_path / "second").run_dir
+    third = train(load_config(small_run_file, settings_of(second.path)), tmp_path / "third").run_dir
+    output = tmp_path / "shipped.pt"
+    assert main(["ship", str(third.path), str(output), "--episodes", "1"]) == 0
+    assert load_trained(output).agent_steps == 600
+    said = (
+        "200 agent steps in 0 minutes, seed 11; it began as an agent that had 400 agent steps in 0 minutes behind it."
+    )
+    assert said in output.with_suffix(".md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("env.action_set=simple", "has env.action_set 'right_only', this run 'simple'; they must be the same"),
+        ("env.show_buttons=true", "has env.show_buttons False, this run True; they must be the same"),
+        ("network.hidden_size=64", "has network.hidden_size 32, this run 64; they must be the same"),
+    ],
+)
+def test_an_agent_of_another_kind_is_refused_before_anything_is_written(
+    small_run_file, teacher, tmp_path, change, said
+):
+    with pytest.raises(ConfigError, match=r"^training\.initial_checkpoint: ") as refused:
+        train(load_config(small_run_file, [*settings_of(teacher), change]), tmp_path / "student")
+    assert str(refused.value).endswith(said)
+    assert not (tmp_path / "student").exists()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 cut short"], ids=["missing", "empty", "damaged"])
+def test_a_checkpoint_that_cannot_be_read_is_refused_by_the_name_of_the_key(small_run_file, tmp_path, content):
+    file = tmp_path / "teacher.pt"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(CheckpointError, match=f"^training.initial_checkpoint: {file}: "):
+        train(load_config(small_run_file, [f"training.initial_checkpoint={file}"]), tmp_path / "student")
+    assert not (tmp_path / "student").exists()
