@@ -311,6 +311,11 @@ def values(annotation: Any, metadata: list[Any]) -> st.SearchStrategy[Any]:
         return st.booleans()
     if annotation is int:
         return st.integers(1, 200)
+    if annotation is str:
+        names = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), max_size=40)
+        return names | st.sampled_from(
+            ["null", "true", "3", "1e-4", "1:30", "- a", "a: b # c", " spaced ", "", "~", "no"]
+        )
     if annotation is float:
         return st.floats(0.0, 1.0, exclude_min=True, exclude_max=True) | st.sampled_from([1e-8, 1.5e-7, 5e-324])
     return st.sampled_from(get_args(annotation))  # a Literal
