@@ -64,7 +64,10 @@ def _row(name: str, card: Card, run: RunDir) -> str:
     what += ", with starts from snapshots" if config.env.snapshot_probability else ""
     before = f"{card.initial_agent_steps:,} + " if card.initial_agent_steps else ""
     trained = f"{before}{card.agent_steps:,}"
-    cells = [what, str(card.seed), trained, _first_clear(run), *(claims[one] for one in PROTOCOL_ORDER)]
+    # a run that goes on with an agent which cleared the stage says nothing of how long a first clear takes
+    initial = config.training.initial_checkpoint
+    first_clear = f"goes on with `{Path(initial).stem}`" if initial else _first_clear(run)
+    cells = [what, str(card.seed), trained, first_clear, *(claims[one] for one in PROTOCOL_ORDER)]
     return f"| {' | '.join(cells)} |"
 
 

@@ -81,13 +81,15 @@ def test_a_row_says_what_the_card_and_the_runs_episodes_say(tmp_path):
 
 
 def test_a_row_says_what_training_came_before_and_that_some_episodes_began_from_snapshots(tmp_path):
-    config = parse_config({"env": {"snapshot_probability": 0.5}}, "made up")
+    initial = {"initial_checkpoint": "checkpoints/pretrained/first.pt"}
+    config = parse_config({"env": {"snapshot_probability": 0.5}, "training": initial}, "made up")
     made_up_agent(tmp_path, config, initial_agent_steps=400_000, initial_minutes=90.0)
     (tmp_path / "ours").mkdir()
     (tmp_path / "ours" / "episodes.csv").write_text(EPISODES)
     row = results.agents_table(tmp_path, tmp_path).splitlines()[2]
     assert row.startswith(
-        "| Double DQN, right_only on 1-1 (`ours`), with starts from snapshots | 4 | 400,000 + 300,000 |"
+        "| Double DQN, right_only on 1-1 (`ours`), with starts from snapshots | 4 | 400,000 + 300,000 "
+        "| goes on with `first` | 30 of 31 |"
     )
 
 
