@@ -3,72 +3,100 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from mario_rl.compare.figures import ARTICLE_CLAIM, overestimation, pairs_of_targets, setting_label
+from mario_rl.compare.figures import ARTICLE_CLAIM, contests, improvement, overestimation, setting_label
 from mario_rl.compare.runs import RECENT, TARGETS, Arm
-from mario_rl.compare.statistics import Estimate, estimate, probability_of_improvement, share_needed
+from mario_rl.compare.statistics import Estimate, estimate, share_needed
 
 
 def answer(arms: Sequence[Arm]) -> list[str]:
-    """Write three sentences on what the runs say: of Double DQN and DQN where there are both, else of the arms."""
-    pairs = [(ours, other) for ours, other in pairs_of_targets(arms) if other.target == "target"]
-    if not pairs:
-        pairs = list(pairs_of_targets(arms))
-    if not pairs:
+    """Write three sentences on what the runs say: of Double DQN and DQN where there are both, else of other targets.
+
+    Where no two arms differ in the target alone they are of the arms.
+    """
+    between = contests(arms)
+    if not between:
         return [_who_ends_highest(arms), _no_pairs(arms), _how_sure(arms)]
+    main = between[0]
     return [
-        _sentence("; ".join(_who_ends_higher(ours, other) for ours, other in pairs)),
-        _how_much_sooner(pairs),
-        f"{_what_was_overestimated(pairs)} {_how_sure(arms)}",
+        _sentence("; ".join([*(_who_ends_higher(ours, other) for ours, other in main), *_all_together(main)])),
+        _how_much_sooner([main, *(pairs for pairs in between[1:] if _of_the_article(pairs))]),
+        f"{_what_was_overestimated([arm for pairs in between for pair in pairs for arm in pair])} {_how_sure(arms)}",
     ]
 
 
 def _who_ends_higher(ours: Arm, other: Arm) -> str:
-    odds = probability_of_improvement(ours.scores("x"), other.scores("x"))
-    verdict = "cannot be told apart from"
-    if math.isnan(odds.low):
-        verdict = "ended higher than" if odds.value > 0.5 else "did not end higher than"
-    elif odds.low > 0.5:
-        verdict = "ended higher than"
-    elif odds.high < 0.5:
-        verdict = "ended lower than"
+    odds = improvement([(ours, other)])
     numbers = " against ".join(_estimate(estimate(arm.scores("x"))) for arm in (ours, other))
-    chance = "one seed a side" if math.isnan(odds.low) else f"probability of improvement {_odds(odds)}"
-    return f"with {setting_label(ours)} Double DQN {verdict} {TARGETS[other.target]}: mean x {numbers}, {chance}"
-
-
-def _how_much_sooner(pairs: Sequence[tuple[Arm, Arm]]) -> str:
-    parts, confirmed = [], []
-    for ours, other in pairs:
-        share = share_needed(ours.runs, other.runs, "agent_steps")
-        confirmed.append(share.high <= ARTICLE_CLAIM)
-        if share.value == math.inf:
-            parts.append(f"with {setting_label(ours)} half of its runs or more never got there")
-        else:
-            parts.append(f"with {setting_label(ours)} {_share(share)}")
-    claim = (
-        "holds in all of them" if all(confirmed) else "holds in some of them" if any(confirmed) else "is not confirmed"
-    )
     return (
-        f"Of the agent steps in which {TARGETS[pairs[0][1].target]} came to where it ended, Double DQN needed "
-        f"{'; '.join(parts)}; the article's claim of one fifth {claim}."
+        f"with {setting_label(ours)} {TARGETS[ours.target]} {_verdict(odds)} {TARGETS[other.target]}: "
+        f"mean x {numbers}, {_chance(odds)}"
     )
 
 
-def _what_was_overestimated(pairs: Sequence[tuple[Arm, Arm]]) -> str:
+def _all_together(pairs: Sequence[tuple[Arm, Arm]]) -> Iterator[str]:
+    if len(pairs) > 1:
+        odds, (ours, other) = improvement(pairs), pairs[0]
+        yield f"all together, {TARGETS[ours.target]} {_verdict(odds)} {TARGETS[other.target]}: {_chance(odds)}"
+
+
+def _verdict(odds: Estimate) -> str:
+    if math.isnan(odds.low):
+        return "ended higher than" if odds.value > 0.5 else "did not end higher than"
+    if odds.low > 0.5:
+        return "ended higher than"
+    return "ended lower than" if odds.high < 0.5 else "cannot be told apart from"
+
+
+def _chance(odds: Estimate) -> str:
+    return "one seed a side" if math.isnan(odds.low) else f"probability of improvement {_odds(odds)}"
+
+
+def _of_the_article(pairs: Sequence[tuple[Arm, Arm]]) -> bool:
+    """Whether these are the article's two agents; its "DDQN" takes its target from a target network, as DQN does."""
+    return (pairs[0][0].target, pairs[0][1].target) == ("target", "none")
+
+
+def _how_much_sooner(between: Sequence[Sequence[tuple[Arm, Arm]]]) -> str:
+    shares = [[share_needed(ours.runs, other.runs, "agent_steps") for ours, other in pairs] for pairs in between]
+    parts = []
+    for pairs, found in zip(between, shares, strict=True):
+        ours, other = pairs[0]
+        needed = ", ".join(
+            f"{_share(share)} with {setting_label(one)}" for (one, _), share in zip(pairs, found, strict=True)
+        )
+        article = ' (the article\'s "DDQN" and "DQN")' if _of_the_article(pairs) else ""
+        parts.append(
+            f"of the agent steps in which {TARGETS[other.target]} came to where it ended, "
+            f"{TARGETS[ours.target]} needed {needed}{article}"
+        )
+    judged = [share for found in shares for share in found if not math.isnan(share.low)]
+    if not judged:
+        claim = "from one seed a side the article's claim of one fifth can't be judged"
+    else:
+        holds = sum(share.high <= ARTICLE_CLAIM for share in judged)
+        below = sum(share.low > ARTICLE_CLAIM for share in judged)
+        claim = (
+            f"the article's claim of one fifth holds in {holds} of {len(judged)} and lies below the interval in {below}"
+        )
+    return _sentence("; ".join([*parts, claim]))
+
+
+def _what_was_overestimated(arms: Sequence[Arm]) -> str:
     gaps: dict[str, list[float]] = {}
-    for arm in {one.name: one for pair in pairs for one in pair}.values():
+    for arm in {one.name: one for one in arms}.values():
         at, predicted, followed = overestimation(arm)
         if len(at):
             gaps.setdefault(TARGETS[arm.target], []).append(float(predicted[-1] - followed[-1]))
     if len(gaps) < 2:
         return "How far predictions exceed what follows was not measured in these runs."
-    parts = " and ".join(f"{name} by {np.mean(gap):+.2f}" for name, gap in gaps.items())
+    *most, last = (f"{name} by {np.mean(gap):+.2f}" for name, gap in gaps.items())
     return (
-        f"In the last evaluation the predicted values differ from the returns that followed for {parts} reward units."
+        f"In the last evaluation the predicted values differ from the returns that followed for {', '.join(most)} and "
+        f"{last} reward units."
     )
 
 
@@ -83,7 +111,7 @@ def _no_pairs(arms: Sequence[Arm]) -> str:
     return (
         f"All runs are of {only.pop()}, so they do not compare targets."
         if len(only) == 1
-        else "No two arms differ in the target alone with Double DQN as one of them, so they do not compare it."
+        else "No two arms differ in the target alone, so they do not compare targets."
     )
 
 
@@ -114,7 +142,6 @@ def _odds(odds: Estimate) -> str:
 
 
 def _share(share: Estimate) -> str:
-    if math.isnan(share.low):
-        return f"{share.value:.0%} (one seed)"
-    high = "never" if share.high == math.inf else f"{share.high:.0%}"
-    return f"{share.value:.0%} ({share.low:.0%} to {high})"
+    """Write a share; what was not reached by the end of a run, as long as the other's, is more than all."""
+    value, low, high = (">100%" if number == math.inf else f"{number:.0%}" for number in share)
+    return f"{value} (one seed)" if math.isnan(share.low) else f"{value} ({low} to {high})"

@@ -120,10 +120,10 @@ def draw_all(arms: Sequence[Arm]) -> Iterator[Drawn]:
     yield _curves("curves", "Learning curves of every arm", arms, look)
     yield from _experiments(arms, look)
     yield _final_scores(arms, look)
-    pairs = list(pairs_of_targets(arms))
-    if pairs:
-        yield _improvement(pairs, look)
-        yield _needed(pairs, look)
+    between = contests(arms)
+    if between:
+        yield _improvement(between, look)
+        yield _needed([pair for pairs in between for pair in pairs], look)
     if any(np.isfinite(run.evaluations["q_visited"]).any() for arm in arms for run in arm.runs):
         yield _overestimation(arms, look)
     if any(run.done for arm in arms for run in arm.runs):
@@ -131,16 +131,37 @@ def draw_all(arms: Sequence[Arm]) -> Iterator[Drawn]:
     yield _ends(arms, look)
 
 
-def pairs_of_targets(arms: Sequence[Arm]) -> Iterator[tuple[Arm, Arm]]:
-    """Pair Double DQN with each other target under the same settings: (double, other)."""
-    for ours in arms:
-        if ours.target == "double":
-            yield from ((ours, other) for other in arms if other.setting == ours.setting and other.target != "double")
+def contests(arms: Sequence[Arm]) -> list[list[tuple[Arm, Arm]]]:
+    """Pair the arms of each two targets that have the same settings: Double DQN with DQN first, then the others.
+
+    Returns:
+        For each two targets, their pairs of arms: (ours, other), ours that which the literature holds for better.
+    """
+    targets = [("double", "target"), ("double", "none"), ("target", "none")]
+    found = [
+        [
+            (ours, other)
+            for ours in arms
+            for other in arms
+            if (ours.target, other.target) == both and ours.setting == other.setting
+        ]
+        for both in targets
+    ]
+    return [pairs for pairs in found if pairs]
+
+
+def improvement(pairs: Sequence[tuple[Arm, Arm]]) -> Estimate:
+    """Say how likely a run of ours ends with the higher mean x, over all pairs of arms given."""
+    return probability_of_improvement(*((ours.scores("x"), other.scores("x")) for ours, other in pairs))
 
 
 def setting_label(arm: Arm) -> str:
     """What an arm holds besides its target, to read."""
     return ", ".join(str(value) for key, value in arm.values.items() if key != "agent.target") or "all runs"
+
+
+def _against(ours: Arm, other: Arm, where: str | None = None) -> str:
+    return f"{TARGETS[ours.target]} against {TARGETS[other.target]}, {where or setting_label(ours)}"
 
 
 def _curves(name: str, title: str, arms: Sequence[Arm], look: dict[str, Style]) -> Drawn:
@@ -205,28 +226,33 @@ def _final_scores(arms: Sequence[Arm], look: dict[str, Style]) -> Drawn:
     return _laid_out(drawn)
 
 
-def _improvement(pairs: Sequence[tuple[Arm, Arm]], look: dict[str, Style]) -> Drawn:
-    figure = _figure(9, 1.5 + 0.36 * len(pairs))
+def _improvement(between: Sequence[Sequence[tuple[Arm, Arm]]], look: dict[str, Style]) -> Drawn:
+    rows: list[tuple[str, Estimate, Arm | None]] = []
+    for pairs in between:
+        rows += [(_against(ours, other), improvement([(ours, other)]), ours) for ours, other in pairs]
+        if len(pairs) > 1:
+            rows.append((_against(*pairs[0], "all together"), improvement(pairs), None))
+    figure = _figure(11, 1.5 + 0.36 * len(rows))
     axes = figure.subplots()
-    for row, (ours, other) in enumerate(pairs):
-        _point(axes, probability_of_improvement(ours.scores("x"), other.scores("x")), row, ours, look)
+    for row, (_, shown, ours) in enumerate(rows):
+        _point(axes, shown, row, ours, look)
     axes.axvline(0.5, color=FAINT, linewidth=0.8, linestyle="--")
-    axes.set(xlim=(-0.03, 1.03), xlabel="probability that a Double DQN run ends with the higher mean x")
+    axes.set(xlim=(-0.03, 1.03), xlabel="probability that a run of the first ends with the higher mean x")
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
-    _rows(axes, [f"against {TARGETS[other.target]}, {setting_label(other)}" for _, other in pairs])
+    _rows(axes, [label for label, _, _ in rows])
     return _laid_out(
         Drawn(
             "improvement",
-            "How likely Double DQN is the better",
-            "Share of pairs of runs, one of each arm, of which the Double DQN run ends higher (ties half), with its "
-            "95 % stratified bootstrap interval. At 50 % neither is better.",
+            "How likely one target is better than another",
+            "Share of pairs of runs, one of each arm, of which the first ends higher (ties half), with its 95 % "
+            "stratified bootstrap interval; all together: the mean of those above it. At 50 % neither is better.",
             figure,
         )
     )
 
 
 def _needed(pairs: Sequence[tuple[Arm, Arm]], look: dict[str, Style]) -> Drawn:
-    figure = _figure(11, 1.6 + 0.36 * len(pairs))
+    figure = _figure(13, 1.6 + 0.36 * len(pairs))
     panels = figure.subplots(1, 2, sharey=True)
     for axes, over in zip(panels, ("agent_steps", "episode"), strict=True):
         for row, (ours, other) in enumerate(pairs):
@@ -243,14 +269,15 @@ def _needed(pairs: Sequence[tuple[Arm, Arm]], look: dict[str, Style]) -> Drawn:
         axes.axvline(ARTICLE_CLAIM, color=FAINT, linewidth=0.8, linestyle="--")
         axes.set(xlim=(0, 1.2), xlabel=f"share of the other's {OVER[over]}")
         axes.xaxis.set_major_formatter(PercentFormatter(1.0))
-    _rows(panels[0], [f"against {TARGETS[other.target]}, {setting_label(other)}" for _, other in pairs])
+    _rows(panels[0], [_against(ours, other) for ours, other in pairs])
     return _laid_out(
         Drawn(
             "needed",
-            "What Double DQN needs to reach what the other ends with",
+            "What one target needs to reach what another ends with",
             "Median over seeds of the agent steps, or episodes, until the running mean of x first reaches the mean x "
             "that the other target ends with, as a share of the other's length; 95 % bootstrap intervals. Dashed: the "
-            "article's claim of one fifth. Beyond the edge: not reached by half of the runs.",
+            "article's claim of one fifth, for its two agents, which are DQN with and without target network. Beyond "
+            "the edge: not reached by half of the runs.",
             figure,
         )
     )
@@ -400,11 +427,12 @@ def _curve_values(
     }
 
 
-def _point(axes: Axes, shown: Estimate, row: int, arm: Arm, look: dict[str, Style]) -> None:
-    style = look[arm.name]
+def _point(axes: Axes, shown: Estimate, row: int, arm: Arm | None, look: dict[str, Style]) -> None:
+    """Draw a value with its interval: in the looks of an arm, or of none where it is of several."""
+    style, name = (look[arm.name], arm.name) if arm else (Style(INK, "-", "X"), None)
     if np.isfinite(shown.low):
-        axes.plot([shown.low, shown.high], [row, row], color=style.colour, linewidth=2, gid=arm.name)
-    axes.plot([shown.value], [row], style.marker, color=style.colour, markersize=7, gid=arm.name)
+        axes.plot([shown.low, shown.high], [row, row], color=style.colour, linewidth=2, gid=name)
+    axes.plot([shown.value], [row], style.marker, color=style.colour, markersize=7, gid=name)
 
 
 def _rows(axes: Axes, labels: Sequence[str]) -> None:

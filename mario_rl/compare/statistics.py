@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from itertools import batched
 from typing import NamedTuple
 
 import numpy as np
@@ -55,17 +56,18 @@ def estimate(scores: Floats) -> Estimate:
     return Estimate(float(interquartile_mean(scores)), float(low), float(high))
 
 
-def probability_of_improvement(ours: Floats, theirs: Floats) -> Estimate:
+def probability_of_improvement(*pairs: tuple[Floats, Floats]) -> Estimate:
     """Chance that a run of ours scores above a run of theirs, ties counting half (Mann and Whitney's U).
 
-    The interval resamples the runs of either side on its own (stratified).
+    Of several pairs of arms it is the mean of theirs (Agarwal et al. 2021 take it over tasks). The interval
+    resamples the runs of every arm on its own (stratified).
 
     Args:
-        ours: scores, float64 (runs,).
-        theirs: the same of the other arm; the numbers of runs may differ.
+        pairs: for each two arms, scores of ours and of theirs, float64 (runs,) each; the numbers of runs may differ.
     """
-    low, high = _bootstrap((ours, theirs), _share_above)
-    return Estimate(float(_share_above(ours, theirs)), float(low), float(high))
+    samples = tuple(scores for pair in pairs for scores in pair)
+    low, high = _bootstrap(samples, _mean_share_above)
+    return Estimate(float(_mean_share_above(*samples)), float(low), float(high))
 
 
 def curve(runs: Sequence[StudyRunData], quantity: str, over: str) -> Curve:
@@ -128,7 +130,14 @@ def share_needed(ours: Sequence[StudyRunData], theirs: Sequence[StudyRunData], o
     return Estimate(value, float(low), float(high))
 
 
-def _share_above(ours: Floats, theirs: Floats, axis: int = -1) -> Floats:
+def _mean_share_above(*samples: Floats, axis: int = -1) -> Floats:
+    """The mean over pairs of the share of ours above theirs: ours, theirs, ours, theirs and so on."""
+    shares = [_share_above(ours, theirs) for ours, theirs in batched(samples, 2, strict=True)]
+    mean: Floats = np.mean(shares, axis=0)
+    return mean
+
+
+def _share_above(ours: Floats, theirs: Floats) -> Floats:
     """Share of pairs in which ours is above, ties half, over the last axis of both."""
     differences = ours[..., :, np.newaxis] - theirs[..., np.newaxis, :]
     share: Floats = ((differences > 0) + 0.5 * (differences == 0)).mean(axis=(-2, -1))

@@ -15,7 +15,11 @@ def test_an_arm_whose_runs_all_end_higher_is_said_to_and_the_articles_claim_is_j
     assert first.startswith("With right_only Double DQN")
     assert "; with simple Double DQN ended higher than DQN: mean x " in first
     assert "probability of improvement 100% (100% to 100%)" in first
-    assert "the article's claim of one fifth is not confirmed" in second
+    assert first.endswith(
+        "; all together, Double DQN ended higher than DQN: probability of improvement 94% (78% to 100%)."
+    )
+    assert second.startswith("Of the agent steps in which DQN came to where it ended, Double DQN needed ")
+    assert second.endswith("; the article's claim of one fifth holds in 0 of 2 and lies below the interval in 2.")
     assert "Double DQN by +0.00 and DQN by +" in third
     assert "10.0% of such comparisons" in third  # 2 of the 20 ways to deal 6 runs into two hands
 
@@ -33,6 +37,7 @@ def test_one_seed_is_said_to_be_one_seed(tmp_path):
     first, second, third = answer(load_arms(tmp_path))
     assert "one seed a side" in first
     assert "(one seed)" in second
+    assert second.endswith("from one seed a side the article's claim of one fifth can't be judged.")
     assert "a single seed: that shows what happened once, not what to expect" in third
 
 
@@ -42,7 +47,7 @@ def test_a_level_never_reached_is_said_to_be(tmp_path):
         make_run(RunDir(tmp_path / "target" / str(seed)), "target", "simple", seed, speed=0.9)
     first, second, _ = answer(load_arms(tmp_path))
     assert "Double DQN ended lower than DQN" in first
-    assert "half of its runs or more never got there" in second
+    assert "Double DQN needed >100% (>100% to >100%) with all runs" in second
 
 
 def test_without_double_dqn_the_arms_are_ranked_and_runs_that_are_not_done_are_counted(tmp_path):
@@ -51,3 +56,21 @@ def test_without_double_dqn_the_arms_are_ranked_and_runs_that_are_not_done_are_c
     assert first.index("right_only") < first.index("simple")
     assert second == "All runs are of DQN, so they do not compare targets."
     assert third.endswith("6 of the 6 runs have not been evaluated at their end.")
+
+
+def test_the_articles_two_agents_are_dqn_with_and_without_target_network(tmp_path):
+    make_study(tmp_path, targets=("none", "target"), action_sets=("simple",))
+    first, second, third = answer(load_arms(tmp_path))
+    assert "DQN ended higher than DQN without target network: mean x " in first
+    assert "all together" not in first  # one pair of arms
+    assert '(the article\'s "DDQN" and "DQN")' in second
+    assert "DQN without target network by +" in third
+
+
+def test_with_all_three_targets_double_dqn_meets_dqn_and_the_articles_two_agents_are_judged_beside_it(tmp_path):
+    make_study(tmp_path, action_sets=("simple", "complex"))
+    first, second, third = answer(load_arms(tmp_path))
+    assert "without target network" not in first
+    assert second.count("of the agent steps in which") + second.count("Of the agent steps in which") == 2
+    assert second.endswith("holds in 0 of 4 and lies below the interval in 4.")
+    assert "DQN without target network by +" in third

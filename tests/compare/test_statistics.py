@@ -68,14 +68,35 @@ def test_an_interval_holds_its_value_and_stays_within_the_scores(scores):
 
 def test_the_probability_of_improvement_by_hand():
     # Pairs of (1, 3) against (2, 3): below, below, above, a tie: 1.5 of 4.
-    assert probability_of_improvement(np.array([1.0, 3.0]), np.array([2.0, 3.0])).value == 1.5 / 4
-    assert probability_of_improvement(np.array([5.0, 6.0, 7.0]), np.array([1.0, 2.0])) == (1.0, 1.0, 1.0)
+    overlapping = (np.array([1.0, 3.0]), np.array([2.0, 3.0]))
+    above = (np.array([5.0, 6.0, 7.0]), np.array([1.0, 2.0]))
+    assert probability_of_improvement(overlapping).value == 1.5 / 4
+    assert probability_of_improvement(above) == (1.0, 1.0, 1.0)
+    assert probability_of_improvement(overlapping, above).value == (1.5 / 4 + 1) / 2
+
+
+def test_the_interval_over_several_pairs_of_arms_resamples_each_arm_on_its_own():
+    # Scores of different arms are never mixed: within each arm all runs are alike, so there is nothing to resample.
+    high, low = np.array([9.0, 9.0, 9.0]), np.array([1.0, 1.0, 1.0])
+    assert probability_of_improvement((high, low), (low, high)) == (0.5, 0.5, 0.5)
+
+
+def test_more_pairs_of_arms_narrow_the_interval():
+    pair = (np.array([1.0, 3.0, 5.0]), np.array([2.0, 4.0, 0.0]))
+    one, three = probability_of_improvement(pair), probability_of_improvement(pair, pair, pair)
+    assert three.value == one.value
+    assert three.high - three.low < one.high - one.low
+
+
+def test_one_run_in_any_of_the_pairs_leaves_no_interval():
+    pair = (np.array([1.0, 3.0]), np.array([2.0, 4.0]))
+    assert math.isnan(probability_of_improvement(pair, (np.array([1.0]), np.array([2.0, 4.0]))).low)
 
 
 @settings(deadline=None, max_examples=30)
 @given(SCORES, SCORES)
 def test_either_side_improves_on_the_other_with_chances_that_add_up_to_one(ours, theirs):
-    one, other = probability_of_improvement(ours, theirs), probability_of_improvement(theirs, ours)
+    one, other = probability_of_improvement((ours, theirs)), probability_of_improvement((theirs, ours))
     assert one.value + other.value == pytest.approx(1.0)
     assert 0 <= one.low <= one.high <= 1
 
