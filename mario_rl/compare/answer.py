@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,16 +16,21 @@ from mario_rl.compare.statistics import Estimate, estimate, share_needed
 def answer(arms: Sequence[Arm]) -> list[str]:
     """Write three sentences on what the runs say: of Double DQN and DQN where there are both, else of other targets.
 
-    Where no two arms differ in the target alone they are of the arms.
+    Where no two arms differ in the target alone they are of the arms. Runs that are not done don't count beside those
+    that are.
     """
+    unfinished = [run for arm in arms for run in arm.runs if not run.done]
+    done = [replace(arm, runs=tuple(run for run in arm.runs if run.done)) for arm in arms]
+    arms = [arm for arm in done if arm.runs] or arms
     between = contests(arms)
     if not between:
-        return [_who_ends_highest(arms), _no_pairs(arms), _how_sure(arms)]
+        return [_who_ends_highest(arms), _no_pairs(arms), _how_sure(arms, len(unfinished))]
     main = between[0]
     return [
         _sentence("; ".join([*(_who_ends_higher(ours, other) for ours, other in main), *_all_together(main)])),
         _how_much_sooner([main, *(pairs for pairs in between[1:] if _of_the_article(pairs))]),
-        f"{_what_was_overestimated([arm for pairs in between for pair in pairs for arm in pair])} {_how_sure(arms)}",
+        f"{_what_was_overestimated([arm for pairs in between for pair in pairs for arm in pair])} "
+        f"{_how_sure(arms, len(unfinished))}",
     ]
 
 
@@ -115,11 +121,13 @@ def _no_pairs(arms: Sequence[Arm]) -> str:
     )
 
 
-def _how_sure(arms: Sequence[Arm]) -> str:
-    seeds = [len(arm.runs) for arm in arms]
-    fewest, runs = min(seeds), sum(seeds)
-    unfinished = sum(not run.done for arm in arms for run in arm.runs)
-    left = f" {unfinished} of the {runs} runs have not been evaluated at their end." if unfinished else ""
+def _how_sure(arms: Sequence[Arm], unfinished: int) -> str:
+    fewest, counted = min(len(arm.runs) for arm in arms), sum(len(arm.runs) for arm in arms)
+    left = ""
+    if not any(run.done for arm in arms for run in arm.runs):
+        left = " No run has been evaluated at its end."
+    elif unfinished:
+        left = f" {unfinished} of the {counted + unfinished} runs have not been evaluated at their end and don't count."
     if fewest == 1:
         return f"At least one arm has a single seed: that shows what happened once, not what to expect.{left}"
     chance = 2 / math.comb(2 * fewest, fewest)

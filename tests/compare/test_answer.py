@@ -50,12 +50,12 @@ def test_a_level_never_reached_is_said_to_be(tmp_path):
     assert "Double DQN needed >100% (>100% to >100%) with all runs" in second
 
 
-def test_without_double_dqn_the_arms_are_ranked_and_runs_that_are_not_done_are_counted(tmp_path):
+def test_without_double_dqn_the_arms_are_ranked_and_that_no_run_is_done_is_said(tmp_path):
     make_study(tmp_path, targets=("target",), action_sets=("simple", "right_only"), done=False)
     first, second, third = answer(load_arms(tmp_path))
     assert first.index("right_only") < first.index("simple")
     assert second == "All runs are of DQN, so they do not compare targets."
-    assert third.endswith("6 of the 6 runs have not been evaluated at their end.")
+    assert third.endswith("No run has been evaluated at its end.")
 
 
 def test_the_articles_two_agents_are_dqn_with_and_without_target_network(tmp_path):
@@ -74,3 +74,13 @@ def test_with_all_three_targets_double_dqn_meets_dqn_and_the_articles_two_agents
     assert second.count("of the agent steps in which") + second.count("Of the agent steps in which") == 2
     assert second.endswith("holds in 0 of 4 and lies below the interval in 4.")
     assert "DQN without target network by +" in third
+
+
+def test_runs_that_are_not_done_do_not_count_beside_those_that_are(tmp_path):
+    make_study(tmp_path, targets=("target", "double"), action_sets=("simple",), seeds=(0, 1))
+    before, _, _ = answer(load_arms(tmp_path))
+    make_run(RunDir(tmp_path / "double" / "2"), "double", "simple", 2, speed=0.1, done=False)
+    make_run(RunDir(tmp_path / "complex" / "0"), "double", "complex", 0, speed=0.1, done=False)
+    first, _, third = answer(load_arms(tmp_path))
+    assert first == before.replace("With all runs", "With simple")  # now that there is another action set
+    assert third.endswith("2 of the 6 runs have not been evaluated at their end and don't count.")
