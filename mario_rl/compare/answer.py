@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from mario_rl.compare.figures import ARTICLE_CLAIM, contests, improvement, overestimation, setting_label
-from mario_rl.compare.runs import RECENT, TARGETS, Arm
+from mario_rl.compare.runs import RECENT, TARGETS, Arm, finished
 from mario_rl.compare.statistics import Estimate, estimate, share_needed
 
 
@@ -20,8 +19,7 @@ def answer(arms: Sequence[Arm]) -> list[str]:
     that are.
     """
     unfinished = [run for arm in arms for run in arm.runs if not run.done]
-    done = [replace(arm, runs=tuple(run for run in arm.runs if run.done)) for arm in arms]
-    arms = [arm for arm in done if arm.runs] or arms
+    arms = finished(arms)
     between = contests(arms)
     if not between:
         return [_who_ends_highest(arms), _no_pairs(arms), _how_sure(arms, len(unfinished))]

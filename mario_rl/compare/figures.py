@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, PercentFormatter, StrMethodFormatter
 
-from mario_rl.compare.runs import RECENT, TARGETS, Arm
+from mario_rl.compare.runs import RECENT, TARGETS, Arm, finished
 from mario_rl.compare.statistics import (
     Estimate,
     curve,
@@ -119,8 +119,9 @@ def draw_all(arms: Sequence[Arm]) -> Iterator[Drawn]:
     look = styles(arms)
     yield _curves("curves", "Learning curves of every arm", arms, look)
     yield from _experiments(arms, look)
-    yield _final_scores(arms, look)
-    between = contests(arms)
+    at_their_end = finished(arms)
+    yield _final_scores(at_their_end, look)
+    between = contests(at_their_end)
     if between:
         yield _improvement(between, look)
         yield _needed([pair for pairs in between for pair in pairs], look)
@@ -211,7 +212,7 @@ def _final_scores(arms: Sequence[Arm], look: dict[str, Style]) -> Drawn:
         "final_scores",
         "Where training ended",
         f"Mean of the last {RECENT} training episodes: every seed as a small dot, their interquartile mean with its "
-        "95 % bootstrap interval.",
+        "95 % bootstrap interval. Runs that are not done are left out where others are.",
         figure,
     )
     for axes, quantity in zip(panels, OF, strict=True):

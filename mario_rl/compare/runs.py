@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +124,12 @@ def load_arms(directory: Path) -> list[Arm]:
         Arm(f"arm{number}", _label(values[key], groups[key]), values[key], tuple(groups[key]))
         for number, key in enumerate(ordered)
     ]
+
+
+def finished(arms: Sequence[Arm]) -> list[Arm]:
+    """Leave out runs that are not done, unless none is: half a run has no say in where training ends."""
+    done = [replace(arm, runs=tuple(run for run in arm.runs if run.done)) for arm in arms]
+    return [arm for arm in done if arm.runs] or list(arms)
 
 
 def _load(path: Path) -> StudyRunData | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from made_up import make_run, make_study
 
 from mario_rl.compare.answer import answer
-from mario_rl.compare.runs import load_arms
+from mario_rl.compare.runs import finished, load_arms
 from mario_rl.rundir import RunDir
 
 
@@ -81,6 +81,8 @@ def test_runs_that_are_not_done_do_not_count_beside_those_that_are(tmp_path):
     before, _, _ = answer(load_arms(tmp_path))
     make_run(RunDir(tmp_path / "double" / "2"), "double", "simple", 2, speed=0.1, done=False)
     make_run(RunDir(tmp_path / "complex" / "0"), "double", "complex", 0, speed=0.1, done=False)
-    first, _, third = answer(load_arms(tmp_path))
+    arms = load_arms(tmp_path)
+    assert [len(arm.runs) for arm in finished(arms)] == [2, 2]  # of DQN and of Double DQN, simple
+    first, _, third = answer(arms)
     assert first == before.replace("With all runs", "With simple")  # now that there is another action set
     assert third.endswith("2 of the 6 runs have not been evaluated at their end and don't count.")
