@@ -75,7 +75,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(steps=STEPS, every=st.integers(1, 40))
 def test_what_has_a_priority_is_exactly_what_uniform_sampling_can_draw(steps: list[tuple[int, str]], every: int):
     """Whenever the priorities are brought up to date, rarely or often."""

@@ -139,7 +139,7 @@ ENDS = st.sampled_from(["", "", "", "", "", "terminated", "truncated", "terminat
 PLAY = st.lists(st.tuples(st.integers(0, 2), ENDS, st.integers(-15, 15)), max_size=90)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(setup=setups(), play=PLAY, left_over=st.integers(0, 2))
 def test_what_can_be_sampled_is_exactly_what_a_naive_replay_would_give(setup, play, left_over):
     game, reference = Game(setup), Reference(setup)
@@ -153,7 +153,7 @@ def test_what_can_be_sampled_is_exactly_what_a_naive_replay_would_give(setup, pl
         assert sampled_items(buffer) == reference.items()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(setup=setups(), before=PLAY, after=PLAY)
 def test_a_saved_and_loaded_buffer_goes_on_bit_for_bit(setup, before, after, tmp_path_factory):
     game, original, restored = Game(setup), setup.buffer(), setup.buffer()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
@@ -17,6 +18,9 @@ from mario_rl.errors import ConfigError
 
 COMMAND_LINE = "command line"
 MAX_SHOWN = 60  # characters of a refused value
+
+PLAIN_TEXT = re.compile(r"(?!(?:y|n|yes|no|on|off|true|false|null)$)[a-z][a-z0-9_-]*|\d-\d", re.IGNORECASE | re.ASCII)
+"""Text that needs no quotes: a word that YAML, 1.1 or 1.2, takes for nothing else, and a stage."""
 
 
 class _Given(NamedTuple):
@@ -242,9 +246,14 @@ def _scalar(value: Any) -> str:
         text = repr(value)
         # 1e-05 is text to a YAML 1.1 reader; 1.0e-05 is a number to all.
         return text.replace("e", ".0e") if "e" in text and "." not in text else text
-    if isinstance(value, str) and value.replace("_", "").replace("-", "").isalnum():
-        return value
+    if isinstance(value, str):
+        return value if PLAIN_TEXT.fullmatch(value) else _quoted(value)
     return json.dumps(value)
+
+
+def _quoted(text: str) -> str:
+    """Quote text in ASCII: as JSON does, but for what lies beyond 16 bits, which YAML escapes as one character."""
+    return re.sub(r"[^ -~]", lambda one: rf"\U{ord(one[0]):08x}", json.dumps(text, ensure_ascii=False))
 
 
 def _show(value: Any) -> str:

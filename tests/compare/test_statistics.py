@@ -57,7 +57,7 @@ def test_runs_all_alike_have_an_interval_of_no_width():
     assert estimate(np.array([7.0, 7.0, 7.0])) == (7.0, 7.0, 7.0)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(SCORES)
 def test_an_interval_holds_its_value_and_stays_within_the_scores(scores):
     shown = estimate(scores)
@@ -93,7 +93,7 @@ def test_one_run_in_any_of_the_pairs_leaves_no_interval():
     assert math.isnan(probability_of_improvement(pair, (np.array([1.0]), np.array([2.0, 4.0]))).low)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(SCORES, SCORES)
 def test_either_side_improves_on_the_other_with_chances_that_add_up_to_one(ours, theirs):
     one, other = probability_of_improvement((ours, theirs)), probability_of_improvement((theirs, ours))

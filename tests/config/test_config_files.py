@@ -361,6 +361,17 @@ def test_what_is_rendered_loads_back_to_an_equal_config(config, tmp_path_factory
     assert load_config(file) == config
 
 
+@pytest.mark.parametrize(
+    "text", ["0", "1e4", "null", "No", "y", "2026-11-25", "1_000", "٣", "😀", "é", "\u2028", "", "~"]
+)
+def test_text_that_yaml_could_take_for_something_else_stays_text(text):
+    config = parse_config({"training": {"initial_checkpoint": text}}, "drawn")
+    for version in ((1, 1), (1, 2)):
+        reader = YAML(typ="safe", pure=True)
+        reader.version = version
+        assert reader.load(render_config(config))["training"]["initial_checkpoint"] == text
+
+
 @given(config=configs())
 def test_a_reader_of_yaml_1_1_reads_the_same_values(config):
     reader = YAML(typ="safe", pure=True)
