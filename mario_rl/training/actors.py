@@ -40,6 +40,7 @@ PUBLISH_PERIOD_UPDATES = 4
 START_SECONDS = 120.0  # until a process has loaded its libraries from a slow disk
 HANG_SECONDS = 10.0  # without a sign of life
 CHECK_SECONDS = 0.25  # between two looks at whether the actors live
+LOOK_SECONDS = 1.0  # of silence that one look can find: a machine that was asleep has no actors that hang
 POLL_SECONDS = 0.0005  # between two looks of whoever waits for the other side
 EMULATION_MILLISECONDS = 5.0  # of one core per agent step, see docs/performance.md
 UPDATE_MILLISECONDS = 1.0  # of one core per transition of the batch
@@ -146,7 +147,9 @@ class _Actor:
     envs: range
     process: BaseProcess | None = None
     results: Connection | None = None
-    started_at: float = 0.0
+    beat: float = 0.0  # its last sign of life when the learner last looked
+    looked_at: float = 0.0  # seconds of the monotonic clock
+    silent: float = 0.0  # seconds that the learner has looked in vain for another
     deaths: int = 0
     last_words: str = ""
     finished: list[FinishedEpisode] = field(default_factory=list)
@@ -162,6 +165,12 @@ class _Actor:
                     self.finished += said
         except EOFError:  # it has ended; whoever looks after it will notice
             self.results = None
+
+    def hear(self, beat: float) -> None:
+        """Look for a sign of life, other than the last one."""
+        now = time.monotonic()
+        self.silent = self.silent + min(now - self.looked_at, LOOK_SECONDS) if beat == self.beat else 0.0
+        self.beat, self.looked_at = beat, now
 
     def end(self) -> None:
         """Kill the process: it has nothing to put in order."""
@@ -321,14 +330,15 @@ class ActorPool:
             self._start(index)
 
     def _reason_of_death(self, index: int) -> str | None:
-        actor, beat = self._actors[index], float(self._board["beat"][index])
+        actor = self._actors[index]
         assert actor.process is not None
         actor.listen()
+        actor.hear(float(self._board["beat"][index]))
         if not actor.process.is_alive():
             code = actor.process.exitcode or 0
             return actor.last_words or (f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}")
-        since, limit = (beat, HANG_SECONDS) if beat else (actor.started_at, START_SECONDS)
-        return f"no sign of life for {limit:.0f} seconds" if time.monotonic() - since > limit else None
+        limit = HANG_SECONDS if actor.beat else START_SECONDS
+        return f"no sign of life for {limit:.0f} seconds" if actor.silent > limit else None
 
     def _start(self, index: int) -> None:
         actor, streams = self._actors[index], self._streams
@@ -359,7 +369,7 @@ class ActorPool:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         sending.close()
         actor.process, actor.results = process, receiving
-        actor.started_at, actor.last_words = time.monotonic(), ""
+        actor.beat, actor.silent, actor.looked_at, actor.last_words = 0.0, 0.0, time.monotonic(), ""
 
 
 def make_replay(config: Config, rng: np.random.Generator, shared: SharedArrays | None) -> ReplayBuffer:

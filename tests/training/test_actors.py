@@ -31,6 +31,12 @@ PATIENCE = 300
 """Seconds; for machines that have other things to do as well."""
 
 
+@pytest.fixture(autouse=True)
+def _no_hurry(monkeypatch):
+    """A machine that has other things to do is not an actor that hangs."""
+    monkeypatch.setattr(actors, "HANG_SECONDS", PATIENCE)
+
+
 @pytest.fixture
 def with_actors(small_run_file) -> Config:
     return load_config(small_run_file, ["training.actors=2", "training.envs=4", "training.agent_steps=240"])
@@ -65,7 +71,9 @@ class Disturb(Observer):
 
 def test_actors_play_learn_evaluate_and_leave_what_a_single_process_does(tmp_path, with_actors):
     evaluation = with_actors.evaluation.model_copy(update={"every_steps": 120})
-    result = train(with_actors.model_copy(update={"evaluation": evaluation}), tmp_path / "run")
+    observer = Disturb()
+    result = train(with_actors.model_copy(update={"evaluation": evaluation}), tmp_path / "run", observer=observer)
+    assert not observer.warnings
     assert result.stop == "training.agent_steps"
     assert not living_actors()
     place = RunDir(tmp_path / "run")
@@ -100,6 +108,23 @@ def test_an_actor_that_hangs_is_ended_and_started_anew(tmp_path, with_actors, mo
     assert result.progress.agent_steps >= 240
     assert observer.warnings == ["actor 0 is started anew (death 1 of at most 3): no sign of life for 2 seconds"]
     assert not living_actors()
+
+
+def test_an_actor_is_not_held_for_hung_because_the_whole_machine_was_asleep(tmp_path, with_actors, monkeypatch):
+    class Sleep(Disturb):
+        def progressed(self, progress) -> None:
+            if self.due and progress.agent_steps >= self.due[0]:
+                del self.due[0]
+                for signal_number in (signal.SIGSTOP, signal.SIGCONT):
+                    for child in living_actors():
+                        os.kill(child.pid, signal_number)
+                    time.sleep(3.0 if signal_number == signal.SIGSTOP else 0.0)
+
+    monkeypatch.setattr(actors, "HANG_SECONDS", 2.0)
+    observer = Sleep(60)
+    train(with_actors, tmp_path / "run", observer=observer)
+    assert not observer.due
+    assert not observer.warnings
 
 
 def test_an_actor_that_dies_again_and_again_ends_the_run_which_is_saved(tmp_path, with_actors, monkeypatch):
