@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-
-import numpy as np
+from collections.abc import Iterable, Iterator, Sequence
 
 from mario_rl.compare.figures import ARTICLE_CLAIM, contests, improvement, overestimation, setting_label
 from mario_rl.compare.runs import RECENT, TARGETS, Arm, finished
-from mario_rl.compare.statistics import Estimate, estimate, share_needed
+from mario_rl.compare.statistics import Estimate, estimate, estimate_over_arms, share_needed
+from mario_rl.report.curve import Floats
 
 
 def answer(arms: Sequence[Arm]) -> list[str]:
@@ -90,17 +89,25 @@ def _how_much_sooner(between: Sequence[Sequence[tuple[Arm, Arm]]]) -> str:
 
 
 def _what_was_overestimated(arms: Sequence[Arm]) -> str:
-    gaps: dict[str, list[float]] = {}
+    gaps: dict[str, list[Floats]] = {}
     for arm in {one.name: one for one in arms}.values():
-        at, predicted, followed = overestimation(arm)
+        at, predicted_RM, followed_RM = overestimation(arm)
         if len(at):
-            gaps.setdefault(TARGETS[arm.target], []).append(float(predicted[-1] - followed[-1]))
+            gaps.setdefault(TARGETS[arm.target], []).append(predicted_RM[:, -1] - followed_RM[:, -1])
     if len(gaps) < 2:
         return "How far predictions exceed what follows was not measured in these runs."
-    *most, last = (f"{name} by {np.mean(gap):+.2f}" for name, gap in gaps.items())
+    found = {name: estimate_over_arms(*of_arms) for name, of_arms in gaps.items()}
+    differences = _list(f"{name} by {_gap(gap)}" for name, gap in found.items())
+    over = [name for name, gap in found.items() if gap.low > 0]
+    under = [name for name, gap in found.items() if gap.high < 0]
+    if any(math.isnan(gap.low) for gap in found.values()):
+        verdict = "one seed an arm can't tell whether that is overestimation"
+    else:
+        verdict = f"overestimation is seen for {_list(over) or 'none of them'}"
+        verdict += f", underestimation for {_list(under)}" if under else ""
     return (
-        f"In the last evaluation the predicted values differ from the returns that followed for {', '.join(most)} and "
-        f"{last} reward units."
+        "In the last evaluation the predicted values differ from the returns that followed for "
+        f"{differences} reward units: {verdict}."
     )
 
 
@@ -137,6 +144,15 @@ def _how_sure(arms: Sequence[Arm], unfinished: int) -> str:
 
 def _sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
+
+
+def _list(words: Iterable[str]) -> str:
+    *most, last = list(words) or [""]
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _gap(gap: Estimate) -> str:
+    return f"{gap.value:+.2f}" + ("" if math.isnan(gap.low) else f" ({gap.low:+.2f} to {gap.high:+.2f})")
 
 
 def _estimate(shown: Estimate) -> str:

@@ -19,9 +19,11 @@ from matplotlib.ticker import EngFormatter, PercentFormatter, StrMethodFormatter
 
 from mario_rl.compare.runs import RECENT, TARGETS, Arm, finished
 from mario_rl.compare.statistics import (
+    Curve,
     Estimate,
     curve,
     estimate,
+    over_runs,
     probability_of_improvement,
     share_needed,
 )
@@ -286,50 +288,65 @@ def _needed(pairs: Sequence[tuple[Arm, Arm]], look: dict[str, Style]) -> Drawn:
 
 def _overestimation(arms: Sequence[Arm], look: dict[str, Style]) -> Drawn:
     settings = list(dict.fromkeys(arm.setting for arm in arms))
-    figure = _figure(4.2 * max(2, len(settings)), 4.2)
-    panels = np.atleast_1d(figure.subplots(1, len(settings), sharey=True))
+    figure = _figure(4.2 * max(2, len(settings)), 7)
+    grid = figure.subplots(2, len(settings), sharex=True, sharey="row", squeeze=False)
     drawn = Drawn(
         "overestimation",
         "What was predicted, and what followed",
-        "Solid: the highest predicted value, averaged over the states visited in the evaluations during training; "
-        "dotted: the discounted return that really followed from those states, in the reward that the agent is trained "
-        "on. Means over seeds. After van Hasselt et al. 2016, figure 3: where solid lies above dotted, values are "
-        "overestimated.",
+        "Above, solid: the highest predicted value, averaged over the states visited in the evaluations during "
+        "training; dotted: the discounted return that really followed from those states, in the reward that the agent "
+        "is trained on. Below: the first minus the second; values are overestimated where it lies above zero. "
+        "Interquartile means over seeds; bands: 95 % bootstrap intervals, where there are several seeds. After van "
+        "Hasselt et al. 2016, figure 3.",
         figure,
     )
-    for axes, setting in zip(panels, settings, strict=True):
+    for (values, gaps), setting in zip(grid.T, settings, strict=True):
         chosen = [arm for arm in arms if arm.setting == setting]
-        curves = []
+        values_curves, gap_curves = [], []
         for arm in chosen:
-            at, predicted, followed = overestimation(arm)
-            axes.plot(at, predicted, color=look[arm.name].colour, gid=arm.name, label=TARGETS[arm.target])
-            axes.plot(at, followed, ":", color=look[arm.name].colour, gid=arm.name)
-            curves.append(_curve_values(arm, at, predicted, f"{arm.label}, predicted"))
-            curves.append(_curve_values(arm, at, followed, f"{arm.label}, followed"))
-        axes.set(xlabel="agent steps", title=setting_label(chosen[0]))
-        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-        _finish(axes)
-        drawn.panels.append({"axes": axes, "curves": curves, "over": "agent steps"})
-    panels[0].set_ylabel("value per visited state [reward units]")
-    panels[0].legend(frameon=False, labelcolor=INK)
+            at, predicted_RM, followed_RM = overestimation(arm)
+            if not len(at):
+                continue
+            for values_RM, what, line in ((predicted_RM, "predicted", "-"), (followed_RM, "followed", ":")):
+                shown = over_runs(at, values_RM)
+                values.plot(at, shown.value, line, color=look[arm.name].colour, gid=arm.name)
+                values_curves.append(_curve_values(arm, shown, f"{arm.label}, {what}"))
+            gap = over_runs(at, predicted_RM - followed_RM)
+            _draw_band(gaps, arm, gap, Style(look[arm.name].colour, "-", ""))
+            gap_curves.append(_curve_values(arm, gap, f"{arm.label}, predicted minus followed"))
+        gaps.axhline(0.0, color=FAINT, linewidth=0.8, linestyle="--")
+        values.set_title(setting_label(chosen[0]))
+        gaps.set_xlabel("agent steps")
+        for axes, curves in ((values, values_curves), (gaps, gap_curves)):
+            axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+            _finish(axes)
+            drawn.panels.append({"axes": axes, "curves": curves, "over": "agent steps"})
+    for axes, label in zip(grid[:, 0], ("value per visited state", "predicted minus followed"), strict=True):
+        axes.set_ylabel(f"{label} [reward units]")
+    colours = {TARGETS[arm.target]: look[arm.name].colour for arm in arms}
+    handles = [Line2D([], [], color=colour, label=name) for name, colour in colours.items()]
+    handles.append(Line2D([], [], color=INK, label="predicted"))
+    handles.append(Line2D([], [], color=INK, linestyle=":", label="the return that followed"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, labelcolor=INK)
     return _laid_out(drawn)
 
 
 def overestimation(arm: Arm) -> tuple[Floats, Floats, Floats]:
-    """Average an arm's evaluations during training by their agent steps.
+    """Average each run's evaluations during training by their agent steps.
 
     Returns:
-        Agent steps, predicted values, returns that followed: float64 (moments,) each, of the moments all runs share.
+        Agent steps, float64 (moments,), those that all runs share; each run's predicted values and the returns that
+        followed, float64 (runs, moments) each.
     """
     # Runs evaluate at the first round of environments past the same mark, so their steps differ by less than a round.
     tables = [(np.round(run.evaluations["agent_steps"], -3), run.evaluations) for run in arm.runs]
     shared = set.intersection(*(set(steps[np.isfinite(table["q_visited"])].tolist()) for steps, table in tables))
     at = np.array(sorted(shared))
-    predicted, followed = (
-        np.array([np.mean([np.nanmean(table[name][steps == moment]) for steps, table in tables]) for moment in at])
+    predicted_RM, followed_RM = (
+        np.array([[np.nanmean(table[name][steps == moment]) for moment in at] for steps, table in tables])
         for name in ("q_visited", "return_visited")
     )
-    return at, predicted, followed
+    return at, predicted_RM, followed_RM
 
 
 def _clear_rates(arms: Sequence[Arm], look: dict[str, Style]) -> Drawn:
@@ -396,12 +413,9 @@ def _draw_curves(
 ) -> None:
     curves = []
     for arm in arms:
-        at, value, low, high = curve(arm.runs, quantity, over)
-        style = look[arm.name]
-        axes.plot(at, value, style.line, color=style.colour, linewidth=1.6, gid=arm.name)
-        if np.isfinite(low).all():
-            axes.fill_between(at, low, high, color=style.colour, alpha=0.15, linewidth=0, gid=arm.name)
-        curves.append(_curve_values(arm, at, value, arm.label, low, high))
+        shown = curve(arm.runs, quantity, over)
+        _draw_band(axes, arm, shown, look[arm.name])
+        curves.append(_curve_values(arm, shown, arm.label))
     axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
@@ -410,22 +424,20 @@ def _draw_curves(
     drawn.panels.append({"axes": axes, "curves": curves, "over": OVER[over]})
 
 
-def _curve_values(
-    arm: Arm, at: Floats, value: Floats, label: str, low: Floats | None = None, high: Floats | None = None
-) -> dict[str, Any]:
+def _draw_band(axes: Axes, arm: Arm, shown: Curve, style: Style) -> None:
+    """Draw a curve with its interval, where there is one."""
+    axes.plot(shown.at, shown.value, style.line, color=style.colour, linewidth=1.6, gid=arm.name)
+    if np.isfinite(shown.low).all():
+        axes.fill_between(shown.at, shown.low, shown.high, color=style.colour, alpha=0.15, linewidth=0, gid=arm.name)
+
+
+def _curve_values(arm: Arm, shown: Curve, label: str) -> dict[str, Any]:
     """Plain values for the page; None where there is no interval."""
-
-    def plain(numbers: Floats | None) -> list[float | None]:
-        return [] if numbers is None else [float(f"{one:.5g}") if np.isfinite(one) else None for one in numbers]
-
-    return {
-        "arm": arm.name,
-        "label": label,
-        "at": plain(at),
-        "value": plain(value),
-        "low": plain(low),
-        "high": plain(high),
+    plain = {
+        name: [float(f"{one:.5g}") if np.isfinite(one) else None for one in numbers]
+        for name, numbers in shown._asdict().items()
     }
+    return {"arm": arm.name, "label": label, **plain}
 
 
 def _point(axes: Axes, shown: Estimate, row: int, arm: Arm | None, look: dict[str, Style]) -> None:

@@ -56,6 +56,23 @@ def estimate(scores: Floats) -> Estimate:
     return Estimate(float(interquartile_mean(scores)), float(low), float(high))
 
 
+def estimate_over_arms(*arms: Floats) -> Estimate:
+    """Mean over arms of the interquartile mean over their runs.
+
+    The interval resamples the runs of every arm on its own (stratified).
+
+    Args:
+        arms: scores of each, float64 (runs,); the numbers of runs may differ.
+    """
+
+    def mean(*samples: Floats, axis: int = -1) -> Floats:
+        over_arms: Floats = np.mean([interquartile_mean(sample, axis) for sample in samples], axis=0)
+        return over_arms
+
+    low, high = _bootstrap(arms, mean)
+    return Estimate(float(mean(*arms)), float(low), float(high))
+
+
 def probability_of_improvement(*pairs: tuple[Floats, Floats]) -> Estimate:
     """Chance that a run of ours scores above a run of theirs, ties counting half (Mann and Whitney's U).
 
@@ -80,8 +97,17 @@ def curve(runs: Sequence[StudyRunData], quantity: str, over: str) -> Curve:
     """
     end = min(float(run.episodes[over][-1]) for run in runs)
     at = np.linspace(0.0, end, GRID + 1)[1:]
-    values_RP = np.stack([_at(run, quantity, over, at) for run in runs])
-    low, high = _bootstrap((values_RP,), lambda sample, axis=-1: interquartile_mean(sample, axis), along=0)
+    return over_runs(at, np.stack([_at(run, quantity, over, at) for run in runs]))
+
+
+def over_runs(at: Floats, values_RP: Floats) -> Curve:
+    """Interquartile mean over runs, point by point, with its percentile bootstrap interval.
+
+    Args:
+        at: the grid, float64 (points,).
+        values_RP: each run's values there, float64 (runs, points).
+    """
+    low, high = _bootstrap((values_RP,), interquartile_mean, along=0)
     return Curve(at, interquartile_mean(values_RP, axis=0), low, high)
 
 

@@ -37,9 +37,20 @@ def make_study(
 
 
 def make_run(
-    place: RunDir, target: str, action_set: str, seed: int, *, speed: float, done: bool = True, episodes: int = 400
+    place: RunDir,
+    target: str,
+    action_set: str,
+    seed: int,
+    *,
+    speed: float,
+    done: bool = True,
+    episodes: int = 400,
+    followed: float = 5.0,
 ) -> None:
-    """Write one run whose x grows from 400 by `speed` times 2,400, and which clears where it passes 3,000."""
+    """Write one run whose x grows from 400 by `speed` times 2,400, and which clears where it passes 3,000.
+
+    Predicted values begin at 5, those of DQN grow; `followed` is the return that follows.
+    """
     rng = np.random.default_rng([seed, len(target), len(action_set)])
     tree = {"env": {"action_set": action_set}, "agent": {"target": target}, "seed": seed, "device": "cpu"}
     place.checkpoints.mkdir(parents=True)
@@ -61,7 +72,9 @@ def make_run(
         place.evaluation,
         EVALUATION_COLUMNS,
         [
-            evaluated(at, "epsilon", n, 2500 * speed, q=5 + over * (target != "double") * at / 60_000, followed=5.0)
+            evaluated(
+                at, "epsilon", n, 2500 * speed, q=5 + over * (target != "double") * at / 60_000, followed=followed
+            )
             for at in range(5_000, int(steps[-1]), 5_000)
             for n, over in enumerate((3.0, 4.0))
         ],

@@ -20,7 +20,9 @@ def test_an_arm_whose_runs_all_end_higher_is_said_to_and_the_articles_claim_is_j
     )
     assert second.startswith("Of the agent steps in which DQN came to where it ended, Double DQN needed ")
     assert second.endswith("; the article's claim of one fifth holds in 0 of 2 and lies below the interval in 2.")
-    assert "Double DQN by +0.00 and DQN by +" in third
+    # Made up: at the last evaluation, 3.5 / 60,000 for every agent step with DQN, nothing with Double DQN.
+    assert "Double DQN by +0.00 (+0.00 to +0.00) and DQN by +" in third
+    assert "reward units: overestimation is seen for DQN. " in third
     assert "10.0% of such comparisons" in third  # 2 of the 20 ways to deal 6 runs into two hands
 
 
@@ -32,12 +34,23 @@ def test_arms_that_overlap_cannot_be_told_apart(tmp_path):
     assert "Double DQN cannot be told apart from DQN" in first
 
 
+def test_values_below_what_followed_are_underestimated_and_those_on_either_side_neither(tmp_path):
+    for seed, followed in enumerate((3.0, 9.0, 30.0)):
+        make_run(RunDir(tmp_path / "target" / str(seed)), "target", "simple", seed, speed=0.5, followed=followed)
+        make_run(RunDir(tmp_path / "double" / str(seed)), "double", "simple", seed, speed=0.5, followed=6.0 + seed)
+    _, _, third = answer(load_arms(tmp_path))
+    assert "for Double DQN by -2.00 (-3.00 to -1.00) and DQN by -" in third
+    assert "overestimation is seen for none of them, underestimation for Double DQN. " in third
+
+
 def test_one_seed_is_said_to_be_one_seed(tmp_path):
     make_study(tmp_path, targets=("target", "double"), action_sets=("simple",), seeds=(0,))
     first, second, third = answer(load_arms(tmp_path))
     assert "one seed a side" in first
     assert "(one seed)" in second
     assert second.endswith("from one seed a side the article's claim of one fifth can't be judged.")
+    assert "DQN by +" in third
+    assert "reward units: one seed an arm can't tell whether that is overestimation. " in third
     assert "a single seed: that shows what happened once, not what to expect" in third
 
 
@@ -64,7 +77,7 @@ def test_the_articles_two_agents_are_dqn_with_and_without_target_network(tmp_pat
     assert "DQN ended higher than DQN without target network: mean x " in first
     assert "all together" not in first  # one pair of arms
     assert '(the article\'s "DDQN" and "DQN")' in second
-    assert "DQN without target network by +" in third
+    assert "overestimation is seen for DQN and DQN without target network. " in third
 
 
 def test_with_all_three_targets_double_dqn_meets_dqn_and_the_articles_two_agents_are_judged_beside_it(tmp_path):

@@ -14,8 +14,10 @@ from mario_rl.compare.runs import StudyRunData, load_arms
 from mario_rl.compare.statistics import (
     curve,
     estimate,
+    estimate_over_arms,
     interquartile_mean,
     needed_to_reach,
+    over_runs,
     probability_of_improvement,
     share_needed,
 )
@@ -79,6 +81,23 @@ def test_the_interval_over_several_pairs_of_arms_resamples_each_arm_on_its_own()
     # Scores of different arms are never mixed: within each arm all runs are alike, so there is nothing to resample.
     high, low = np.array([9.0, 9.0, 9.0]), np.array([1.0, 1.0, 1.0])
     assert probability_of_improvement((high, low), (low, high)) == (0.5, 0.5, 0.5)
+
+
+def test_the_mean_over_arms_weighs_arms_alike_and_resamples_each_on_its_own():
+    few, many = np.array([1.0, 3.0]), np.array([10.0, 10.0, 10.0])
+    shown = estimate_over_arms(few, many)
+    assert shown.value == (2 + 10) / 2  # not 34 / 5
+    # Of two runs drawn from (1, 3) both are 1, or both are 3, in a quarter of the samples each.
+    assert (shown.low, shown.high) == ((1 + 10) / 2, (3 + 10) / 2)
+    assert math.isnan(estimate_over_arms(few, np.array([10.0])).low)
+
+
+def test_a_curve_over_runs_has_its_mean_and_interval_at_every_point():
+    shown = over_runs(np.array([0.0, 5.0]), np.array([[1.0, 7.0], [3.0, 7.0]]))
+    assert shown.value.tolist() == [2.0, 7.0]
+    assert shown.low.tolist() == [1.0, 7.0]
+    assert shown.high.tolist() == [3.0, 7.0]
+    assert np.isnan(over_runs(np.array([0.0]), np.array([[1.0]])).low).all()
 
 
 def test_more_pairs_of_arms_narrow_the_interval():
