@@ -313,7 +313,7 @@ def _overestimation(arms: Sequence[Arm], look: dict[str, Style]) -> Drawn:
                 values_curves.append(_curve_values(arm, shown, f"{arm.label}, {what}"))
             gap = over_runs(at, predicted_RM - followed_RM)
             _draw_band(gaps, arm, gap, Style(look[arm.name].colour, "-", ""))
-            gap_curves.append(_curve_values(arm, gap, f"{arm.label}, predicted minus followed"))
+            gap_curves.append(_curve_values(arm, gap, arm.label))
         gaps.axhline(0.0, color=FAINT, linewidth=0.8, linestyle="--")
         values.set_title(setting_label(chosen[0]))
         gaps.set_xlabel("agent steps")
