@@ -22,6 +22,7 @@ class RunDir:
     replay/          the replay of latest.pt
     final.csv        in a study, a row per episode of the evaluations at the end: there once the run is done
     run.json         in a study, what the run was done with and how long it took
+    best.mp4         in a study, the greedy episode of best.pt
     ```
     """
 
@@ -78,6 +79,10 @@ class RunDir:
     @property
     def record(self) -> Path:
         return self.path / "run.json"
+
+    @property
+    def film(self) -> Path:
+        return self.path / "best.mp4"
 
     @property
     def lock(self) -> Path:

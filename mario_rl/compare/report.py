@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from mario_rl.compare.answer import answer
 from mario_rl.compare.figures import PROTOCOLS, Drawn, draw_all, styles
 from mario_rl.compare.runs import Arm, StudyRunData, load_arms
 from mario_rl.compare.statistics import Estimate, estimate
-from mario_rl.compare.study import StudyDir
 from mario_rl.files import write_atomically
 
 type Rows = list[dict[str, str]]
@@ -27,7 +26,7 @@ type Rows = list[dict[str, str]]
 def write_report(path: Path) -> Path:
     """Report on all runs below a directory; the same runs give the same report, but for its date.
 
-    Writes index.html, figures/*.png and tables/*.csv there. Videos are linked to where they are.
+    Writes index.html, figures/*.png and tables/*.csv there. Films are linked to where they are.
 
     Args:
         path: of a study, or any directory with run directories in it.
@@ -102,7 +101,6 @@ def _page(path: Path, arms: Sequence[Arm], tables: dict[str, Rows], figures: lis
         loader=PackageLoader("mario_rl.compare", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     look = styles(arms)
-    videos = {arm.label: _video(path, arm) for arm in arms}
     return environment.get_template("page.html.jinja").render(
         title=path.resolve().name,
         date=datetime.now(UTC).date().isoformat(),
@@ -117,7 +115,7 @@ def _page(path: Path, arms: Sequence[Arm], tables: dict[str, Rows], figures: lis
             {"name": "settings", "title": "What tells the arms apart", "rows": tables["settings"]},
             {"name": "runs", "title": "The runs", "rows": tables["runs"]},
         ],
-        videos={label: video for label, video in videos.items() if video},
+        films=[film for arm in arms for film in _film(path, arm)],
         runs=sum(len(arm.runs) for arm in arms),
     )
 
@@ -127,10 +125,18 @@ def _script_json(values: Any) -> str:
     return json.dumps(values, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def _video(path: Path, arm: Arm) -> str | None:
-    """Name the video of an arm as the page links to it: of the folder its runs are in, as `StudyDir` has it."""
-    video = StudyDir(path).video(arm.runs[0].place.path.parent.name)
-    return Path(os.path.relpath(video, path)).as_posix() if video.is_file() else None
+def _film(path: Path, arm: Arm) -> Iterator[dict[str, str]]:
+    """The film of an arm's best run, as the page links to it and calls it; of the best that has one, which it says."""
+    filmed = [run for run in arm.runs if run.place.film.is_file()]
+    if not filmed:
+        return
+    run, best = max(filmed, key=StudyRunData.merit), max(arm.runs, key=StudyRunData.merit)
+    caption = f"{arm.label}, seed {run.seed}"
+    if shown := (run.record.get("best") or {}).get("film"):
+        caption += f": {shown['end']} at x {shown['x']:,}"
+    if run.merit() < best.merit():
+        caption += f" (seed {best.seed} was better and was not filmed)"
+    yield {"file": Path(os.path.relpath(run.place.film, path)).as_posix(), "caption": caption}
 
 
 def _write(path: Path, text: str) -> None:

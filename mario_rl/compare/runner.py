@@ -6,15 +6,14 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from filelock import FileLock, Timeout
 
 from mario_rl.compare.study import StudyDir, StudyRun
-from mario_rl.compare.work import RunStopped, film
+from mario_rl.compare.work import RunStopped
 from mario_rl.config import Config, load_config, render_config
-from mario_rl.errors import CheckpointError, UserError
+from mario_rl.errors import UserError
 from mario_rl.files import write_atomically
 from mario_rl.rundir import RunDir
 from mario_rl.training import Interrupts
@@ -72,7 +71,7 @@ def run_study(
     jobs: int,
     observer: StudyObserver | None = None,
 ) -> Outcome:
-    """Work on all runs of a study that are not done, `jobs` at once, and film the best of every arm.
+    """Work on all runs of a study that are not done, `jobs` at once.
 
     A run that fails stops no other; it is tried again in the next sitting. SIGINT and SIGTERM let all runs save.
 
@@ -86,8 +85,6 @@ def run_study(
     try:
         with FileLock(directory.lock, timeout=0), Interrupts() as interrupts:
             failed = _work(runs, directory, executor, jobs, observer, interrupts)
-            if interrupts.received is None:
-                _film_arms(runs, directory)
             return Outcome(failed, interrupts.received)
     except Timeout as error:
         raise UserError(f"{directory.path}: in use, another process works on this study") from error
@@ -156,19 +153,3 @@ def _refuse_another(run: StudyRun, directory: StudyDir) -> None:
 
 def _lines(config: Config) -> list[str]:
     return [line for line in render_config(config).splitlines() if not line.lstrip().startswith("#")]
-
-
-def _film_arms(runs: Sequence[StudyRun], directory: StudyDir) -> None:
-    for arm in dict.fromkeys(run.arm for run in runs):
-        places = [directory.run(run.arm, run.seed) for run in runs if run.arm == arm]
-        done = [place for place in places if place.final.exists()]
-        video = directory.video(arm)
-        if done and _older(video, [place.final for place in done]):
-            try:
-                film(done, video)
-            except CheckpointError:  # a report without this film is better than none
-                continue
-
-
-def _older(file: Path, than: list[Path]) -> bool:
-    return not file.exists() or file.stat().st_mtime < max(one.stat().st_mtime for one in than)

@@ -54,6 +54,11 @@ class StudyRunData:
         """Mean of `x` or `return` over the last 100 training episodes."""
         return float(np.mean(self.episodes[quantity][-RECENT:]))
 
+    def merit(self) -> tuple[float, float]:
+        """Clear rate and mean x of its best checkpoint; less than any where it has none."""
+        best = self.record.get("best")
+        return (-1.0, 0.0) if best is None else (best["clear_rate"], best["mean_x"])
+
     def first_clear(self) -> tuple[float, float] | None:
         """Agent steps and minutes of the first training episode that ended at the flag; None where none did."""
         (cleared,) = (self.episodes["end"] == "clear").nonzero()

@@ -73,9 +73,8 @@ class StudyDir:
 
     ```
     study.yaml              the study, as it was last asked for
-    runs/ARM/seed_N/        an ordinary run directory, with final.csv and run.json when it is done
+    runs/ARM/seed_N/        an ordinary run directory, with final.csv, run.json and best.mp4 when it is done
     runs/ARM/seed_N.error   why it failed, where it did
-    videos/ARM.mp4          the best of the arm's best checkpoints
     index.html              the report; its figures are in figures/, its tables in tables/
     ```
     """
@@ -101,10 +100,6 @@ class StudyDir:
     def error(self, arm: str, seed: int) -> Path:
         """Name the file that says why a run failed."""
         return self.runs / arm / f"seed_{seed}.error"
-
-    def video(self, arm: str) -> Path:
-        """Name the video of an arm."""
-        return self.path / "videos" / f"{arm}.mp4"
 
 
 def load_study(path: Path) -> Study:

@@ -31,7 +31,7 @@ class RunStopped(Exception):
 
 
 def perform(config: Config, run_dir: RunDir, final: FinalConfig, *, threads: int, observer: Observer) -> None:
-    """Begin a run, or go on with it, and see it through: training, `final.csv`, `run.json`.
+    """Begin a run, or go on with it, and see it through: training, `best.mp4`, `run.json`, `final.csv`.
 
     A run is done once `final.csv` is there. What only goes on with training needs is then removed, which is most of its
     size: the replay, the step checkpoints, and the training state in `latest.pt`, which keeps the last weights.
@@ -53,6 +53,7 @@ def perform(config: Config, run_dir: RunDir, final: FinalConfig, *, threads: int
         result = resume(run_dir.path, observer=observer) if begun else train(config, run_dir.path, observer=observer)
         if result.signal is not None:
             raise RunStopped(result.signal)
+        filmed = film(run_dir)  # now: a published study keeps tables and films, not checkpoints
         state = load_checkpoint(run_dir.latest)
         rows = [
             {"agent_steps": state["agent_steps"], "seconds": state["seconds"], **row}
@@ -64,26 +65,23 @@ def perform(config: Config, run_dir: RunDir, final: FinalConfig, *, threads: int
                 seed=final.seed,
             ).rows()
         ]
-        _write_record(run_dir, config, threads)
+        _write_record(run_dir, config, threads, filmed)
         write_table(run_dir.final, EVALUATION_COLUMNS, rows)
     _remove_what_only_training_needs(run_dir)
 
 
-def film(run_dirs: list[RunDir], video: Path) -> Path | None:
-    """Film the greedy episode of the best of several done runs' best checkpoints.
-
-    None, and the video is left as it is, where no run has one, or where the best one's is not here: a published study
-    keeps tables and videos, not checkpoints.
+def film(run_dir: RunDir) -> EvaluatedEpisode | None:
+    """Film the greedy episode of a run's best checkpoint; None where it has none, having made no evaluation.
 
     Raises:
-        CheckpointError, StorageError: it can't be read, or the video can't be written.
+        CheckpointError, StorageError: it can't be read, or the film can't be written.
     """
-    best = max(run_dirs, key=_merit)
-    if not best.best.is_file():
+    if not run_dir.best.is_file():
         return None
-    (episode,) = evaluate(best.best, protocol="greedy").episodes
-    caption = f"{best.path.parent.name} {best.path.name}, greedy: {episode.result.end} at x {episode.result.x}"
-    return write_video(video, [Recording(episode.stage, episode.buttons, caption)])
+    (episode,) = evaluate(run_dir.best, protocol="greedy").episodes
+    caption = f"{run_dir.path.parent.name} {run_dir.path.name}, greedy: {episode.result.end} at x {episode.result.x}"
+    write_video(run_dir.film, [Recording(episode.stage, episode.buttons, caption)])
+    return episode
 
 
 class CountingObserver(Observer):
@@ -117,20 +115,15 @@ class CountingObserver(Observer):
         self._on_steps(agent_steps)
 
 
-def _merit(run_dir: RunDir) -> tuple[float, float]:
-    """Clear rate and mean x of a done run's best checkpoint; less than any where its record names none."""
-    best = json.loads(run_dir.record.read_text(encoding="utf-8")).get("best") if run_dir.record.is_file() else None
-    return (-1.0, 0.0) if best is None else (best["clear_rate"], best["mean_x"])
-
-
-def _write_record(run_dir: RunDir, config: Config, threads: int) -> None:
+def _write_record(run_dir: RunDir, config: Config, threads: int, filmed: EvaluatedEpisode | None) -> None:
     state = load_checkpoint(run_dir.latest)
     best = None
-    if run_dir.best.is_file():
+    if filmed is not None:
         kept = load_checkpoint(run_dir.best)
         best = {
             "agent_steps": kept["agent_steps"],
             **{key: kept["evaluation"][key] for key in ("clear_rate", "mean_x")},
+            "film": {"end": filmed.result.end, "x": filmed.result.x},
         }
     record = {
         "machine": describe_machine(resolve_device(config.device)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from playwright.sync_api import Browser, Page
 from mario_rl.compare.report import write_report
 from mario_rl.errors import UserError
 from mario_rl.report.video import Recording, write_video
+from mario_rl.rundir import RunDir
 
 FIGURES = ("curves", "targets_0", "targets_1", "settings_target", "settings_double", "final_scores", "improvement",
            "needed", "overestimation", "clear_rates", "ends")  # fmt: skip
@@ -23,7 +25,14 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four arms of two seeds, reported."""
     folder = tmp_path_factory.mktemp("study")
     make_study(folder, targets=("target", "double"), action_sets=("right_only", "simple"), seeds=(0, 1))
-    write_video(folder / "videos" / "double-simple.mp4", [Recording("1-1", [0], "")])
+    for film in ("double-simple/seed_0", "double-simple/seed_1", "target-simple/seed_0"):
+        write_video(folder / "runs" / film / "best.mp4", [Recording("1-1", [0], "")])
+    record = RunDir(folder / "runs" / "double-simple" / "seed_1").record
+    said = json.loads(record.read_text())
+    said["best"] |= {"mean_x": 3000.0, "film": {"end": "clear", "x": 3161}}
+    record.write_text(json.dumps(said))
+    record = RunDir(folder / "runs" / "target-simple" / "seed_1").record
+    record.write_text(record.read_text().replace('"clear_rate": 0.0', '"clear_rate": 0.5'))
     assert write_report(folder) == folder / "index.html"
     return folder
 
@@ -139,9 +148,15 @@ def test_a_phone_scrolls_figures_and_tables_not_the_page(study, browser):
     page.close()
 
 
-def test_the_video_of_an_arm_is_linked_to_where_it_is(page):
-    assert page.locator("video").evaluate_all("all => all.map(one => one.getAttribute('src'))") == [
-        "videos/double-simple.mp4"
+def test_the_film_of_an_arms_best_run_is_shown_and_where_another_was_better_that_is_said(page):
+    films = page.locator(".films figure")
+    assert [films.nth(index).locator("video").get_attribute("src") for index in range(films.count())] == [
+        "runs/target-simple/seed_0/best.mp4",
+        "runs/double-simple/seed_1/best.mp4",
+    ]
+    assert films.locator("figcaption").all_inner_texts() == [
+        "DQN, simple, seed 0 (seed 1 was better and was not filmed)",
+        "Double DQN, simple, seed 1: clear at x 3,161",
     ]
 
 
