@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -31,6 +33,21 @@ def resolve_device(name: str) -> torch.device:
         found = ", ".join(kind for kind, there in present.items() if there)
         raise ConfigError(f"device: {name} is not available on this machine; allowed here: auto, {found}")
     return torch.device(name)
+
+
+@contextmanager
+def denormals_flushed() -> Iterator[None]:
+    """Take numbers below 1.2e-38 for zero as long as this is entered, in this thread and in those begun meanwhile.
+
+    The gradients of a unit that is never active are zero, so Adam's moments of its weights shrink until, some 800
+    updates later, they are such numbers, and stay. Of a run in training that is half of the first moments; Intel's
+    processors take ten times as long for them, see docs/performance.md. The weights come out the same, bit for bit.
+    """
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def torch_generators(device: torch.device) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from mario_rl.checkpoint import load_checkpoint
 from mario_rl.config import Config, load_config, parse_config, render_config
-from mario_rl.devices import resolve_device, software_versions
+from mario_rl.devices import denormals_flushed, resolve_device, software_versions
 from mario_rl.errors import ActorError, CheckpointError, ConfigError, UserError
 from mario_rl.evaluation import EvaluationInterrupted, evaluate_policy
 from mario_rl.files import write_atomically
@@ -102,7 +102,12 @@ def _sit(config: Config, directory: RunDir, observer: Observer, *, rewrite_confi
     try:
         keep_freed_memory()
         gpus = [torch.device("cuda")] if resolve_device(config.device).type == "cuda" else []
-        with FileLock(directory.lock, timeout=0), Interrupts() as interrupts, torch.random.fork_rng(devices=gpus):
+        with (
+            FileLock(directory.lock, timeout=0),
+            Interrupts() as interrupts,
+            torch.random.fork_rng(devices=gpus),
+            denormals_flushed(),
+        ):
             if rewrite_config:
                 write_config(directory, config)
             session = Session(config, directory, warn=observer.warned)

@@ -1,11 +1,14 @@
 """The agent: exploration, target network updates, gradient clipping, save and restore, and that it learns."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
 
 from mario_rl.agents import QAgent, epsilon_greedy
 from mario_rl.config import AgentConfig, EpsilonConfig, NetworkConfig
+from mario_rl.devices import denormals_flushed
 from mario_rl.types import Batch
 
 CPU = torch.device("cpu")
@@ -38,6 +41,26 @@ def make_batch(size: int = 4, seed: int = 0) -> Batch:
 
 def weights(network: torch.nn.Module) -> torch.Tensor:
     return torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
+
+
+def test_moments_that_fade_to_nothing_are_zero_and_the_weights_come_out_the_same():
+    """Of a hidden unit that is never active: its gradients are zero, and its moments have shrunk for 800 updates."""
+    moments, learned = [], []
+    for flushed in (False, True):
+        agent = make_agent()
+        hidden = agent.online.action_head[0]
+        with torch.no_grad():
+            hidden.bias[7] = -100.0
+        agent.learn(make_batch())
+        moment = agent.optimizer.state[hidden.weight]["exp_avg"]
+        moment[7] = 1e-39
+        with denormals_flushed() if flushed else nullcontext():
+            for seed in range(1, 4):
+                agent.learn(make_batch(seed=seed))
+        moments.append(moment[7].double().max().item())
+        learned.append(weights(agent.online))
+    assert moments == [pytest.approx(1e-39 * 0.9**3, rel=1e-3), 0.0]
+    assert torch.equal(*learned)
 
 
 def test_greedy_picks_the_best_action_and_full_exploration_any():

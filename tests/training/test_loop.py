@@ -7,6 +7,7 @@ import time
 from typing import ClassVar
 
 import pytest
+import torch
 
 from mario_rl.checkpoint import load_checkpoint
 from mario_rl.config import load_config
@@ -47,6 +48,21 @@ def test_a_run_directory_holds_everything_it_promises(tmp_path, small_run_file):
         ("100", "greedy", "10000"),
         ("200", "greedy", "10000"),
     ]
+
+
+def test_numbers_too_small_to_matter_are_zero_while_a_run_learns_and_numbers_again_after_it(tmp_path, small_run):
+    def smallest() -> float:
+        return (torch.full((8,), 1e-30) * 1e-10).double().max().item()
+
+    class Look(Observer):
+        seen: ClassVar[set[float]] = set()
+
+        def progressed(self, progress: Progress) -> None:
+            self.seen.add(smallest())
+
+    train(small_run, tmp_path / "run", observer=Look())
+    assert Look.seen == {0.0}
+    assert smallest() == pytest.approx(1e-40, rel=1e-3)
 
 
 def test_episodes_from_snapshots_are_reported_apart(tmp_path, small_run_file):
