@@ -37,7 +37,7 @@ def resolve_device(name: str) -> torch.device:
 
 @contextmanager
 def denormals_flushed() -> Iterator[None]:
-    """Take numbers below 1.2e-38 for zero as long as this is entered, in this thread and in those begun meanwhile.
+    """Take numbers below 1.2e-38 for zero as long as this is entered; threads begun meanwhile do so for good.
 
     The gradients of a unit that is never active are zero, so Adam's moments of its weights shrink until, some 800
     updates later, they are such numbers, and stay. Of a run in training that is half of the first moments; Intel's

@@ -95,20 +95,24 @@ def _what_was_overestimated(arms: Sequence[Arm]) -> str:
         if len(at):
             gaps.setdefault(TARGETS[arm.target], []).append(predicted_RM[:, -1] - followed_RM[:, -1])
     if len(gaps) < 2:
-        return "How far predictions exceed what follows was not measured in these runs."
+        return "How far predictions exceed what follows was not measured for two targets in these runs."
     found = {name: estimate_over_arms(*of_arms) for name, of_arms in gaps.items()}
     differences = _list(f"{name} by {_gap(gap)}" for name, gap in found.items())
-    over = [name for name, gap in found.items() if gap.low > 0]
-    under = [name for name, gap in found.items() if gap.high < 0]
-    if any(math.isnan(gap.low) for gap in found.values()):
-        verdict = "one seed an arm can't tell whether that is overestimation"
-    else:
-        verdict = f"overestimation is seen for {_list(over) or 'none of them'}"
-        verdict += f", underestimation for {_list(under)}" if under else ""
     return (
         "In the last evaluation the predicted values differ from the returns that followed for "
-        f"{differences} reward units: {verdict}."
+        f"{differences} reward units: {_which_are_too_high(found)}."
     )
+
+
+def _which_are_too_high(gaps: dict[str, Estimate]) -> str:
+    over = [name for name, gap in gaps.items() if gap.low > 0]
+    under = [name for name, gap in gaps.items() if gap.high < 0]
+    unjudged = [name for name, gap in gaps.items() if math.isnan(gap.low)]
+    if len(unjudged) == len(gaps):
+        return "one seed an arm can't tell whether that is overestimation"
+    said = f"overestimation is seen for {_list(over) or 'none'}"
+    said += f", underestimation for {_list(under)}" if under else ""
+    return f"{said}; an arm with one seed leaves {_list(unjudged)} unjudged" if unjudged else said
 
 
 def _who_ends_highest(arms: Sequence[Arm]) -> str:

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, PercentFormatter, StrMethodFormatter
 
-from mario_rl.compare.runs import RECENT, TARGETS, Arm, finished
+from mario_rl.compare.runs import RECENT, TARGETS, Arm, finished, settled
 from mario_rl.compare.statistics import (
     Curve,
     Estimate,
@@ -117,7 +117,8 @@ def styles(arms: Sequence[Arm]) -> dict[str, Style]:
 
 
 def draw_all(arms: Sequence[Arm]) -> Iterator[Drawn]:
-    """Draw every figure that the runs have numbers for."""
+    """Draw every figure that the runs have numbers for; of an arm with runs that are done the others are left out."""
+    arms = settled(arms)
     look = styles(arms)
     yield _curves("curves", "Learning curves of every arm", arms, look)
     yield from _experiments(arms, look)
@@ -174,7 +175,8 @@ def _curves(name: str, title: str, arms: Sequence[Arm], look: dict[str, Style]) 
         name,
         title,
         f"Interquartile mean over the seeds of the running mean of {RECENT} training episodes; bands: 95 % bootstrap "
-        "intervals over seeds, where there are several. A curve ends where its shortest run does.",
+        "intervals over seeds, where there are several. A curve ends where its shortest run does; runs that are not "
+        "done are left out where others of their arm are.",
         figure,
     )
     for row, quantity in zip(grid, OF, strict=True):
@@ -323,11 +325,14 @@ def _overestimation(arms: Sequence[Arm], look: dict[str, Style]) -> Drawn:
             drawn.panels.append({"axes": axes, "curves": curves, "over": "agent steps"})
     for axes, label in zip(grid[:, 0], ("value per visited state", "predicted minus followed"), strict=True):
         axes.set_ylabel(f"{label} [reward units]")
-    colours = {TARGETS[arm.target]: look[arm.name].colour for arm in arms}
+    one_target = len({arm.target for arm in arms}) == 1  # then colours tell arms
+    colours = {arm.label if one_target else TARGETS[arm.target]: look[arm.name].colour for arm in arms}
     handles = [Line2D([], [], color=colour, label=name) for name, colour in colours.items()]
     handles.append(Line2D([], [], color=INK, label="predicted"))
     handles.append(Line2D([], [], color=INK, linestyle=":", label="the return that followed"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, labelcolor=INK)
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=3 if one_target else 5, frameon=False, labelcolor=INK
+    )
     return _laid_out(drawn)
 
 

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mario_rl.compare.answer import answer
 from mario_rl.compare.figures import PROTOCOLS, Drawn, draw_all, styles
-from mario_rl.compare.runs import Arm, StudyRunData, load_arms
+from mario_rl.compare.runs import Arm, StudyRunData, load_arms, settled
 from mario_rl.compare.statistics import Estimate, estimate
 from mario_rl.files import write_atomically
 
@@ -39,7 +39,7 @@ def write_report(path: Path) -> Path:
         StorageError: the disk refused.
     """
     arms = load_arms(path)
-    tables = {"arms": arms_table(arms), "settings": settings_table(arms), "runs": runs_table(arms)}
+    tables = {"arms": arms_table(settled(arms)), "settings": settings_table(arms), "runs": runs_table(arms)}
     figures = []
     for drawn in draw_all(arms):
         figures.append((drawn, drawn.svg()))  # before the PNG, which gets a title
@@ -51,7 +51,7 @@ def write_report(path: Path) -> Path:
 
 
 def arms_table(arms: Sequence[Arm]) -> Rows:
-    """A row per arm: where it ended, first clears and clear rates, over its seeds."""
+    """A row per arm: where it ended, first clears and clear rates, over the seeds of its runs."""
     return [
         {
             "arm": arm.label,
@@ -115,7 +115,7 @@ def _page(path: Path, arms: Sequence[Arm], tables: dict[str, Rows], figures: lis
             {"name": "settings", "title": "What tells the arms apart", "rows": tables["settings"]},
             {"name": "runs", "title": "The runs", "rows": tables["runs"]},
         ],
-        films=[film for arm in arms for film in _film(path, arm)],
+        films=[film for arm in settled(arms) if (film := _film(path, arm))],
         runs=sum(len(arm.runs) for arm in arms),
     )
 
@@ -125,18 +125,21 @@ def _script_json(values: Any) -> str:
     return json.dumps(values, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def _film(path: Path, arm: Arm) -> Iterator[dict[str, str]]:
-    """The film of an arm's best run, as the page links to it and calls it; of the best that has one, which it says."""
+def _film(path: Path, arm: Arm) -> dict[str, str] | None:
+    """Where the film of an arm's best run is, and what it shows.
+
+    Where that run has no film it is that of the best one that has, and says so.
+    """
     filmed = [run for run in arm.runs if run.place.film.is_file()]
     if not filmed:
-        return
+        return None
     run, best = max(filmed, key=StudyRunData.merit), max(arm.runs, key=StudyRunData.merit)
     caption = f"{arm.label}, seed {run.seed}"
     if shown := (run.record.get("best") or {}).get("film"):
         caption += f": {shown['end']} at x {shown['x']:,}"
     if run.merit() < best.merit():
         caption += f" (seed {best.seed} was better and was not filmed)"
-    yield {"file": Path(os.path.relpath(run.place.film, path)).as_posix(), "caption": caption}
+    return {"file": Path(os.path.relpath(run.place.film, path)).as_posix(), "caption": caption}
 
 
 def _write(path: Path, text: str) -> None:

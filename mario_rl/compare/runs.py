@@ -133,8 +133,13 @@ def load_arms(directory: Path) -> list[Arm]:
 
 def finished(arms: Sequence[Arm]) -> list[Arm]:
     """Leave out runs that are not done, unless none is: half a run has no say in where training ends."""
-    done = [replace(arm, runs=tuple(run for run in arm.runs if run.done)) for arm in arms]
-    return [arm for arm in done if arm.runs] or list(arms)
+    return [arm for arm in settled(arms) if arm.runs[0].done] or list(arms)
+
+
+def settled(arms: Sequence[Arm]) -> list[Arm]:
+    """Leave out runs that are not done of the arms that have others: one just begun would cut their curves short."""
+    done = [tuple(run for run in arm.runs if run.done) for arm in arms]
+    return [replace(arm, runs=runs or arm.runs) for arm, runs in zip(arms, done, strict=True)]
 
 
 def _load(path: Path) -> StudyRunData | None:

@@ -40,7 +40,14 @@ def test_values_below_what_followed_are_underestimated_and_those_on_either_side_
         make_run(RunDir(tmp_path / "double" / str(seed)), "double", "simple", seed, speed=0.5, followed=6.0 + seed)
     _, _, third = answer(load_arms(tmp_path))
     assert "for Double DQN by -2.00 (-3.00 to -1.00) and DQN by -" in third
-    assert "overestimation is seen for none of them, underestimation for Double DQN. " in third
+    assert "overestimation is seen for none, underestimation for Double DQN. " in third
+
+
+def test_an_arm_with_one_seed_leaves_its_target_unjudged_and_no_other(tmp_path):
+    make_study(tmp_path, targets=("target", "double"), action_sets=("simple",), seeds=(0, 1))
+    make_run(RunDir(tmp_path / "none" / "0"), "none", "simple", 0, speed=0.5)
+    _, _, third = answer(load_arms(tmp_path))
+    assert "overestimation is seen for DQN; an arm with one seed leaves DQN without target network unjudged. " in third
 
 
 def test_one_seed_is_said_to_be_one_seed(tmp_path):

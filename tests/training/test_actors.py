@@ -102,8 +102,17 @@ def test_an_actor_that_is_killed_is_named_started_anew_and_costs_only_its_episod
 
 
 def test_an_actor_that_hangs_is_ended_and_started_anew(tmp_path, with_actors, monkeypatch):
-    monkeypatch.setattr(actors, "HANG_SECONDS", 2.0)
-    observer = Disturb(60, number=signal.SIGSTOP)
+    class Stop(Disturb):
+        def progressed(self, progress) -> None:
+            super().progressed(progress)
+            if not self.due and not self.warnings:
+                monkeypatch.setattr(actors, "HANG_SECONDS", 2.0)
+
+        def warned(self, message: str) -> None:
+            super().warned(message)
+            monkeypatch.setattr(actors, "HANG_SECONDS", PATIENCE)
+
+    observer = Stop(60, number=signal.SIGSTOP)
     result = train(with_actors, tmp_path / "run", observer=observer)
     assert result.progress.agent_steps >= 240
     assert observer.warnings == ["actor 0 is started anew (death 1 of at most 3): no sign of life for 2 seconds"]
@@ -113,18 +122,35 @@ def test_an_actor_that_hangs_is_ended_and_started_anew(tmp_path, with_actors, mo
 def test_an_actor_is_not_held_for_hung_because_the_whole_machine_was_asleep(tmp_path, with_actors, monkeypatch):
     class Sleep(Disturb):
         def progressed(self, progress) -> None:
+            monkeypatch.setattr(actors, "HANG_SECONDS", PATIENCE)
             if self.due and progress.agent_steps >= self.due[0]:
                 del self.due[0]
+                monkeypatch.setattr(actors, "HANG_SECONDS", 2.0)  # until the actors have played on
                 for signal_number in (signal.SIGSTOP, signal.SIGCONT):
                     for child in living_actors():
                         os.kill(child.pid, signal_number)
                     time.sleep(3.0 if signal_number == signal.SIGSTOP else 0.0)
 
-    monkeypatch.setattr(actors, "HANG_SECONDS", 2.0)
     observer = Sleep(60)
     train(with_actors, tmp_path / "run", observer=observer)
     assert not observer.due
     assert not observer.warnings
+
+
+def test_silence_is_what_the_learner_has_looked_for_in_vain(monkeypatch):
+    clock = 100.0
+    monkeypatch.setattr(actors.time, "monotonic", lambda: clock)
+    actor = actors._Actor(range(1), looked_at=clock)
+    for seconds, beat, silent in [
+        (0.5, 99.0, 0.0),  # its first sign of life
+        (0.25, 99.0, 0.25),
+        (0.5, 99.0, 0.75),
+        (3600.0, 99.0, 1.75),  # the machine was asleep: a second of that counts
+        (0.25, 3700.0, 0.0),
+    ]:
+        clock += seconds
+        actor.hear(beat)
+        assert actor.silent == pytest.approx(silent)
 
 
 def test_an_actor_that_dies_again_and_again_ends_the_run_which_is_saved(tmp_path, with_actors, monkeypatch):
