@@ -46,7 +46,8 @@ def test_values_below_what_followed_are_underestimated_and_those_on_either_side_
 def test_an_arm_with_one_seed_leaves_its_target_unjudged_and_no_other(tmp_path):
     make_study(tmp_path, targets=("target", "double"), action_sets=("simple",), seeds=(0, 1))
     make_run(RunDir(tmp_path / "none" / "0"), "none", "simple", 0, speed=0.5)
-    _, _, third = answer(load_arms(tmp_path))
+    first, _, third = answer(load_arms(tmp_path))
+    assert "Double DQN ended higher than DQN: mean x " in first
     assert "overestimation is seen for DQN; an arm with one seed leaves DQN without target network unjudged. " in third
 
 
@@ -59,6 +60,14 @@ def test_one_seed_is_said_to_be_one_seed(tmp_path):
     assert "DQN by +" in third
     assert "reward units: one seed an arm can't tell whether that is overestimation. " in third
     assert "a single seed: that shows what happened once, not what to expect" in third
+
+
+def test_one_seed_in_one_arm_leaves_nothing_to_say_of_all_together(tmp_path):
+    make_study(tmp_path, targets=("target", "double"), action_sets=("simple",), seeds=(0, 1))
+    make_study(tmp_path, targets=("target", "double"), action_sets=("complex",), seeds=(0,))
+    first, _, _ = answer(load_arms(tmp_path))
+    assert first.count("one seed a side") == 1
+    assert "all together" not in first
 
 
 def test_a_level_never_reached_is_said_to_be(tmp_path):
