@@ -41,8 +41,10 @@ def _who_ends_higher(ours: Arm, other: Arm) -> str:
 
 
 def _all_together(pairs: Sequence[tuple[Arm, Arm]]) -> Iterator[str]:
+    if len(pairs) < 2:
+        return
     odds, (ours, other) = improvement(pairs), pairs[0]
-    if len(pairs) > 1 and not math.isnan(odds.low):  # one seed in any arm leaves no more to say than the pairs do
+    if not math.isnan(odds.low):  # one seed in any arm leaves no more to say than the pairs do
         yield f"all together, {TARGETS[ours.target]} {_verdict(odds)} {TARGETS[other.target]}: {_chance(odds)}"
 
 

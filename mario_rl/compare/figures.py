@@ -101,7 +101,7 @@ class Style:
 def styles(arms: Sequence[Arm]) -> dict[str, Style]:
     """Colours tell targets apart, lines and markers the rest; with one target or none else, colours tell arms."""
     settings = list(dict.fromkeys(arm.setting for arm in arms))
-    if len({arm.target for arm in arms}) == 1:
+    if _one_target(arms):
         return {
             arm.name: Style(COLOURS[number % len(COLOURS)], LINES[number // len(COLOURS) % 4], MARKERS[number % 4])
             for number, arm in enumerate(arms)
@@ -114,6 +114,10 @@ def styles(arms: Sequence[Arm]) -> dict[str, Style]:
         )
         for arm in arms
     }
+
+
+def _one_target(arms: Sequence[Arm]) -> bool:
+    return len({arm.target for arm in arms}) == 1
 
 
 def draw_all(arms: Sequence[Arm]) -> Iterator[Drawn]:
@@ -325,14 +329,13 @@ def _overestimation(arms: Sequence[Arm], look: dict[str, Style]) -> Drawn:
             drawn.panels.append({"axes": axes, "curves": curves, "over": "agent steps"})
     for axes, label in zip(grid[:, 0], ("value per visited state", "predicted minus followed"), strict=True):
         axes.set_ylabel(f"{label} [reward units]")
-    one_target = len({arm.target for arm in arms}) == 1  # then colours tell arms
-    colours = {arm.label if one_target else TARGETS[arm.target]: look[arm.name].colour for arm in arms}
+    colours_tell_arms = _one_target(arms)
+    colours = {arm.label if colours_tell_arms else TARGETS[arm.target]: look[arm.name].colour for arm in arms}
     handles = [Line2D([], [], color=colour, label=name) for name, colour in colours.items()]
     handles.append(Line2D([], [], color=INK, label="predicted"))
     handles.append(Line2D([], [], color=INK, linestyle=":", label="the return that followed"))
-    figure.legend(
-        handles=handles, loc="outside lower center", ncols=3 if one_target else 5, frameon=False, labelcolor=INK
-    )
+    columns = 3 if colours_tell_arms else 5
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, labelcolor=INK)
     return _laid_out(drawn)
 
 
