@@ -1,0 +1,116 @@
+"""What flushing denormal numbers saves of a run's updates, and that its weights come out the same.
+
+    python benchmarks/denormals.py RUN_DIR [--updates 100] [--repeats 3]
+
+RUN_DIR: a run on the CPU that has been interrupted, with its replay; it is copied. It was trained with denormals
+flushed, so the moments that would be denormal are zeros in it. They get back what they would have shrunk to; those of
+weights that never had a gradient too, which can't be told from them.
+"""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+import click
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from mario_rl.agents import QAgent
+from mario_rl.config import load_config
+from mario_rl.devices import denormals_flushed, describe_machine
+from mario_rl.rundir import RunDir
+from mario_rl.training.session import Session
+
+WHERE_FADING_ENDS = 4 * 2.0**-149  # a tenth of it rounds to nothing, so 0.9 times it is itself
+
+
+class Turn(NamedTuple):
+    """The updates of one turn: milliseconds an update, of it in Adam's step, and what they left."""
+
+    update: float
+    adam: float
+    denormal_share: float
+    weights: Tensor
+
+
+@click.command()
+@click.argument("run_dir", type=click.Path(path_type=Path))
+@click.option("--updates", type=click.IntRange(min=1), default=100, show_default=True, help="In each turn.")
+@click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="The median counts.")
+def main(run_dir: Path, updates: int, repeats: int) -> None:
+    """Go on with a copy of a run's updates, in turn with denormals flushed and not, and compare."""
+    turns: dict[bool, list[Turn]] = {False: [], True: []}
+    with tqdm(total=2 * repeats, unit="turn") as bar:
+        for _ in range(repeats):
+            for flushed, made in turns.items():
+                made.append(take_turn(run_dir, updates, flushed=flushed))
+                bar.update()
+    machine = describe_machine(torch.device("cpu"))
+    click.echo(f"{machine['processor']}, {torch.get_num_threads()} threads, median of {repeats} x {updates} updates")
+    for flushed, made in turns.items():
+        click.echo(
+            f"{'flushed' if flushed else 'as they are'}: update {median(turn.update for turn in made):.1f} ms, "
+            f"of it Adam's step {median(turn.adam for turn in made):.2f} ms; denormals at the end: "
+            f"{made[0].denormal_share:.1%} of Adam's first moments"
+        )
+    first, *others = (turn.weights for made in turns.values() for turn in made)
+    same = all(torch.equal(first, other) for other in others)
+    click.echo(f"online, target and averaged weights: {'the same, bit for bit' if same else 'DIFFERENT'}")
+
+
+def take_turn(run_dir: Path, updates: int, *, flushed: bool) -> Turn:
+    """Make the next updates of a run, in a copy of it."""
+    with tempfile.TemporaryDirectory() as folder, denormals_flushed() if flushed else nullcontext():
+        copy = RunDir(shutil.copytree(run_dir, Path(folder) / "run"))
+        session = Session(load_config(copy.config), copy, warn=click.echo)
+        agent, batch_size = session.agent, session.config.agent.batch_size
+        for state in agent.optimizer.state.values():
+            state["exp_avg"][state["exp_avg"] == 0] = WHERE_FADING_ENDS
+        in_adam: list[float] = []
+        with timed(agent, in_adam):
+            began = time.perf_counter()
+            for _ in range(updates):
+                batch = session.replay.sample(batch_size)
+                session.replay.prioritize(batch.slot, agent.learn(batch).td_error)
+            took = time.perf_counter() - began
+        session.close()
+    # Looked at without flushing, which would take them for zero here as well.
+    moments = torch.cat([state["exp_avg"].flatten() for state in agent.optimizer.state.values()]).abs()
+    denormal = (moments > 0) & (moments < torch.finfo(torch.float32).tiny)
+    weights = [part.flatten() for net in (agent.online, agent.target, agent.averaged) for part in net.parameters()]
+    return Turn(
+        update=1e3 * took / updates,
+        adam=1e3 * sum(in_adam) / updates,
+        denormal_share=denormal.float().mean().item(),
+        weights=torch.cat(weights).detach(),
+    )
+
+
+@contextmanager
+def timed(agent: QAgent, took: list[float]) -> Iterator[None]:
+    """Note the seconds of each of the optimiser's steps while this is entered."""
+    began = 0.0
+
+    def begin(*_: object) -> None:
+        nonlocal began
+        began = time.perf_counter()
+
+    def end(*_: object) -> None:
+        took.append(time.perf_counter() - began)
+
+    hooks = agent.optimizer.register_step_pre_hook(begin), agent.optimizer.register_step_post_hook(end)
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+if __name__ == "__main__":
+    main()
