@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, PercentFormatter, StrMethodFormatter
 
+from mario_rl.compare.contests import Contest, setting_label
 from mario_rl.compare.runs import RECENT, TARGETS, Arm, finished, settled
 from mario_rl.compare.statistics import (
     Curve,
@@ -24,9 +25,8 @@ from mario_rl.compare.statistics import (
     curve,
     estimate,
     over_runs,
-    probability_of_improvement,
-    share_needed,
 )
+from mario_rl.compare.words import p_text
 from mario_rl.evaluation import wilson_interval
 from mario_rl.files import write_atomically
 from mario_rl.report.curve import BLUE, FLAG_X, GREEN, ORANGE, PURPLE, SKY, VERMILLION, Floats
@@ -120,56 +120,26 @@ def _one_target(arms: Sequence[Arm]) -> bool:
     return len({arm.target for arm in arms}) == 1
 
 
-def draw_all(arms: Sequence[Arm]) -> Iterator[Drawn]:
-    """Draw every figure that the runs have numbers for; of an arm with runs that are done the others are left out."""
+def draw_all(arms: Sequence[Arm], between: Sequence[Contest]) -> Iterator[Drawn]:
+    """Draw every figure that the runs have numbers for; of an arm with runs that are done the others are left out.
+
+    Args:
+        arms: all of them.
+        between: what their targets are to each other.
+    """
     arms = settled(arms)
     look = styles(arms)
     yield _curves("curves", "Learning curves of every arm", arms, look)
     yield from _experiments(arms, look)
-    at_their_end = finished(arms)
-    yield _final_scores(at_their_end, look)
-    between = contests(at_their_end)
+    yield _final_scores(finished(arms), look)
     if between:
         yield _improvement(between, look)
-        yield _needed([pair for pairs in between for pair in pairs], look)
+        yield _needed([pair for contest in between for pair in contest.each], look)
     if any(np.isfinite(run.evaluations["q_visited"]).any() for arm in arms for run in arm.runs):
         yield _overestimation(arms, look)
     if any(run.done for arm in arms for run in arm.runs):
         yield _clear_rates(arms, look)
     yield _ends(arms, look)
-
-
-def contests(arms: Sequence[Arm]) -> list[list[tuple[Arm, Arm]]]:
-    """Pair the arms of each two targets that have the same settings: Double DQN with DQN first, then the others.
-
-    Returns:
-        For each two targets, their pairs of arms: (ours, other), ours that which the literature holds for better.
-    """
-    targets = [("double", "target"), ("double", "none"), ("target", "none")]
-    found = [
-        [
-            (ours, other)
-            for ours in arms
-            for other in arms
-            if (ours.target, other.target) == both and ours.setting == other.setting
-        ]
-        for both in targets
-    ]
-    return [pairs for pairs in found if pairs]
-
-
-def improvement(pairs: Sequence[tuple[Arm, Arm]]) -> Estimate:
-    """Say how likely a run of ours ends with the higher mean x, over all pairs of arms given."""
-    return probability_of_improvement(*((ours.scores("x"), other.scores("x")) for ours, other in pairs))
-
-
-def setting_label(arm: Arm) -> str:
-    """What an arm holds besides its target, to read."""
-    return ", ".join(str(value) for key, value in arm.values.items() if key != "agent.target") or "all runs"
-
-
-def _against(ours: Arm, other: Arm, where: str | None = None) -> str:
-    return f"{TARGETS[ours.target]} against {TARGETS[other.target]}, {where or setting_label(ours)}"
 
 
 def _curves(name: str, title: str, arms: Sequence[Arm], look: dict[str, Style]) -> Drawn:
@@ -235,42 +205,46 @@ def _final_scores(arms: Sequence[Arm], look: dict[str, Style]) -> Drawn:
     return _laid_out(drawn)
 
 
-def _improvement(between: Sequence[Sequence[tuple[Arm, Arm]]], look: dict[str, Style]) -> Drawn:
-    rows: list[tuple[str, Estimate, Arm | None]] = []
-    for pairs in between:
-        rows += [(_against(ours, other), improvement([(ours, other)]), ours) for ours, other in pairs]
-        if len(pairs) > 1:
-            rows.append((_against(*pairs[0], "all together"), improvement(pairs), None))
+def _improvement(between: Sequence[Contest], look: dict[str, Style]) -> Drawn:
+    rows: list[tuple[Contest, Arm | None]] = []
+    for contest in between:
+        rows += [(pair, pair.ours) for pair in contest.each]
+        if len(contest.pairs) > 1:
+            rows.append((contest, None))
     figure = _figure(11, 1.5 + 0.36 * len(rows))
     axes = figure.subplots()
-    for row, (_, shown, ours) in enumerate(rows):
-        _point(axes, shown, row, ours, look)
+    for row, (contest, ours) in enumerate(rows):
+        _point(axes, contest.improvement, row, ours, look)
+        p_value = p_text(contest.p_value)
+        axes.text(1.01, row, p_value, transform=axes.get_yaxis_transform(), va="center", fontsize=8, color=INK)
     axes.axvline(0.5, color=FAINT, linewidth=0.8, linestyle="--")
     axes.set(xlim=(-0.03, 1.03), xlabel="probability that a run of the first ends with the higher mean x")
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
-    _rows(axes, [label for label, _, _ in rows])
+    _rows(axes, [contest.label for contest, _ in rows])
     return _laid_out(
         Drawn(
             "improvement",
             "How likely one target is better than another",
             "Share of pairs of runs, one of each arm, of which the first ends higher (ties half), with its 95 % "
-            "stratified bootstrap interval; all together: the mean of those above it. At 50 % neither is better.",
+            "stratified bootstrap interval; all together: the mean of those above it. At 50 % neither is better. p: "
+            "how often arms that are alike would lie as far from 50 % (stratified permutation test); large beside a "
+            "narrow interval where few seeds fall apart by chance.",
             figure,
         )
     )
 
 
-def _needed(pairs: Sequence[tuple[Arm, Arm]], look: dict[str, Style]) -> Drawn:
+def _needed(pairs: Sequence[Contest], look: dict[str, Style]) -> Drawn:
     figure = _figure(13, 1.6 + 0.36 * len(pairs))
     panels = figure.subplots(1, 2, sharey=True)
     for axes, over in zip(panels, ("agent_steps", "episode"), strict=True):
-        for row, (ours, other) in enumerate(pairs):
-            share = share_needed(ours.runs, other.runs, over)
+        for row, pair in enumerate(pairs):
+            share = pair.agent_steps_needed if over == "agent_steps" else pair.episodes_needed
             most = 1.15
             shown = Estimate(
                 *(min(number, most) if np.isfinite(number) or number == np.inf else number for number in share)
             )
-            _point(axes, shown, row, ours, look)
+            _point(axes, shown, row, pair.ours, look)
             if share.value == np.inf:
                 axes.annotate(
                     "not reached", (most, row), (-6, 6), textcoords="offset points", ha="right", fontsize=8, color=INK
@@ -278,7 +252,7 @@ def _needed(pairs: Sequence[tuple[Arm, Arm]], look: dict[str, Style]) -> Drawn:
         axes.axvline(ARTICLE_CLAIM, color=FAINT, linewidth=0.8, linestyle="--")
         axes.set(xlim=(0, 1.2), xlabel=f"share of the other's {OVER[over]}")
         axes.xaxis.set_major_formatter(PercentFormatter(1.0))
-    _rows(panels[0], [_against(ours, other) for ours, other in pairs])
+    _rows(panels[0], [pair.label for pair in pairs])
     return _laid_out(
         Drawn(
             "needed",

@@ -9,18 +9,27 @@ import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mario_rl.compare.answer import answer
+from mario_rl.compare.contests import Contest, contests
 from mario_rl.compare.figures import PROTOCOLS, Drawn, draw_all, styles
-from mario_rl.compare.runs import Arm, StudyRunData, load_arms, settled
-from mario_rl.compare.statistics import Estimate, estimate
+from mario_rl.compare.runs import Arm, StudyRunData, finished, load_arms, settled
+from mario_rl.compare.statistics import estimate
+from mario_rl.compare.words import p_text, percent_text, pixels_text
 from mario_rl.files import write_atomically
 
 type Rows = list[dict[str, str]]
+
+
+class Listing(NamedTuple):
+    """A table of the page: what its file is called, its heading, and its rows."""
+
+    name: str
+    title: str
+    rows: Rows
 
 
 def write_report(path: Path) -> Path:
@@ -39,14 +48,20 @@ def write_report(path: Path) -> Path:
         StorageError: the disk refused.
     """
     arms = load_arms(path)
-    tables = {"arms": arms_table(settled(arms)), "settings": settings_table(arms), "runs": runs_table(arms)}
+    between = contests(finished(arms))
+    tables = [
+        Listing("arms", "The arms", arms_table(settled(arms))),
+        *([Listing("targets", "One target against another", targets_table(between))] if between else []),
+        Listing("settings", "What tells the arms apart", settings_table(arms)),
+        Listing("runs", "The runs", runs_table(arms)),
+    ]
     figures = []
-    for drawn in draw_all(arms):
+    for drawn in draw_all(arms, between):
         figures.append((drawn, drawn.svg()))  # before the PNG, which gets a title
         drawn.write_png(path / "figures" / f"{drawn.name}.png")
-    for name, rows in tables.items():
-        _write(path / "tables" / f"{name}.csv", _csv(rows))
-    _write(path / "index.html", _page(path, arms, tables, figures))
+    for table in tables:
+        _write(path / "tables" / f"{table.name}.csv", _csv(table.rows))
+    _write(path / "index.html", _page(path, arms, answer(arms, between), tables, figures))
     return path / "index.html"
 
 
@@ -57,13 +72,36 @@ def arms_table(arms: Sequence[Arm]) -> Rows:
             "arm": arm.label,
             "seeds": ", ".join(str(run.seed) for run in arm.runs),
             "agent steps": f"{max(run.episodes['agent_steps'][-1] for run in arm.runs):,.0f}",
-            "mean x": _interval(estimate(arm.scores("x"))),
-            "mean return": _interval(estimate(arm.scores("return"))),
+            "mean x": pixels_text(estimate(arm.scores("x"))),
+            "mean return": pixels_text(estimate(arm.scores("return"))),
             "first clear [agent steps]": _first_clears(arm),
             **{f"cleared, {protocol}": _clears(arm, protocol) for protocol in PROTOCOLS if _made(arms, protocol)},
         }
         for arm in arms
     ]
+
+
+def targets_table(between: Sequence[Contest]) -> Rows:
+    """A row per pair of arms that differ in the target alone, and one for all pairs of the same two targets."""
+    rows = []
+    for contest in between:
+        rows += [_targets_row(pair) for pair in contest.each]
+        if len(contest.pairs) > 1:
+            rows.append(_targets_row(contest))
+    return rows
+
+
+def _targets_row(contest: Contest) -> dict[str, str]:
+    one_pair = len(contest.pairs) == 1
+    return {
+        "targets": contest.label,
+        "mean x": pixels_text(estimate(contest.ours.scores("x"))) if one_pair else "",
+        "the other's": pixels_text(estimate(contest.other.scores("x"))) if one_pair else "",
+        "probability of improvement": percent_text(contest.improvement),
+        "permutation test": p_text(contest.p_value),
+        "agent steps needed [of the other's]": percent_text(contest.agent_steps_needed) if one_pair else "",
+        "episodes needed [of the other's]": percent_text(contest.episodes_needed) if one_pair else "",
+    }
 
 
 def settings_table(arms: Sequence[Arm]) -> Rows:
@@ -96,7 +134,13 @@ def _run_row(arm: Arm, run: StudyRunData) -> dict[str, str]:
     }
 
 
-def _page(path: Path, arms: Sequence[Arm], tables: dict[str, Rows], figures: list[tuple[Drawn, str]]) -> str:
+def _page(
+    path: Path,
+    arms: Sequence[Arm],
+    sentences: Sequence[str],
+    tables: Sequence[Listing],
+    figures: Sequence[tuple[Drawn, str]],
+) -> str:
     environment = Environment(
         loader=PackageLoader("mario_rl.compare", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -104,17 +148,13 @@ def _page(path: Path, arms: Sequence[Arm], tables: dict[str, Rows], figures: lis
     return environment.get_template("page.html.jinja").render(
         title=path.resolve().name,
         date=datetime.now(UTC).date().isoformat(),
-        answer=answer(arms),
+        answer=sentences,
         arms=[{"name": arm.name, "label": arm.label, "style": look[arm.name]} for arm in arms],
         figures=[
             {"name": drawn.name, "title": drawn.title, "caption": drawn.caption, "svg": svg} for drawn, svg in figures
         ],
         panels=_script_json({drawn.name: drawn.panels for drawn, _ in figures}),
-        tables=[
-            {"name": "arms", "title": "The arms", "rows": tables["arms"]},
-            {"name": "settings", "title": "What tells the arms apart", "rows": tables["settings"]},
-            {"name": "runs", "title": "The runs", "rows": tables["runs"]},
-        ],
+        tables=tables,
         films=[film for arm in settled(arms) if (film := _film(path, arm))],
         runs=sum(len(arm.runs) for arm in arms),
     )
@@ -144,12 +184,6 @@ def _film(path: Path, arm: Arm) -> dict[str, str] | None:
 
 def _write(path: Path, text: str) -> None:
     write_atomically(path, lambda partial: partial.write_text(text, encoding="utf-8"))
-
-
-def _interval(shown: Estimate) -> str:
-    if np.isnan(shown.low):
-        return f"{shown.value:,.0f} (one seed)"
-    return f"{shown.value:,.0f} ({shown.low:,.0f} to {shown.high:,.0f})"
 
 
 def _first_clears(arm: Arm) -> str:

@@ -170,6 +170,15 @@ def test_the_tables_are_there_as_csv(study):
         "Double DQN, simple",
     ]
     assert rows[0]["cleared, noop"].count(" of 31") == 2
+    with (study / "tables" / "targets.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["targets"] for row in rows] == [
+        "Double DQN against DQN, right_only",
+        "Double DQN against DQN, simple",
+        "Double DQN against DQN, all together",
+    ]
+    assert [row["permutation test"][:4] for row in rows] == ["p = "] * 3
+    assert [row["episodes needed [of the other's]"].count("%") for row in rows] == [3, 3, 0]
     with (study / "tables" / "runs.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 8
 

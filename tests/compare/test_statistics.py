@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up import make_run, make_study
+from scipy import stats
 
 from mario_rl.compare.runs import StudyRunData, load_arms
 from mario_rl.compare.statistics import (
@@ -18,6 +19,7 @@ from mario_rl.compare.statistics import (
     interquartile_mean,
     needed_to_reach,
     over_runs,
+    permutation_p_value,
     probability_of_improvement,
     share_needed,
 )
@@ -110,6 +112,40 @@ def test_more_pairs_of_arms_narrow_the_interval():
 def test_one_run_in_any_of_the_pairs_leaves_no_interval():
     pair = (np.array([1.0, 3.0]), np.array([2.0, 4.0]))
     assert math.isnan(probability_of_improvement(pair, (np.array([1.0]), np.array([2.0, 4.0]))).low)
+
+
+def test_the_permutation_test_by_hand():
+    above, low = np.array([7.0, 8.0, 9.0]), np.array([1.0, 2.0, 3.0])
+    assert permutation_p_value((above, low)) == pytest.approx(2 / 20)  # all above, or all below, of 20 deals
+    assert permutation_p_value((low, above)) == pytest.approx(2 / 20)
+    assert permutation_p_value((above[:2], low[:2])) == pytest.approx(2 / 6)
+    # 1, 3 against 2, 4: of 6 deals 2 have all above or below, 2 have 1 of 4 or 3 of 4 above, and 2 just half.
+    assert permutation_p_value((np.array([1.0, 3.0]), np.array([2.0, 4.0]))) == pytest.approx(4 / 6)
+    assert permutation_p_value((above, above)) == 1.0
+
+
+def test_pairs_of_arms_are_dealt_each_on_its_own():
+    above, low = np.array([8.0, 9.0]), np.array([1.0, 2.0])
+    assert permutation_p_value((above, low), (above, low)) == pytest.approx(2 / 36)  # both above, or both below
+    assert permutation_p_value((above, low), (low, above)) == pytest.approx(1.0)  # against each other: no difference
+    # Far apart pairs don't mix: dealt in one pot of 8 it would be another number.
+    assert permutation_p_value((above + 100, low + 100), (above, low)) == pytest.approx(2 / 36)
+
+
+def test_one_run_leaves_nothing_to_deal():
+    assert math.isnan(permutation_p_value((np.array([1.0]), np.array([2.0, 3.0]))))
+
+
+@settings(max_examples=30)
+@given(SCORES, SCORES)
+def test_of_one_pair_it_is_scipys_own(ours, theirs):
+    expected = stats.permutation_test(
+        (ours, theirs),
+        lambda a, b: ((a[:, None] > b) + 0.5 * (a[:, None] == b)).mean(),
+        n_resamples=10_000,
+        rng=np.random.default_rng(0),
+    )
+    assert permutation_p_value((ours, theirs)) == pytest.approx(expected.pvalue, abs=0.02)
 
 
 @settings(max_examples=30)
