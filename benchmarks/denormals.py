@@ -2,9 +2,9 @@
 
     python benchmarks/denormals.py RUN_DIR [--updates 100] [--repeats 3]
 
-RUN_DIR: a run on the CPU that has been interrupted, with its replay; it is copied. It was trained with denormals
-flushed, so the moments that would be denormal are zeros in it. They get back what they would have shrunk to; those of
-weights that never had a gradient too, which can't be told from them.
+RUN_DIR: a run on the CPU, in training or interrupted, so that it still has its replay; it is copied. It was trained
+with denormals flushed, so the moments that would be denormal are zeros in it. They get back what they would have
+shrunk to; those of weights that never had a gradient too, which can't be told from them.
 """
 
 import shutil
@@ -45,6 +45,8 @@ class Turn(NamedTuple):
 @click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="The median counts.")
 def main(run_dir: Path, updates: int, repeats: int) -> None:
     """Go on with a copy of a run's updates, in turn with denormals flushed and not, and compare."""
+    if not RunDir(run_dir).latest.is_file() or not any(RunDir(run_dir).replay.glob("*.npz")):
+        raise click.UsageError(f"{run_dir}: no run with latest.pt and its replay, which a run that is done has not")
     turns: dict[bool, list[Turn]] = {False: [], True: []}
     with tqdm(total=2 * repeats, unit="turn") as bar:
         for _ in range(repeats):

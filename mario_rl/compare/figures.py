@@ -237,9 +237,12 @@ def _improvement(between: Sequence[Contest], look: dict[str, Style]) -> Drawn:
 def _needed(pairs: Sequence[Contest], look: dict[str, Style]) -> Drawn:
     figure = _figure(13, 1.6 + 0.36 * len(pairs))
     panels = figure.subplots(1, 2, sharey=True)
-    for axes, over in zip(panels, ("agent_steps", "episode"), strict=True):
-        for row, pair in enumerate(pairs):
-            share = pair.agent_steps_needed if over == "agent_steps" else pair.episodes_needed
+    shares_over = {
+        "agent_steps": [pair.agent_steps_needed for pair in pairs],
+        "episode": [pair.episodes_needed for pair in pairs],
+    }
+    for axes, (over, shares) in zip(panels, shares_over.items(), strict=True):
+        for row, (pair, share) in enumerate(zip(pairs, shares, strict=True)):
             most = 1.15
             shown = Estimate(
                 *(min(number, most) if np.isfinite(number) or number == np.inf else number for number in share)

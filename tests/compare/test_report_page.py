@@ -160,9 +160,13 @@ def test_the_film_of_an_arms_best_run_is_shown_and_where_another_was_better_that
     ]
 
 
+def table(study: Path, name: str) -> list[dict[str, str]]:
+    with (study / "tables" / f"{name}.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
 def test_the_tables_are_there_as_csv(study):
-    with (study / "tables" / "arms.csv").open() as file:
-        rows = list(csv.DictReader(file))
+    rows = table(study, "arms")
     assert [row["arm"] for row in rows] == [
         "DQN, right_only",
         "Double DQN, right_only",
@@ -170,8 +174,7 @@ def test_the_tables_are_there_as_csv(study):
         "Double DQN, simple",
     ]
     assert rows[0]["cleared, noop"].count(" of 31") == 2
-    with (study / "tables" / "targets.csv").open() as file:
-        rows = list(csv.DictReader(file))
+    rows = table(study, "targets")
     assert [row["targets"] for row in rows] == [
         "Double DQN against DQN, right_only",
         "Double DQN against DQN, simple",
@@ -179,8 +182,7 @@ def test_the_tables_are_there_as_csv(study):
     ]
     assert [row["permutation test"][:4] for row in rows] == ["p = "] * 3
     assert [row["episodes needed [of the other's]"].count("%") for row in rows] == [3, 3, 0]
-    with (study / "tables" / "runs.csv").open() as file:
-        assert len(list(csv.DictReader(file))) == 8
+    assert len(table(study, "runs")) == 8
 
 
 def test_runs_made_by_hand_that_are_not_done_are_reported_too(tmp_path):
