@@ -150,7 +150,7 @@ def _curves(name: str, title: str, arms: Sequence[Arm], look: dict[str, Style]) 
         title,
         f"Interquartile mean over the seeds of the running mean of {RECENT} training episodes; bands: 95 % bootstrap "
         "intervals over seeds, where there are several. A curve ends where its shortest run does; runs that are not "
-        "done are left out where others of their arm are.",
+        f"done are left out where others of their arm are.{_machines_note(arms)}",
         figure,
     )
     for row, quantity in zip(grid, OF, strict=True):
@@ -162,6 +162,16 @@ def _curves(name: str, title: str, arms: Sequence[Arm], look: dict[str, Style]) 
         axes.set_ylabel(label)
     _legend(figure, arms, look)
     return _laid_out(drawn)
+
+
+def _machines_note(arms: Sequence[Arm]) -> str:
+    machines = {run.machine for arm in arms for run in arm.runs if run.machine}
+    if len(machines) < 2:
+        return ""
+    return (
+        f" The runs were made on {len(machines)} kinds of machine (see the runs' table), so a difference over "
+        "wall-clock time may be theirs."
+    )
 
 
 def _experiments(arms: Sequence[Arm], look: dict[str, Style]) -> Iterator[Drawn]:

@@ -117,7 +117,7 @@ def runs_table(arms: Sequence[Arm]) -> Rows:
 
 
 def _run_row(arm: Arm, run: StudyRunData) -> dict[str, str]:
-    versions, machine = run.record.get("versions", {}), run.record.get("machine", {})
+    versions = run.record.get("versions", {})
     return {
         "arm": arm.label,
         "seed": str(run.seed),
@@ -126,7 +126,7 @@ def _run_row(arm: Arm, run: StudyRunData) -> dict[str, str]:
         "episodes": f"{len(run.episodes['x']):,}",
         "minutes": f"{run.episodes['minutes'][-1]:,.0f}",
         "mean x": f"{run.score('x'):,.0f}",
-        "machine": ", ".join(str(machine[key]) for key in ("processor", "cores", "device") if key in machine),
+        "machine": run.machine,
         "threads": str(run.record.get("threads", "")),
         "versions": ", ".join(
             f"{name} {versions[name]}" for name in ("python", "torch", "mario-rl") if name in versions

@@ -50,6 +50,12 @@ class StudyRunData:
         """Whether it has been evaluated at its end."""
         return len(self.final["end"]) > 0
 
+    @property
+    def machine(self) -> str:
+        """Processor, cores and device; empty where there is no record."""
+        machine = self.record.get("machine", {})
+        return ", ".join(str(machine[key]) for key in ("processor", "cores", "device") if key in machine)
+
     def score(self, quantity: str) -> float:
         """Mean of `x` or `return` over the last 100 training episodes."""
         return float(np.mean(self.episodes[quantity][-RECENT:]))

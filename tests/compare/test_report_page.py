@@ -32,7 +32,10 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     said["best"] |= {"mean_x": 3000.0, "film": {"end": "clear", "x": 3161}}
     record.write_text(json.dumps(said))
     record = RunDir(folder / "runs" / "target-simple" / "seed_1").record
-    record.write_text(record.read_text().replace('"clear_rate": 0.0', '"clear_rate": 0.5'))
+    said = json.loads(record.read_text())
+    said["best"]["clear_rate"] = 0.5
+    said["machine"]["processor"] = "Made-up 8000"
+    record.write_text(json.dumps(said))
     assert write_report(folder) == folder / "index.html"
     return folder
 
@@ -72,6 +75,13 @@ def test_every_figure_is_drawn_on_the_page_and_as_a_file(page, study):
         assert box["height"] > 100
         assert page.locator(f"figure[data-figure={name}] svg path").count() > 20
         assert (study / "figures" / f"{name}.png").read_bytes()[1:4] == b"PNG"
+
+
+def test_curves_of_runs_on_several_kinds_of_machine_say_that_wall_clock_time_may_tell_machines_apart(page):
+    warned = page.locator("figcaption", has_text="2 kinds of machine").evaluate_all(
+        "all => all.map(one => one.parentElement.dataset.figure)"
+    )
+    assert warned == ["curves", "targets_1", "settings_target"]
 
 
 def test_no_two_elements_share_an_id(page):
