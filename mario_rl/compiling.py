@@ -1,0 +1,193 @@
+"""Compiled functions: made of Python by Numba once per machine, kept as machine code in a file, loaded in milliseconds.
+
+A kernel is a function of int64 to int64 that a `Library` names by the module it is in. The modules with the kernels
+import Numba; this one does not, and a library whose file is there is loaded without it. Files are named after what they
+were made from, sources and versions and processor, so an old one is never loaded by mistake, and one that is damaged is
+made anew. Of many processes that need it one compiles, the others wait.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import importlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import llvmlite.binding as llvm
+from filelock import FileLock
+from platformdirs import user_cache_path
+
+from mario_rl.files import write_atomically
+
+PACKAGE = Path(__file__).parent
+FOLDER_VARIABLE = "MARIO_RL_CACHE"
+MAGIC = b"mario_rl kernels 1\n"
+DIGEST_BYTES = 32  # of SHA-256
+
+type Objects = dict[str, tuple[int, bytes]]
+"""By kernel: its number of arguments, and an object file that has its function under the kernel's name."""
+
+
+class Library(Mapping[str, Callable[..., int]]):
+    """Kernels by name; the first use loads all of them, or compiles them.
+
+    Args:
+        name: of its file.
+        kernels: the module each is in, under the name of the function.
+        packages: folders of this package that have sources of theirs.
+        seconds: about how long compiling takes, to say so.
+    """
+
+    def __init__(self, name: str, kernels: Mapping[str, str], *, packages: tuple[str, ...], seconds: int) -> None:
+        self._name, self._kernels, self._packages, self._seconds = name, dict(kernels), packages, seconds
+
+    def __getitem__(self, kernel: str) -> Callable[..., int]:
+        """Return a kernel as a function of Python integers; a call lets go of the interpreter lock."""
+        return self._functions[kernel]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._kernels)
+
+    def __len__(self) -> int:
+        return len(self._kernels)
+
+    def address(self, kernel: str) -> int:
+        """Return where a kernel lies, for other kernels to call it."""
+        return self._loaded[kernel][0]
+
+    @property
+    def file_name(self) -> str:
+        """Name the file after everything that what is in it depends on."""
+        digest = hashlib.sha256()
+        for package in self._packages:
+            for source in sorted((PACKAGE / package).glob("*.py")):
+                digest.update(source.name.encode() + source.read_bytes())
+        features = sorted(name for name, there in llvm.get_host_cpu_features().items() if there)
+        made_with = [sys.version_info[:2], version("numba"), version("llvmlite"), llvm.get_process_triple()]
+        digest.update(json.dumps([made_with, llvm.get_host_cpu_name(), features, self._kernels]).encode())
+        return f"{self._name}-{digest.hexdigest()[:24]}.kernels"
+
+    def compile_here(self) -> Objects:
+        """Compile all kernels in this process."""
+        return {kernel: compile_kernel(module, kernel) for kernel, module in self._kernels.items()}
+
+    @cached_property
+    def _functions(self) -> dict[str, Callable[..., int]]:
+        return {kernel: _as_function(address, count) for kernel, (address, count) in self._loaded.items()}
+
+    @cached_property
+    def _loaded(self) -> dict[str, tuple[int, int]]:
+        """Address and number of arguments of each kernel."""
+        objects = self._read_any() or self._make()
+        self._engine = _engine()
+        for _, code in objects.values():
+            self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+        self._engine.finalize_object()
+        return {
+            kernel: (int(self._engine.get_function_address(kernel)), count) for kernel, (count, _) in objects.items()
+        }
+
+    def _read_any(self) -> Objects | None:
+        found = (self._read(folder / self.file_name) for folder in folders())
+        return next((objects for objects in found if objects is not None), None)
+
+    def _read(self, path: Path) -> Objects | None:
+        """Read a file of machine code; None if there is none or it is not whole."""
+        try:
+            content = path.read_bytes()
+        except OSError:
+            return None
+        begin = len(MAGIC) + DIGEST_BYTES
+        if content[: len(MAGIC)] != MAGIC or hashlib.sha256(content[begin:]).digest() != content[len(MAGIC) : begin]:
+            return None
+        header, _, code = content[begin:].partition(b"\n")
+        objects, place = {}, 0
+        for kernel, (count, size) in json.loads(header).items():
+            objects[kernel] = count, code[place : place + size]
+            place += size
+        return objects if objects.keys() == self._kernels.keys() else None
+
+    def _write(self, objects: Objects, path: Path) -> None:
+        sizes = {kernel: (count, len(code)) for kernel, (count, code) in objects.items()}
+        content = b"\n".join([json.dumps(sizes).encode(), b"".join(code for _, code in objects.values())])
+        write_atomically(path, lambda partial: partial.write_bytes(MAGIC + hashlib.sha256(content).digest() + content))
+
+    def _make(self) -> Objects:
+        """Compile, and keep the result in the first folder that can be written; or wait for who compiles already."""
+        for folder in folders():
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                with FileLock(folder / f"{self._name}.lock"):
+                    objects = self._read_any()
+                    if objects is None:
+                        _say(f"compiling {self._name}, once: about {self._seconds} s")
+                        objects = self.compile_here()
+                        self._write(objects, folder / self.file_name)
+                        self._remove_old(folder)
+                    return objects
+            except OSError:
+                continue
+        _say(f"compiling {self._name}: about {self._seconds} s; no folder to keep it in can be written, {FOLDER_VARIABLE} names one")
+        return self.compile_here()
+
+    def _remove_old(self, folder: Path) -> None:
+        """Keep the few newest files: other versions and processors may share the folder."""
+        made = sorted(folder.glob(f"{self._name}-*.kernels"), key=lambda path: path.stat().st_mtime)
+        for old in made[:-4]:
+            old.unlink(missing_ok=True)
+
+
+def compile_kernel(module: str, kernel: str) -> tuple[int, bytes]:
+    """Compile one function of int64 to int64: its number of arguments, and an object file that has it by its name."""
+    from numba import cfunc, types  # here, since a library that is there needs no Numba
+
+    function = getattr(importlib.import_module(module), kernel)
+    count = function.__code__.co_argcount
+    signature = types.int64(*[types.int64] * count)
+    compiled = cfunc(signature, error_model="numpy")(function)
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    code = llvm.parse_assembly(compiled.inspect_llvm())
+    code.get_function(compiled.native_name).name = kernel
+    return count, bytes(_target_machine().emit_object(code))
+
+
+def folders() -> list[Path]:
+    """Where machine code is kept, in the order of preference."""
+    chosen = os.environ.get(FOLDER_VARIABLE)
+    return [Path(chosen)] if chosen else [PACKAGE / "__pycache__", user_cache_path("mario_rl", appauthor=False)]
+
+
+def _target_machine() -> llvm.TargetMachine:
+    features = llvm.get_host_cpu_features().flatten()
+    triple = llvm.get_process_triple()
+    target = llvm.Target.from_triple(triple)
+    relocation = "static" if triple.startswith("x86_64") else "default"  # as Numba's own
+    return target.create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=features, opt=3, reloc=relocation, codemodel="jitdefault", jit=True
+    )
+
+
+def _engine() -> Any:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    return llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine())
+
+
+def _as_function(address: int, count: int) -> Callable[..., int]:
+    return ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * count)(address)
+
+
+def _say(message: str) -> None:
+    try:
+        sys.stderr.write(f"{message}\n")
+        sys.stderr.flush()
+    except (OSError, ValueError, AttributeError):  # nobody is there to read it
+        pass

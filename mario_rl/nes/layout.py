@@ -1,0 +1,107 @@
+"""Where everything lies in the state of one machine: a flat row of bytes, so that a snapshot is a copy of its beginning.
+
+A row is RAM, then what the picture unit has, then numbers of eight bytes, each of which has a name here. What the
+cartridge adds (its RAM) comes last. The first SNAPSHOT_BYTES say all about a machine but for the controller, which
+nes-py's snapshots leave out too.
+"""
+
+from __future__ import annotations
+
+from itertools import count
+
+RAM = 0  # 2,048 bytes, $0000-$07FF
+NAME_TABLES = 2048  # 2,048 bytes, two tables of 32 x 30 tiles and their attributes
+SPRITES = 4096  # 256 bytes, object attribute memory: y, tile, attributes and x of 64 sprites
+PALETTE = 4352  # 32 bytes, colours 0..63; four of them mirror others and stay unused
+LISTED = 4384  # 8 bytes, the sprites on the line that is drawn next
+_numbers = count(4392, 8)
+
+# The processor: registers, flags, and when the next instruction begins.
+PC = next(_numbers)
+A = next(_numbers)
+X = next(_numbers)
+Y = next(_numbers)
+STACK = next(_numbers)
+STATUS = next(_numbers)  # N V - - D I Z C
+CYCLE = next(_numbers)  # of this frame, at which the next instruction begins
+CYCLES_BEFORE = next(_numbers)  # since reset, before this frame
+
+# The picture unit. A line is 0 (pre-render), 1 to 240 (visible), 241 (post-render) or 242 to 261 (vertical blanking).
+LINE = next(_numbers)
+DOTS_OF_LINE = next(_numbers)  # done, 0 to 340; -1 after reset: that pre-render line has one dot more
+DOTS = next(_numbers)  # done in this frame
+ADDRESS = next(_numbers)  # "v" of the documents: y fine 3 bits, name table 2, y coarse 5, x coarse 5
+NEXT_ADDRESS = next(_numbers)  # "t"
+FINE_X = next(_numbers)
+FIRST_WRITE = next(_numbers)  # whether the next write to $2005 or $2006 is the first of two
+CONTROL = next(_numbers)  # $2000
+MASK = next(_numbers)  # $2001
+HIT = next(_numbers)  # sprite 0 has been hit
+BLANKING = next(_numbers)  # the flag of $2002, not the time
+SPRITE_ADDRESS = next(_numbers)  # $2003
+READ_BUFFER = next(_numbers)  # of $2007
+EVEN = next(_numbers)  # whether this picture is an even one
+NUM_LISTED = next(_numbers)  # sprites in LISTED
+UNLISTED_LINE = next(_numbers)  # y whose sprites are to be put into LISTED when they are needed; -1 if they are there
+ROWS_KEPT = next(_numbers)  # whether nes-py would draw line 0 from the sprite rows it read at line 239
+
+SNAPSHOT_END = next(_numbers)
+
+# The controller; in nes-py neither in snapshots nor touched by reset.
+BUTTONS = SNAPSHOT_END
+STROBE = next(_numbers)
+LATCH = next(_numbers)
+
+# Of use while a frame is played only, and 0 between frames.
+LIMIT = next(_numbers)  # cycle before which an instruction may begin
+ZERO_NEGATIVE = next(_numbers)  # see cpu.py
+CARRY = next(_numbers)
+OVERFLOW = next(_numbers)
+INTERRUPT_DECIMAL = next(_numbers)
+NMI = next(_numbers)  # the picture unit has asked for the interrupt
+WORK = next(_numbers)  # address of the work area
+
+CARTRIDGE_RAM = next(_numbers)
+"""Where the cartridge's RAM begins, if it has any."""
+
+# The work area: what the machines that one thread plays share. Numbers of eight bytes.
+_shared = count(0, 8)
+ROM = next(_shared)  # address of 65,536 + 16 bytes; those below $8000 can't be executed, see cpu.py
+CARTRIDGE_RAM_BYTES = next(_shared)
+NAME_TABLE_BITS = next(_shared)  # address bit that chooses the name table: 0x400 for vertical mirroring, 0x800 else
+CHARACTERS = next(_shared)  # address of 8,192 bytes: two pages of 256 patterns
+PATTERNS = next(_shared)  # address of 512 x 8 rows x 2 planes of eight bytes, 0 or 255 each
+SPREAD = next(_shared)  # address of 2 x 256 rows of eight bytes: the bits of a byte, leftmost first, and mirrored
+COLOURS = next(_shared)  # address of 64 bytes: what a colour is drawn as
+SCREEN = next(_shared)  # address of 240 x 256 bytes; 0 where the frame is not drawn
+TILES = next(_shared)  # address of the tiles drawn before, see ppu.py
+LISTS = next(_shared)  # address of 241 x (8 + 1) bytes: sprites of each line, and their number
+RUN_PROCESSOR = next(_shared)  # addresses of compiled functions
+READ = next(_shared)
+WRITE = next(_shared)
+FETCH = next(_shared)
+ADVANCE_PICTURE = next(_shared)
+DRAW_LINES = next(_shared)
+FIND_HIT = next(_shared)
+TILE_KEYS = next(_shared)  # 4 numbers: the colours of the palettes that the next four are drawn in
+for _ in range(3):
+    next(_shared)
+TILE_PLACES = next(_shared)  # 4 numbers: their addresses
+for _ in range(3):
+    next(_shared)
+TILE_VICTIM = next(_shared)  # counts, so that the oldest makes room
+WORK_BYTES = next(_shared)
+
+WIDTH, HEIGHT = 256, 240  # pixels
+SCREEN_BYTES = WIDTH * HEIGHT + 8  # drawing writes words, and may write the last one beyond the end
+
+TILE_BYTES = 64  # eight rows of eight pixels
+NUM_PATTERNS = 512
+TILE_SETS = 16  # combinations of four colours that are kept
+TILE_SET_BYTES = 8 + NUM_PATTERNS + NUM_PATTERNS * TILE_BYTES  # its colours, whether each tile is drawn, and the tiles
+ALL_TILE_BYTES = TILE_SETS * TILE_SET_BYTES
+
+TAKEN = HEIGHT * 9  # in LISTS after each line's sprites: 264 bytes, where a sprite is on the line; 0 between lines
+ONE_LINE = TAKEN + 272  # after that: a line, for one that is seen in parts
+LISTS_BYTES = ONE_LINE + WIDTH + 16
+

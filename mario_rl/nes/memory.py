@@ -1,0 +1,96 @@
+"""Loads, stores and calls at an address, for compiled code: one machine instruction each, nothing is checked.
+
+An address is an int64, `array.ctypes.data` for instance. Whoever passes it sees to it that the memory lives and is long
+enough. Any alignment will do; words lie as the machine has them, and the drawing takes that to be little-endian.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
+
+
+def _loader(stored: ir.Type, loaded: types.Type, extend: str | None) -> Any:
+    """Make an intrinsic that reads a value of one type and returns it as another, as wide or wider."""
+
+    @intrinsic
+    def load(typing_context: Any, address: Any) -> Any:
+        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            place = builder.inttoptr(arguments[0], stored.as_pointer())
+            value = builder.load(place, align=1)
+            return value if extend is None else getattr(builder, extend)(value, context.get_value_type(loaded))
+
+        return loaded(types.int64), code
+
+    return load
+
+
+def _storer(stored: ir.Type, given: types.Type) -> Any:
+    """Make an intrinsic that writes the low bits of a value."""
+
+    @intrinsic
+    def store(typing_context: Any, address: Any, value: Any) -> Any:
+        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            place = builder.inttoptr(arguments[0], stored.as_pointer())
+            value = arguments[1]
+            builder.store(value if value.type == stored else builder.trunc(value, stored), place, align=1)
+            return context.get_dummy_value()
+
+        return types.void(types.int64, given), code
+
+    return store
+
+
+load8 = _loader(I8, types.int64, "zext")
+"""load8(address) -> int64: a byte, 0..255."""
+load32 = _loader(I32, types.int64, "zext")
+"""load32(address) -> int64: four bytes, unsigned."""
+load64 = _loader(I64, types.int64, None)
+"""load64(address) -> int64."""
+load_word = _loader(I64, types.uint64, None)
+"""load_word(address) -> uint64: eight pixels, the leftmost in the low byte."""
+load_float32 = _loader(ir.FloatType(), types.float32, None)
+load_float64 = _loader(ir.DoubleType(), types.float64, None)
+store8 = _storer(I8, types.int64)
+"""store8(address, int64): its low byte."""
+store32 = _storer(I32, types.int64)
+store64 = _storer(I64, types.int64)
+store_word = _storer(I64, types.uint64)
+"""store_word(address, uint64): eight pixels."""
+store_float32 = _storer(ir.FloatType(), types.float32)
+store_float64 = _storer(ir.DoubleType(), types.float64)
+
+
+def _caller(num_arguments: int) -> Any:
+    """Make an intrinsic that calls a compiled function, all int64, at an address."""
+    kind = ir.FunctionType(I64, [I64] * num_arguments)
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.call(builder.inttoptr(arguments[0], kind.as_pointer()), arguments[1:])
+
+    return types.int64(*[types.int64] * (num_arguments + 1)), code
+
+
+@intrinsic
+def call2(typing_context: Any, function: Any, first: Any, second: Any) -> Any:
+    """Call the compiled function (int64, int64) -> int64 at an address; it is not compiled into the caller."""
+    return _caller(2)
+
+
+@intrinsic
+def call4(typing_context: Any, function: Any, first: Any, second: Any, third: Any, fourth: Any) -> Any:
+    """Call the compiled function of four int64 to int64 at an address."""
+    return _caller(4)
+
+
+@intrinsic
+def call6(
+    typing_context: Any, function: Any, first: Any, second: Any, third: Any, fourth: Any, fifth: Any, sixth: Any
+) -> Any:
+    """Call the compiled function of six int64 to int64 at an address."""
+    return _caller(6)
