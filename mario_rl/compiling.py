@@ -31,6 +31,9 @@ FOLDER_VARIABLE = "MARIO_RL_CACHE"
 MAGIC = b"mario_rl kernels 1\n"
 DIGEST_BYTES = 32  # of SHA-256
 
+PROVIDED = {"memmove", "memcpy", "memset"}
+"""What compiled code may call of the C library."""
+
 type Objects = dict[str, tuple[int, bytes]]
 """By kernel: its number of arguments, and an object file that has its function under the kernel's name."""
 
@@ -145,18 +148,47 @@ class Library(Mapping[str, Callable[..., int]]):
 
 
 def compile_kernel(module: str, kernel: str) -> tuple[int, bytes]:
-    """Compile one function of int64 to int64: its number of arguments, and an object file that has it by its name."""
-    from numba import cfunc, types  # here, since a library that is there needs no Numba
+    """Compile one function of int64 to int64: its number of arguments, and an object file that has it by its name.
+
+    Raises:
+        RuntimeError: the code needs more than itself, which a file can't keep: it could raise an exception, say.
+    """
+    from numba import njit, types  # here, since a library that is there needs no Numba
 
     function = getattr(importlib.import_module(module), kernel)
     count = function.__code__.co_argcount
-    signature = types.int64(*[types.int64] * count)
-    compiled = cfunc(signature, error_model="numpy")(function)
+    arguments = (types.int64,) * count
+    options = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    compiled = njit(types.int64(*arguments), **options)(function)
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    code = llvm.parse_assembly(compiled.inspect_llvm())
-    code.get_function(compiled.native_name).name = kernel
-    return count, bytes(_target_machine().emit_object(code))
+    native = compiled.overloads[arguments].fndesc.llvm_func_name
+    code = llvm.parse_assembly(compiled.inspect_llvm(arguments) + _entry(kernel, native, count))
+    for other in code.functions:
+        if not other.is_declaration and other.name != kernel:
+            other.linkage = "internal"
+    machine = _target_machine()
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_global_dead_code_eliminate_pass()
+    passes.run(code, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options()))
+    foreign = {f.name for f in code.functions if f.is_declaration and not f.name.startswith("llvm.")} - PROVIDED
+    if foreign:
+        raise RuntimeError(f"{module}.{kernel} can't be kept: it needs {', '.join(sorted(foreign))}")
+    return count, bytes(machine.emit_object(code))
+
+
+def _entry(kernel: str, native: str, count: int) -> str:
+    """Write the function that outsiders call: Numba's own also takes places for a result and for an exception."""
+    given = ", ".join(f"i64 %a{number}" for number in range(count))
+    return f"""
+define i64 @{kernel}({given}) {{
+  %result = alloca i64
+  %exception = alloca ptr
+  %status = call i32 @"{native}"(ptr %result, ptr %exception, {given})
+  %value = load i64, ptr %result
+  ret i64 %value
+}}
+"""
 
 
 def folders() -> list[Path]:

@@ -17,5 +17,9 @@ class ActorError(RuntimeError):
     """The actor processes can't go on; what they have played is saved (exit code 1)."""
 
 
+class GameError(RuntimeError):
+    """The emulated game can't go on (exit code 1)."""
+
+
 class StorageError(RuntimeError):
     """The disk refused a write; whatever was there before is untouched (exit code 1)."""

@@ -39,6 +39,12 @@ class EnvConfig(Section):
     stage: str | Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = Field(
         "1-1", description="A stage such as 1-1, a list of stages of which each episode draws one, or game (all of it)."
     )
+    rom: str | None = Field(
+        None, description="An NES file of the game; null for the one that gym-super-mario-bros ships."
+    )
+    emulator: Literal["native", "nes_py"] = Field(
+        "native", description="native: compiled, 40 times faster; nes_py: the one it is tested against. Both give the same."
+    )
     action_set: (
         str
         | Annotated[
@@ -73,7 +79,7 @@ class EnvConfig(Section):
         description="Paint the buttons of the last agent step into each frame (the last action as input: Kapturowski et "
         "al. 2019).",
     )
-    frame_skip: PositiveInt = Field(4, description="Emulator frames each action is held for.")
+    frame_skip: PositiveInt = Field(4, le=256, description="Emulator frames each action is held for.")
     frame_stack: PositiveInt = Field(4, le=16, description="Frames in one observation.")
     noop_max: NonNegativeInt = Field(
         30, le=1000, description="Most frames without input before an episode; each draws 0 to this."

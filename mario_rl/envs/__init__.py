@@ -1,6 +1,6 @@
 """The game as the agent meets it: `make_env` puts it together, the wrappers work on their own as well."""
 
-from mario_rl.envs.actions import ACTION_SETS, ButtonActions, action_buttons, action_names, num_actions
+from mario_rl.envs.actions import ButtonActions
 from mario_rl.envs.episodes import (
     NoopStart,
     RecordButtons,
@@ -10,7 +10,8 @@ from mario_rl.envs.episodes import (
     StickyActions,
     SummarizeEpisode,
 )
-from mario_rl.envs.factory import make_env, make_game
+from mario_rl.envs.factory import make_env
+from mario_rl.envs.native import MarioEnv
 from mario_rl.envs.progress import TrackProgress
 from mario_rl.envs.rewards import ClassicReturn, FrameReward
 from mario_rl.envs.snapshots import SnapshotStarts
@@ -25,10 +26,11 @@ from mario_rl.envs.wrappers import (
     NormalizeObservation,
     ShowButtons,
 )
+from mario_rl.game.actions import ACTION_SETS, action_buttons, action_names, num_actions
 
 __all__ = [
     "make_env",
-    "make_game",
+    "MarioEnv",
     "ResumableEpisodes",
     "ACTION_SETS",
     "action_buttons",

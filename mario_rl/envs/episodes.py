@@ -6,8 +6,8 @@ from typing import Any
 
 import gymnasium as gym
 
-from mario_rl.envs.actions import NO_BUTTONS
 from mario_rl.errors import UserError
+from mario_rl.game.actions import NO_BUTTONS
 from mario_rl.seeding import generator_state, restore_generator
 from mario_rl.types import EpisodeEnd, EpisodeResult, Pixels, State
 

@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Box
 
-from mario_rl.envs.actions import BUTTON_BITS, NO_BUTTONS
+from mario_rl.game.actions import BUTTON_BITS, NO_BUTTONS
 from mario_rl.pixels import MAX_PIXEL, to_unit
 from mario_rl.types import Pixels, UnitPixels
 

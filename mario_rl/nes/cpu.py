@@ -5,7 +5,7 @@ registers ("threaded code"): a third faster than a loop around a switch. The fun
 `OPCODES`, `OPERATIONS` and `MODES`, as LLVM instructions; `mario-rl doctor --opcode LDA` prints one.
 
 What differs from the documents is nes-py's, see CONTRIBUTING.md: a branch into another page takes 5 cycles, BRK 14,
-shifts and increments of abs,X one more across a page, and undocumented opcodes one.
+shifts and increments of abs,X one more across a page, and most undocumented opcodes none.
 
 Flags are kept apart. `zero_negative` is the last result: zero where its low byte is, negative where bit 7 or 15 is set
 (BIT and PLP need one without the other). `carry` is 0 or 1; overflow lies in memory, as bit 7.
@@ -85,22 +85,24 @@ NOP EA implied 2
 """Operation, then for each of its opcodes: number, addressing mode, cycles; + where crossing a page takes one more."""
 
 UNDOCUMENTED = """
-BIT 34 zero_page_x 1  3C absolute_x 1
-STY 80 immediate 1  9C absolute_x 1
-CPY D4 zero_page_x 1  DC absolute_x 1
-CPX F4 zero_page_x 1  FC absolute_x 1
-STA 89 immediate 1
-STX 82 immediate 1  9E absolute_y 1
-ASL 02 immediate 1
-ROL 22 immediate 1
-LSR 42 immediate 1
-ROR 62 immediate 1
-DEC C2 immediate 1
-INC E2 immediate 1
-SKIP 04 zero_page 1  44 zero_page 1  64 zero_page 1  14 zero_page 1  54 zero_page 1  74 zero_page 1
-SKIP 0C absolute 1  1C absolute 1  5C absolute 1  7C absolute 1
+BIT 34 zero_page_x 0  3C absolute_x 0+
+STY 80 immediate 0  9C absolute_x 0+
+CPY D4 zero_page_x 0  DC absolute_x 0+
+CPX F4 zero_page_x 0  FC absolute_x 0+
+STA 89 immediate 0
+STX 82 immediate 0  9E absolute_y 0+
+ASL 02 immediate 0
+ROL 22 immediate 0
+LSR 42 immediate 0
+ROR 62 immediate 0
+DEC C2 immediate 0
+INC E2 immediate 0
+SKIP 04 zero_page 0  44 zero_page 0  64 zero_page 0  14 zero_page 0  54 zero_page 0  74 zero_page 0
+SKIP 0C absolute 0  1C absolute_x 0+  5C absolute_x 0+  7C absolute_x 0+
+DCP DF absolute_x 7
 """
-"""What nes-py makes of opcodes nobody should use; all that stand in neither table do nothing for one cycle."""
+"""What nes-py makes of opcodes nobody should use; all that stand in neither table do nothing. It counts no cycles for
+most of them, though the next instruction still begins a cycle later; see `Code.take_time`."""
 
 LENGTHS = {"implied": 1, "accumulator": 1, "absolute": 3, "absolute_x": 3, "absolute_y": 3, "target": 3}
 """Bytes of an instruction by its mode; two where it does not stand here."""
@@ -131,7 +133,7 @@ def read_table(table: str) -> dict[int, Opcode]:
 
 
 DOCUMENTED = read_table(OPCODES)
-SET = {number: Opcode("SKIP", "implied", 1, False) for number in range(256)} | read_table(UNDOCUMENTED) | DOCUMENTED
+SET = {number: Opcode("SKIP", "implied", 0, False) for number in range(256)} | read_table(UNDOCUMENTED) | DOCUMENTED
 """All 256 opcodes."""
 
 UNEXECUTABLE = 0xFF
@@ -299,6 +301,13 @@ class Code:
         self.keep(layout.INTERRUPT_DECIMAL, self.band(packed, 0x0C))
 
     # Where execution goes.
+    def take_time(self) -> None:
+        """See to it that an instruction for which no cycles are counted takes one, and remember that it was free."""
+        is_free = self.builder.icmp_unsigned("==", self.cycle, self.began)
+        later = self.add(self.began, 1)
+        self.keep(layout.FREE, self.if_else(is_free, later, self.kept(layout.FREE)))
+        self.cycle = self.if_else(is_free, later, self.cycle)
+
     def go_on(self, table: ir.GlobalVariable, leave: ir.Function) -> None:
         """End this opcode: jump to the next one, unless its time is not to come yet."""
         builder = self.builder
@@ -458,6 +467,7 @@ CHANGING: dict[str, Callable[[Code, Any], Any]] = {
     "ROR": lambda code, value: _shift_right(code, value, code.carry),
     "INC": lambda code, value: code.byte(code.add(value, 1)),
     "DEC": lambda code, value: code.byte(code.sub(value, 1)),
+    "DCP": lambda code, value: code.byte(code.sub(value, 1)),
 }
 """From a value to the one that takes its place, which also sets zero and negative."""
 
@@ -581,7 +591,6 @@ SIMPLE: dict[str, Callable[[Code], None]] = {
     "SED": _rare_flag(0x08, 1),
     "CLV": lambda code: code.keep(layout.OVERFLOW, 0),
     "NOP": lambda code: None,
-    "SKIP": lambda code: None,
 }
 """What needs no value."""
 
@@ -600,7 +609,10 @@ def _branch(code: Code, opcode: Opcode) -> None:
 def _do(code: Code, opcode: Opcode) -> None:
     """Everything but PC and base cycles."""
     operation, mode = opcode.operation, opcode.mode
-    if operation in SIMPLE:
+    if operation == "SKIP":
+        if opcode.crossing:
+            MODES[mode](code, opcode)  # for the time it takes
+    elif operation in SIMPLE:
         SIMPLE[operation](code)
     elif mode == "accumulator":
         code.a = code.zero_negative = CHANGING[operation](code, code.a)
@@ -620,6 +632,8 @@ def _do(code: Code, opcode: Opcode) -> None:
         value = code.load(code.add(code.ram, address)) if mode.startswith("zero_page") else code.read(address)
         code.zero_negative = CHANGING[operation](code, value)
         _write(code, mode, address, code.zero_negative)
+        if operation == "DCP":
+            READING["CMP"](code, code.zero_negative)
 
 
 def _write(code: Code, mode: str, address: Any, value: Any) -> None:
@@ -641,6 +655,8 @@ def write_opcode(function: ir.Function, opcode: Opcode, table: ir.GlobalVariable
         _do(code, opcode)
         code.cycle = code.add(code.cycle, opcode.cycles)
         code.pc = code.add(code.pc, opcode.length)
+    if opcode.cycles == 0:
+        code.take_time()
     code.go_on(table, leave)
 
 
@@ -657,7 +673,8 @@ def _write_unexecutable(function: ir.Function, table: ir.GlobalVariable, leave: 
     code._jump(code.builder.load(outside))
     code.builder.position_at_end(nothing)
     code.pc, code.word = function.args[2], function.args[-1]
-    code.cycle, code.pc = code.add(code.cycle, 1), code.add(code.pc, 1)
+    code.pc = code.add(code.pc, 1)
+    code.take_time()
     code.go_on(table, leave)
 
 

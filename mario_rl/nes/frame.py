@@ -19,6 +19,7 @@ from mario_rl.nes.layout import (
     EVEN,
     FINE_X,
     FIRST_WRITE,
+    FREE,
     HIT,
     INTERRUPT_DECIMAL,
     LIMIT,
@@ -88,6 +89,7 @@ def play_frame(row: int, work: int, buttons: int, screen: int) -> int:
             _interrupt(row, work)
     call2(advance_function, row, FRAME_DOTS)
     store64(row + CYCLE, load64(row + CYCLE) - FRAME_CYCLES)
+    store64(row + FREE, load64(row + FREE) - FRAME_CYCLES)
     store64(row + CYCLES_BEFORE, load64(row + CYCLES_BEFORE) + FRAME_CYCLES)
     _pack_flags(row)
     for number in (LIMIT, WORK, DOTS, NMI):
@@ -97,7 +99,10 @@ def play_frame(row: int, work: int, buttons: int, screen: int) -> int:
 
 @njit
 def _interrupt(row: int, work: int) -> None:
-    """Begin the non-maskable interrupt: it delays whatever comes next by 7 cycles."""
+    """Begin the non-maskable interrupt: it delays whatever comes next by 7 cycles.
+
+    To nes-py an instruction that takes no cycles is over before the interrupt comes, and one of them has passed.
+    """
     store64(row + NMI, 0)
     _push(row, load64(row + PC) >> 8)
     _push(row, load64(row + PC))
@@ -105,7 +110,9 @@ def _interrupt(row: int, work: int) -> None:
     store64(row + INTERRUPT_DECIMAL, load64(row + INTERRUPT_DECIMAL) | 0x04)
     vector = load64(work + ROM) + INTERRUPT_VECTOR
     store64(row + PC, load8(vector) | load8(vector + 1) << 8)
-    store64(row + CYCLE, load64(row + CYCLE) + INTERRUPT_CYCLES)
+    cycle = load64(row + CYCLE)
+    passed = 1 if load64(row + FREE) == cycle else 0
+    store64(row + CYCLE, cycle + INTERRUPT_CYCLES - passed)
 
 
 @njit
@@ -153,6 +160,7 @@ def reset_machine(row: int, rom: int) -> int:
     for number in (HIT, BLANKING, SPRITE_ADDRESS, READ_BUFFER, NUM_LISTED, ROWS_KEPT):
         store64(row + number, 0)
     store64(row + PC, load8(rom + RESET_VECTOR) | load8(rom + RESET_VECTOR + 1) << 8)
+    store64(row + FREE, -1)
     store64(row + STACK, 0xFD)
     store64(row + STATUS, 0x34)
     store64(row + DOTS_OF_LINE, -1)

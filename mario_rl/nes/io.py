@@ -33,11 +33,11 @@ from mario_rl.nes.layout import (
     PALETTE,
     READ,
     READ_BUFFER,
+    RELEASED,
     ROM,
     ROWS_KEPT,
     SPRITE_ADDRESS,
     SPRITES,
-    STROBE,
     WIDTH,
     WORK,
 )
@@ -133,7 +133,7 @@ def _step_address(row: int) -> None:
 
 @njit
 def _read_controller(row: int) -> int:
-    if load64(row + STROBE):
+    if not load64(row + RELEASED):
         return load64(row + BUTTONS) & 1 | OPEN_BUS
     latch = load64(row + LATCH)
     store64(row + LATCH, latch >> 1)
@@ -222,7 +222,7 @@ def write_register(row: int, address: int, value: int, cycle: int) -> int:
         _copy_sprites(row, work, value)
         return 513 + (load64(row + CYCLES_BEFORE) + cycle + 1 & 1)
     if address == CONTROLLER:
-        store64(row + STROBE, value & 1)
+        store64(row + RELEASED, ~value & 1)
         if value & 1 == 0:
             store64(row + LATCH, load64(row + BUTTONS))
     return 0

@@ -25,6 +25,7 @@ STACK = next(_numbers)
 STATUS = next(_numbers)  # N V - - D I Z C
 CYCLE = next(_numbers)  # of this frame, at which the next instruction begins
 CYCLES_BEFORE = next(_numbers)  # since reset, before this frame
+FREE = next(_numbers)  # what CYCLE is if the last instruction was one that nes-py counts no cycles for; else less
 
 # The picture unit. A line is 0 (pre-render), 1 to 240 (visible), 241 (post-render) or 242 to 261 (vertical blanking).
 LINE = next(_numbers)
@@ -49,7 +50,7 @@ SNAPSHOT_END = next(_numbers)
 
 # The controller; in nes-py neither in snapshots nor touched by reset.
 BUTTONS = SNAPSHOT_END
-STROBE = next(_numbers)
+RELEASED = next(_numbers)  # strobe is off, so that buttons come one after the other; at first it is on
 LATCH = next(_numbers)
 
 # Of use while a frame is played only, and 0 between frames.

@@ -83,9 +83,21 @@ def call2(typing_context: Any, function: Any, first: Any, second: Any) -> Any:
 
 
 @intrinsic
+def call3(typing_context: Any, function: Any, first: Any, second: Any, third: Any) -> Any:
+    """Call the compiled function of three int64 to int64 at an address."""
+    return _caller(3)
+
+
+@intrinsic
 def call4(typing_context: Any, function: Any, first: Any, second: Any, third: Any, fourth: Any) -> Any:
     """Call the compiled function of four int64 to int64 at an address."""
     return _caller(4)
+
+
+@intrinsic
+def call5(typing_context: Any, function: Any, first: Any, second: Any, third: Any, fourth: Any, fifth: Any) -> Any:
+    """Call the compiled function of five int64 to int64 at an address."""
+    return _caller(5)
 
 
 @intrinsic
@@ -94,3 +106,69 @@ def call6(
 ) -> Any:
     """Call the compiled function of six int64 to int64 at an address."""
     return _caller(6)
+
+
+@intrinsic
+def copy(typing_context: Any, target: Any, source: Any, size: Any) -> Any:
+    """Copy so many bytes; the two places may overlap."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = I8.as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [pointer, pointer, I64, ir.IntType(1)])
+        move = builder.module.declare_intrinsic("llvm.memmove", [pointer, pointer, I64], kind)
+        target, source, size = arguments
+        places = [builder.inttoptr(place, pointer) for place in (target, source)]
+        builder.call(move, [*places, size, ir.Constant(ir.IntType(1), 0)])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), code
+
+
+@intrinsic
+def fill(typing_context: Any, target: Any, value: Any, size: Any) -> Any:
+    """Set so many bytes to a value."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = I8.as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [pointer, I8, I64, ir.IntType(1)])
+        function = builder.module.declare_intrinsic("llvm.memset", [pointer, I64], kind)
+        target, value, size = arguments
+        place = builder.inttoptr(target, pointer)
+        builder.call(function, [place, builder.trunc(value, I8), size, ir.Constant(ir.IntType(1), 0)])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), code
+
+
+@intrinsic
+def atomic_add(typing_context: Any, address: Any, value: Any) -> Any:
+    """Add to the int64 at an address, in one step for all threads; returns what it was."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place = builder.inttoptr(arguments[0], I64.as_pointer())
+        return builder.atomic_rmw("add", place, arguments[1], "seq_cst")
+
+    return types.int64(types.int64, types.int64), code
+
+
+@intrinsic
+def draw_double(typing_context: Any, function: Any, state: Any) -> Any:
+    """Call a NumPy bit generator's `next_double` at an address with its state: float64 in [0, 1)."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = ir.FunctionType(ir.DoubleType(), [I64])
+        return builder.call(builder.inttoptr(arguments[0], kind.as_pointer()), arguments[1:])
+
+    return types.float64(types.int64, types.int64), code
+
+
+@intrinsic
+def draw_uint32(typing_context: Any, function: Any, state: Any) -> Any:
+    """Call a NumPy bit generator's `next_uint32` at an address with its state."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = ir.FunctionType(I32, [I64])
+        drawn = builder.call(builder.inttoptr(arguments[0], kind.as_pointer()), arguments[1:])
+        return builder.zext(drawn, I64)
+
+    return types.int64(types.int64, types.int64), code

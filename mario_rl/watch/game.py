@@ -16,9 +16,9 @@ import torch
 from mario_rl.config import Protocol
 from mario_rl.config.schema import STAGES, WHOLE_GAME
 from mario_rl.envs import action_names
-from mario_rl.envs.actions import Buttons
 from mario_rl.errors import UserError
 from mario_rl.evaluation import Trained, load_trained
+from mario_rl.game.actions import Buttons
 from mario_rl.report.video import GAME_FPS
 from mario_rl.rundir import RunDir
 from mario_rl.watch.messages import Message, Pad, SetCheckpoint, SetProtocol, SetSaliency, SetSpeed, SetStage, Simple

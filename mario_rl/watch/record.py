@@ -11,8 +11,8 @@ import numpy as np
 
 from mario_rl.config import Protocol
 from mario_rl.envs import action_names
-from mario_rl.envs.actions import BUTTON_BITS
 from mario_rl.evaluation import PROTOCOLS, Trained, load_trained
+from mario_rl.game.actions import BUTTON_BITS
 from mario_rl.report.video import GAME_FPS, write_screens
 from mario_rl.types import EpisodeResult, Pixels
 from mario_rl.watch.play import Decision, Episode, Shown

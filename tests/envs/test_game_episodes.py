@@ -16,7 +16,7 @@ from gymnasium.utils.env_checker import data_equivalence
 
 from mario_rl.config import EnvConfig
 from mario_rl.envs import ResumableEpisodes, action_buttons, make_env
-from mario_rl.envs.actions import joypad_byte
+from mario_rl.game.actions import joypad_byte
 from mario_rl.envs.progress import LEVEL_NUMBER, WORLD_NUMBER
 from mario_rl.seeding import generator_state
 from mario_rl.types import EpisodeResult

@@ -8,7 +8,7 @@ from env_fakes import INTO_BONUS_ROOM, unroll
 
 from mario_rl.config import Config, EnvConfig, parse_config
 from mario_rl.envs import make_env
-from mario_rl.envs.actions import joypad_byte
+from mario_rl.game.actions import joypad_byte
 from mario_rl.evaluation import evaluate_policy
 from mario_rl.report.video import Recording, _replay
 from mario_rl.watch.play import PAD, Episode

@@ -1,0 +1,112 @@
+"""The game on nes-py and gym-super-mario-bros, wrapper by wrapper: the specification that the compiled game is tested against.
+
+The only file that imports those packages, and the only one that touches their private names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+from unittest.mock import patch
+
+import gym_super_mario_bros  # noqa: F401  # registers the stages with Gymnasium
+import gymnasium as gym
+from gym_super_mario_bros import smb_env
+
+from mario_rl.config import EnvConfig
+from mario_rl.config.schema import STAGES, WHOLE_GAME
+from mario_rl.envs.actions import ButtonActions
+from mario_rl.envs.episodes import (
+    NoopStart,
+    RecordButtons,
+    ResumableEpisodes,
+    StallLimit,
+    StepLimit,
+    StickyActions,
+    SummarizeEpisode,
+)
+from mario_rl.envs.progress import TrackProgress, read_position
+from mario_rl.envs.rewards import ClassicReturn, FrameReward
+from mario_rl.envs.snapshots import SnapshotStarts
+from mario_rl.envs.stages import StagePool
+from mario_rl.envs.wrappers import (
+    AreaResize,
+    ArticleGrayscale,
+    CopiedScreen,
+    FrameSkip,
+    FrameStack,
+    Luma,
+    NormalizeObservation,
+    ShowButtons,
+)
+from mario_rl.game.actions import action_buttons, action_names
+from mario_rl.game.rom import find_rom
+
+type Wrap = Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]]
+
+
+def make_game(stage: str, rom: str | None = None) -> gym.Env[Any, Any]:
+    """Make the raw environment of a stage such as "1-1", or of the whole "game": one step a frame, joypad bytes.
+
+    Args:
+        stage: which.
+        rom: an NES file in place of the one that gym-super-mario-bros ships.
+    """
+    name = "SuperMarioBros-v0" if stage == WHOLE_GAME else f"SuperMarioBros-{stage}-v0"
+    path = find_rom(rom)
+    with patch.object(smb_env, "smb1_rom_path", lambda: str(path)):
+        env = gym.make(name)
+    if stage == WHOLE_GAME:
+        _end_after_the_last_stage(env.unwrapped)
+    return env
+
+
+def _end_after_the_last_stage(game: Any) -> None:
+    """Let the whole game end with 8-4: the package would wait for a next world, frame after frame, without end."""
+    is_game_over = game._get_terminated
+
+    def get_terminated() -> bool:
+        return is_game_over() or (game._is_world_over and read_position(game.ram).stage == STAGES[-1])
+
+    game._get_terminated = get_terminated
+
+
+def make_plain_env(config: EnvConfig, *, normalize: bool = False) -> ResumableEpisodes:
+    """Make the game as the agent meets it, see `mario_rl.envs.make_env`, of plain wrappers around nes-py."""
+    stages = (config.stage,) if isinstance(config.stage, str) else config.stage
+    env: gym.Env[Any, Any] = StagePool(stages, open_stage=partial(make_game, rom=config.rom))
+    for wrap in _wrappers(config, normalize=normalize):
+        env = wrap(env)
+    return ResumableEpisodes(env, action_names=action_names(config.action_set))
+
+
+def _wrappers(config: EnvConfig, *, normalize: bool) -> list[Wrap]:
+    """List the wrappers between the game and the agent, innermost first."""
+    article = config.grayscale == "article"
+    return [
+        # Once per emulator frame.
+        RecordButtons,  # sees all that reaches the emulator: no-ops, sticky and skipped frames
+        partial(NoopStart, noop_max=config.noop_max),  # inside all that counts: its frames are no part of the episode
+        partial(  # inside all that counts too, and outside the no-ops, which would spoil a jump
+            SnapshotStarts,
+            probability=config.snapshot_probability,
+            rewind_frames=config.snapshot_rewind_steps * config.frame_skip,
+        ),
+        partial(StickyActions, probability=config.sticky_probability),  # inside the skip: each frame may stick
+        TrackProgress,  # every frame, or a best x between two agent steps would be missed
+        ClassicReturn,  # the reported return: before the configured reward, which it doesn't depend on
+        partial(FrameReward, config=config),  # inside the skip: bounded per frame, then summed
+        CopiedScreen,
+        *([] if article else [Luma]),  # plain takes the maximum of grays, the article that of colours
+        partial(FrameSkip, num_frames=config.frame_skip),
+        # From here on once per agent step.
+        ArticleGrayscale if article else AreaResize,
+        *([ShowButtons] if config.show_buttons else []),  # outside stickiness: what was asked for
+        partial(FrameStack, num_frames=config.frame_stack),
+        *([NormalizeObservation] if normalize else []),
+        partial(ButtonActions, actions=action_buttons(config.action_set)),
+        partial(StallLimit, limit=config.stall_limit),  # outside the skip: limits count agent steps
+        partial(StepLimit, limit=config.max_agent_steps),
+        SummarizeEpisode,  # outside the limits, so that it sees what they decide
+    ]
