@@ -21,6 +21,8 @@ from mario_rl.devices import describe_machine, software_versions
 from mario_rl.errors import CheckpointError
 from mario_rl.evaluation import PROTOCOLS, EvaluatedEpisode, evaluate, wilson_interval
 from mario_rl.files import write_atomically
+from mario_rl.game.rom import load_rom
+from mario_rl.nes.cartridge import SUPER_MARIO_BROS_PAL
 
 CPU = torch.device("cpu")
 
@@ -44,7 +46,7 @@ class Claim(BaseModel):
 class Card(BaseModel):
     """What is known of a shipped agent; `NAME.json` beside `NAME.pt`.
 
-    sha256: of the `.pt`, hexadecimal. seed, agent_steps, updates, minutes, trained_on: of its training.
+    sha256: of the `.pt`, hexadecimal. rom: SHA-256 of the ROM it was evaluated on. seed, agent_steps, updates, minutes, trained_on: of its training.
     initial_agent_steps, initial_minutes: of the training before, if it began with another agent's network.
     config: every key. evaluated_on, versions, date: of the evaluations, which were made with the shipped file in
     float32 on one thread of the CPU.
@@ -55,6 +57,7 @@ class Card(BaseModel):
     format: Literal["mario_rl card 1"] = "mario_rl card 1"
     file: str
     sha256: str
+    rom: str = SUPER_MARIO_BROS_PAL
     seed: int
     agent_steps: int
     updates: int
@@ -119,6 +122,7 @@ def ship(
     card = Card(
         file=output.name,
         sha256=_sha256(output),
+        rom=load_rom(config.env.rom).sha256,
         seed=config.seed,
         agent_steps=state["agent_steps"],
         updates=state["updates"],
@@ -185,6 +189,9 @@ def verify(
             raise CheckpointError(
                 f"{checkpoint}: its card has no evaluation under {protocol}, only {', '.join(claimed)}"
             )
+    rom = load_rom(parse_config(card.config, card.file).env.rom).sha256
+    if rom != card.rom:
+        raise CheckpointError(f"{checkpoint}: was evaluated on the ROM of SHA-256 {card.rom}, the one here is {rom}")
     comparable = card.versions == _versions()
     for claim in card.evaluations:
         if not protocols or claim.protocol in protocols:

@@ -148,6 +148,7 @@ def evaluate(
     """
     from mario_rl import evaluation
     from mario_rl.checkpoint import find_checkpoint, load_checkpoint
+    from mario_rl.config import parse_config
     from mario_rl.report.table import evaluation_table
     from mario_rl.report.video import Recording, write_video
     from mario_rl.terminal import CountingBar
@@ -174,9 +175,10 @@ def evaluate(
         click.echo(f"report:      {json_file}")
     if video is not None:
         chosen = {"best": (report.best,), "worst": (report.worst,), "all": report.episodes}[video_episodes]
+        rom = parse_config(state["config"], str(file)).env.rom
         recordings = [
             Recording(
-                one.stage, one.buttons, f"{one.stage}, episode {one.number}: {one.result.end} at x {one.result.x}"
+                one.stage, one.buttons, f"{one.stage}, episode {one.number}: {one.result.end} at x {one.result.x}", rom
             )
             for one in chosen
         ]

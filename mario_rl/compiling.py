@@ -77,6 +77,12 @@ class Library(Mapping[str, Callable[..., int]]):
         digest.update(json.dumps([made_with, llvm.get_host_cpu_name(), features, self._kernels]).encode())
         return f"{self._name}-{digest.hexdigest()[:24]}.kernels"
 
+    @property
+    def kept_in(self) -> Path | None:
+        """The file it lies in; None where none could be written."""
+        found = (folder / self.file_name for folder in folders())
+        return next((path for path in found if path.is_file()), None)
+
     def compile_here(self) -> Objects:
         """Compile all kernels in this process."""
         return {kernel: compile_kernel(module, kernel) for kernel, module in self._kernels.items()}

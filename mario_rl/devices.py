@@ -6,7 +6,7 @@ import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import psutil
@@ -76,8 +76,16 @@ def software_versions() -> dict[str, str]:
         "platform": f"{platform.system()} {platform.machine()}",
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "threads": str(torch.get_num_threads()),
-        **{package: version(package) for package in PACKAGES},
+        **{package: found for package in PACKAGES if (found := _version(package)) is not None},
     }
+
+
+def _version(package: str) -> str | None:
+    """None where it is not installed: not everything needs nes-py."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def describe_machine(device: torch.device) -> dict[str, str]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 OLDEST_PYTHON = (3, 13)
-PACKAGES = ("torch", "numpy", "gymnasium", "gym-super-mario-bros", "nes-py", "opencv-python-headless", "av")
+PACKAGES = ("torch", "numpy", "numba", "gymnasium", "gym-super-mario-bros", "nes-py", "opencv-python-headless", "av")
 REINSTALL = "install again: make install, or pip install -e ."
 
 PLAYED_FRAMES = 300
@@ -49,7 +49,8 @@ def run_checks() -> list[Check]:
     checks: dict[str, tuple[Callable[[], tuple[bool, str]], str]] = {
         "python": (_python, "use Python 3.13 or newer: remove .venv and run make install"),
         "packages": (_packages, REINSTALL),
-        "rom": (_rom, "the game comes with gym-super-mario-bros and nes-py; " + REINSTALL),
+        "emulator": (_emulator, "the compiled emulator needs numba and a folder for its machine code; " + REINSTALL),
+        "rom": (_rom, "the game comes with gym-super-mario-bros, or name a file by MARIO_RL_ROM; " + REINSTALL),
         "device": (_device, "PyTorch can't compute here; " + REINSTALL),
         "threads": (_threads, "set OMP_NUM_THREADS to the number of cores at most"),
         "video encoder": (_video_encoder, "the encoder comes with the package av; " + REINSTALL),
@@ -83,11 +84,26 @@ def _version(package: str) -> str | None:
         return None
 
 
+def _emulator() -> tuple[bool, str]:
+    """Load the compiled emulator, or compile it."""
+    from mario_rl.game.kernels import KERNELS
+    from mario_rl.nes.kernels import KERNELS as CONSOLE
+
+    began = time.perf_counter()
+    kernels = [library.address(kernel) for library in (CONSOLE, KERNELS) for kernel in library]
+    kept = CONSOLE.kept_in
+    where = f"kept in {kept}" if kept else "not kept: every start compiles it, name a folder by MARIO_RL_CACHE"
+    return all(kernels), f"loaded in {time.perf_counter() - began:.1f} s; {where}"
+
+
 def _rom() -> tuple[bool, str]:
     """Hold right on 1-1: Mario must have moved, so the ROM is there, runs and takes input."""
     from mario_rl import envs
+    from mario_rl.config import EnvConfig
+    from mario_rl.game.rom import find_rom, load_rom
 
-    env = envs.make_game("1-1")
+    sha256 = load_rom(None).sha256
+    env = envs.make_game(EnvConfig())
     try:
         env.reset()
         x, started = START_X, time.perf_counter()
@@ -99,7 +115,9 @@ def _rom() -> tuple[bool, str]:
         speed = PLAYED_FRAMES / (time.perf_counter() - started)
     finally:
         env.close()
-    return x > START_X, f"1-1 plays at {speed:,.0f} frames/s; holding right reaches x = {x}"
+    return x > START_X, (
+        f"{find_rom(None).name}, SHA-256 {sha256}; 1-1 plays at {speed:,.0f} frames/s, all drawn; holding right reaches x = {x}"
+    )
 
 
 def _device() -> tuple[bool, str]:

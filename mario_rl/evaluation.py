@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,13 +19,16 @@ from mario_rl.checkpoint import find_checkpoint, load_checkpoint
 from mario_rl.config import Config, EnvConfig, Protocol, parse_config
 from mario_rl.config.schema import STAGES, WHOLE_GAME
 from mario_rl.devices import resolve_device
-from mario_rl.envs import ResumableEpisodes, make_env, num_actions
+from mario_rl.envs import GamePool, make_games, num_actions
 from mario_rl.errors import CheckpointError, UserError
 from mario_rl.seeding import episode_seeds
-from mario_rl.types import EpisodeResult, Pixels, Policy
+from mario_rl.types import EpisodeResult, Policy
 
 UNKNOWN_SHARE = 0.01
 """Weight of what follows a cut, in the return of a state before it, up to which it is left aside."""
+
+SIDE_BY_SIDE = 32
+"""Episodes played at once: two batches of the network's."""
 
 NOOP_STARTS = 31
 """Starts after 0-30 frames without input: all the game has, since it is otherwise deterministic."""
@@ -265,7 +267,7 @@ def evaluate_policy(
 ) -> EvaluationReport:
     """Play a policy greedily on the stage, or each of the stages, of a config.
 
-    Episodes are played one by one, each from a seed of its own, so that one does not depend on how many there are.
+    Episodes are played side by side, each from a seed of its own, so that one does not depend on how many there are.
 
     Raises:
         UserError: the protocol has a fixed number of episodes and `episodes` is another.
@@ -274,52 +276,102 @@ def evaluate_policy(
     rules = PROTOCOLS[protocol]
     count = _episode_count(protocol, episodes, config)
     stages = (config.env.stage,) if isinstance(config.env.stage, str) else config.env.stage
-    total = count * len(stages)
+    starts = [
+        _Start(stage, place * count + index, episode_seed, index if protocol == "noop" else 0)
+        for place, stage in enumerate(stages)
+        for index, episode_seed in enumerate(episode_seeds(seed, count))
+    ]
     played: list[EvaluatedEpisode] = []
     for stage in stages:
-        env = make_env(protocol_env(config.env, stage, rules))
+        env = protocol_env(config.env, stage, rules)
+        todo = [start for start in starts if start.stage == stage]
+        games = make_games(env, min(len(todo), SIDE_BY_SIDE))
         try:
-            for index, episode_seed in enumerate(episode_seeds(seed, count)):
-                options = {"noop_frames": index if protocol == "noop" else 0}
-                observation, _ = env.reset(seed=episode_seed, options=options)
-                explore = partial(epsilon_greedy, epsilon=rules.epsilon, generator=np.random.default_rng(episode_seed))
-                episode = _play(policy, env, observation, explore, config.agent.gamma, should_stop)
-                played.append(episode._replace(stage=stage, number=len(played)))
+            for episode in _play_all(policy, games, todo, rules.epsilon, config.agent.gamma, should_stop):
+                played.append(episode)
                 if on_episode is not None:
-                    on_episode(played[-1], total)
+                    on_episode(episode, len(starts))
         finally:
-            env.close()
-    return EvaluationReport(protocol, seed, tuple(played))
+            games.close()
+    return EvaluationReport(protocol, seed, tuple(sorted(played, key=lambda episode: episode.number)))
 
 
-def _play(
+class _Start(NamedTuple):
+    """How an episode begins."""
+
+    stage: str
+    number: int
+    seed: int
+    noop_frames: int
+
+
+class _InProgress:
+    """An episode that is being played, and its own chance of a random action."""
+
+    def __init__(self, start: _Start, epsilon: float) -> None:
+        self.start = start
+        self.q_visited: list[float] = []
+        self.rewards: list[float] = []
+        self._epsilon, self._generator = epsilon, np.random.default_rng(start.seed)
+
+    def choose(self, q_values: NDArray[np.float32]) -> int:
+        """Choose an action by its values, float32 (actions,)."""
+        self.q_visited.append(float(q_values.max()))
+        return int(epsilon_greedy(q_values[np.newaxis], self._epsilon, self._generator)[0])
+
+
+def _play_all(
     policy: Policy,
-    env: ResumableEpisodes,
-    observation: Pixels,
-    choose: Callable[[NDArray[np.float32]], NDArray[np.int64]],
+    games: GamePool,
+    starts: Sequence[_Start],
+    epsilon: float,
     gamma: float,
     should_stop: Callable[[], bool],
+) -> Iterator[EvaluatedEpisode]:
+    """Play every episode to its end, as many at once as there are games; where one ends the next begins."""
+    waiting = deque(starts)
+    playing: dict[int, _InProgress] = {}
+
+    def begin(game: int) -> None:
+        if waiting:
+            start = waiting.popleft()
+            games.seed(game, start.seed)
+            games.reset(game, noop_frames=start.noop_frames)
+            playing[game] = _InProgress(start, epsilon)
+
+    for game in range(games.num_games):
+        begin(game)
+    while playing:
+        if should_stop():
+            raise EvaluationInterrupted
+        busy = sorted(playing)
+        values = policy.q_values(games.observations[busy])
+        actions = np.full(games.num_games, -1, dtype=np.int64)
+        actions[busy] = [playing[game].choose(row) for game, row in zip(busy, values, strict=True)]
+        games.step(actions)
+        rewards, terminated, truncated = games.rewards, games.terminated, games.truncated
+        for game in busy:
+            playing[game].rewards.append(float(rewards[game]))
+            if terminated[game] or truncated[game]:
+                episode = playing.pop(game)
+                cut = bool(truncated[game]) and not terminated[game]
+                yield _evaluated(episode, games.result(game), games.buttons(game), gamma, truncated=cut)
+                begin(game)
+
+
+def _evaluated(
+    episode: _InProgress, result: EpisodeResult, buttons: bytes, gamma: float, *, truncated: bool
 ) -> EvaluatedEpisode:
-    q_visited: list[float] = []
-    rewards: list[float] = []
-    while not should_stop():
-        q_values = policy.q_values(observation[np.newaxis])
-        q_visited.append(float(q_values.max()))
-        observation, reward, terminated, truncated, info = env.step(int(choose(q_values)[0]))
-        rewards.append(float(reward))
-        if terminated or truncated:
-            returns = discounted_returns(rewards, gamma)
-            result: EpisodeResult = info["episode_result"]
-            return EvaluatedEpisode(
-                result.stage,
-                0,
-                result,
-                q_visited[0],
-                returns[0],
-                tuple(env.buttons_sent),
-                *visited_means(q_visited, returns, gamma, truncated=truncated and not terminated),
-            )
-    raise EvaluationInterrupted
+    returns = discounted_returns(episode.rewards, gamma)
+    return EvaluatedEpisode(
+        episode.start.stage,
+        episode.start.number,
+        result,
+        episode.q_visited[0],
+        returns[0],
+        tuple(buttons),
+        *visited_means(episode.q_visited, returns, gamma, truncated=truncated),
+    )
 
 
 def discounted_returns(rewards: Sequence[float], gamma: float) -> list[float]:

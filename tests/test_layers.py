@@ -15,8 +15,10 @@ CONTRIBUTING = Path(__file__).parents[1] / "CONTRIBUTING.md"
 LAYERS = [
     {"__version__", "types", "errors"},
     {"config", "files", "seeding", "schedules", "pixels", "rundir", "machine", "devices", "sharing", "priorities"},
-    {"envs", "networks", "replay", "checkpoint", "metrics"},
-    {"agents"},
+    {"compiling"},
+    {"nes"},
+    {"game", "networks", "replay", "checkpoint", "metrics"},
+    {"envs", "agents"},
     {"evaluation", "report"},
     {"training", "cards"},
     {"benchmark", "doctor", "terminal"},

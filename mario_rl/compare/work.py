@@ -12,7 +12,7 @@ import torch
 
 from mario_rl.checkpoint import TRAINING_KEY, load_checkpoint, save_checkpoint
 from mario_rl.compare.study import FinalConfig
-from mario_rl.config import Config
+from mario_rl.config import Config, load_config
 from mario_rl.devices import describe_machine, resolve_device, software_versions
 from mario_rl.evaluation import PROTOCOLS, EvaluatedEpisode, evaluate
 from mario_rl.files import write_atomically
@@ -79,8 +79,9 @@ def film(run_dir: RunDir) -> EvaluatedEpisode | None:
     if not run_dir.best.is_file():
         return None
     (episode,) = evaluate(run_dir.best, protocol="greedy").episodes
+    rom = load_config(run_dir.config).env.rom
     caption = f"{run_dir.path.parent.name} {run_dir.path.name}, greedy: {episode.result.end} at x {episode.result.x}"
-    write_video(run_dir.film, [Recording(episode.stage, episode.buttons, caption)])
+    write_video(run_dir.film, [Recording(episode.stage, episode.buttons, caption, rom)])
     return episode
 
 
@@ -128,6 +129,7 @@ def _write_record(run_dir: RunDir, config: Config, threads: int, filmed: Evaluat
     record = {
         "machine": describe_machine(resolve_device(config.device)),
         "versions": software_versions(),
+        "rom": state.get("rom"),
         "threads": threads,
         "agent_steps": state["agent_steps"],
         "updates": state["updates"],

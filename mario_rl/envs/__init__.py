@@ -10,12 +10,15 @@ from mario_rl.envs.episodes import (
     StickyActions,
     SummarizeEpisode,
 )
-from mario_rl.envs.factory import make_env
+from mario_rl.envs.factory import make_env, make_game, make_games
 from mario_rl.envs.native import MarioEnv
+from mario_rl.envs.pool import GamePool
 from mario_rl.envs.progress import TrackProgress
+from mario_rl.envs.registration import env_id, register_stages
 from mario_rl.envs.rewards import ClassicReturn, FrameReward
 from mario_rl.envs.snapshots import SnapshotStarts
 from mario_rl.envs.stages import StagePool
+from mario_rl.envs.vector import MarioVectorEnv
 from mario_rl.envs.wrappers import (
     AreaResize,
     ArticleGrayscale,
@@ -30,7 +33,12 @@ from mario_rl.game.actions import ACTION_SETS, action_buttons, action_names, num
 
 __all__ = [
     "make_env",
+    "make_game",
+    "make_games",
+    "GamePool",
     "MarioEnv",
+    "MarioVectorEnv",
+    "env_id",
     "ResumableEpisodes",
     "ACTION_SETS",
     "action_buttons",
@@ -57,3 +65,5 @@ __all__ = [
     "StepLimit",
     "SummarizeEpisode",
 ]
+
+register_stages()

@@ -1,14 +1,21 @@
-"""From a config to an environment, on either emulator."""
+"""From a config to environments, on either emulator. Both give the same, so nobody else needs to know which it is."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import gymnasium as gym
+
 from mario_rl.config import EnvConfig
 from mario_rl.envs.episodes import ResumableEpisodes
+from mario_rl.envs.frames import FrameByFrame
 from mario_rl.envs.native import MarioEnv
+from mario_rl.envs.pool import GamePool
+from mario_rl.game.games import Games
 
 
 def make_env(config: EnvConfig, *, normalize: bool = False, render_mode: str | None = None) -> MarioEnv | ResumableEpisodes:
-    """Make the game as the agent meets it, on the emulator that `env.emulator` names; both give the same.
+    """Make the game as the agent meets it.
 
     Observation: uint8 (frame_stack, 84, 84), oldest frame first; float32 in [0, 1] if `normalize`.
     Action: Discrete(n), n the size of the action set.
@@ -21,6 +28,33 @@ def make_env(config: EnvConfig, *, normalize: bool = False, render_mode: str | N
     """
     if config.emulator == "native":
         return MarioEnv(config, normalize=normalize, render_mode=render_mode)
-    from mario_rl.envs.nes_py import make_plain_env  # only where it is asked for: it needs nes-py
+    from mario_rl.envs import nes_py  # only where it is asked for: it needs packages that nothing else does
 
-    return make_plain_env(config, normalize=normalize)
+    return nes_py.make_plain_env(config, normalize=normalize)
+
+
+def make_game(config: EnvConfig) -> gym.Env[Any, Any]:
+    """Make one stage, or the whole game, frame by frame, see `FrameByFrame`: `unwrapped.ram` is the memory.
+
+    Raises:
+        UserError: the ROM can't be played.
+    """
+    if config.emulator == "native":
+        return FrameByFrame(config)
+    from mario_rl.envs import nes_py
+
+    stage = config.stage if isinstance(config.stage, str) else config.stage[0]
+    return nes_py.make_game(stage, config.rom)
+
+
+def make_games(config: EnvConfig, num_games: int, *, threads: int = 1, autoreset: bool = False) -> GamePool:
+    """Make N games that are stepped together, see `GamePool`.
+
+    Raises:
+        UserError: the ROM can't be played.
+    """
+    if config.emulator == "native":
+        return Games(config, num_games, threads=threads, autoreset=autoreset)
+    from mario_rl.envs import nes_py
+
+    return nes_py.PlainGames(config, num_games, threads=threads, autoreset=autoreset)

@@ -3,24 +3,60 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any, SupportsInt
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.error import ResetNeeded
 from gymnasium.spaces import Box, Discrete
+from gymnasium.utils import seeding
 
 from mario_rl.config import EnvConfig, parse_section
+from mario_rl.errors import ConfigError
 from mario_rl.game import layout
 from mario_rl.game.actions import action_names
 from mario_rl.game.games import Games
 from mario_rl.game.info import describe
 from mario_rl.game.tables import SIDE
 from mario_rl.pixels import MAX_PIXEL, to_unit
-from mario_rl.seeding import generator_state, restore_generator
 from mario_rl.types import Pixels, State
 
 FRAMES_PER_SECOND = 60
+
+METADATA: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": FRAMES_PER_SECOND // 4}
+"""What Gymnasium reads from the class, before there is an environment; at the default frame skip."""
+
+
+def merged_config(config: EnvConfig | None, options: dict[str, Any]) -> EnvConfig:
+    """Put keys of `env.*` in place of a config's, or of the defaults.
+
+    Raises:
+        ConfigError: one of them is not allowed, or asks for the other emulator.
+    """
+    config = config or EnvConfig()
+    if options:
+        config = parse_section(EnvConfig, config.model_dump() | options, "env")
+    if config.emulator != "native":
+        raise ConfigError(f"env.emulator: {config.emulator} is what make_env makes; this environment is the native one")
+    return config
+
+
+def metadata_of(config: EnvConfig, render_mode: str | None) -> dict[str, Any]:
+    """Say how an environment can be rendered, and at how many screens a second it plays as fast as the console.
+
+    Raises:
+        ValueError: there is no such mode.
+    """
+    if render_mode not in (None, *METADATA["render_modes"]):
+        raise ValueError(f"render_mode {render_mode!r} is not allowed; must be rgb_array or None")
+    return METADATA | {"render_fps": max(1, FRAMES_PER_SECOND // config.frame_skip)}
+
+
+def observation_space_of(config: EnvConfig, *, normalize: bool) -> Box:
+    """The space of one observation: uint8 (frame_stack, 84, 84), float32 in [0, 1] if `normalize`."""
+    shape = (config.frame_stack, SIDE, SIDE)
+    return Box(0.0, 1.0, shape, np.float32) if normalize else Box(0, MAX_PIXEL, shape, np.uint8)
 
 
 class MarioEnv(gym.Env[Any, Any]):
@@ -38,33 +74,36 @@ class MarioEnv(gym.Env[Any, Any]):
 
     Raises:
         ConfigError: such an option is not allowed. UserError: the ROM can't be played.
+        ValueError: there is no such render mode.
     """
 
+    metadata = METADATA
+
     def __init__(
-        self, config: EnvConfig | None = None, *, normalize: bool = False, render_mode: str | None = None, **options: Any
+        self,
+        config: EnvConfig | None = None,
+        *,
+        normalize: bool = False,
+        render_mode: str | None = None,
+        **options: Any,
     ) -> None:
-        config = config or EnvConfig()
-        if options:
-            config = parse_section(EnvConfig, config.model_dump() | options, "env")
-        if render_mode not in (None, "rgb_array"):
-            raise ValueError(f"render_mode {render_mode!r} is not allowed; must be rgb_array or None")
-        self.config, self.render_mode, self._normalize = config, render_mode, normalize
-        self.metadata = {"render_modes": ["rgb_array"], "render_fps": max(1, FRAMES_PER_SECOND // config.frame_skip)}
+        self.config = config = merged_config(config, options)
+        self.metadata = metadata_of(config, render_mode)
+        self.render_mode, self._normalize = render_mode, normalize
         self.action_names = action_names(config.action_set)
         self.action_space = Discrete(len(self.action_names))
-        shape = (config.frame_stack, SIDE, SIDE)
-        self.observation_space: Box = Box(0.0, 1.0, shape, np.float32) if normalize else Box(0, MAX_PIXEL, shape, np.uint8)
+        self.observation_space: Box = observation_space_of(config, normalize=normalize)
         self._games = Games(config, 1)
+        self._np_random, self._np_random_seed = seeding.np_random()
         self._begun = False
-        self._buttons: list[int] = []
 
     @property
-    def np_random(self) -> np.random.Generator:
-        """What everything random in the game draws from."""
+    def _np_random(self) -> np.random.Generator:
+        """What `np_random` gives and takes: the generator that everything random in the game draws from."""
         return self._games.generator(0)
 
-    @np_random.setter
-    def np_random(self, value: np.random.Generator) -> None:
+    @_np_random.setter
+    def _np_random(self, value: np.random.Generator) -> None:
         self._games.set_generator(0, value)
 
     @property
@@ -83,23 +122,19 @@ class MarioEnv(gym.Env[Any, Any]):
 
         An episode from a snapshot has those since the snapshot.
         """
-        return self._buttons
+        return list(self._games.buttons(0))
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Begin an episode.
 
         Raises:
             UserError: `options["stage"]` or `options["noop_frames"]` is not allowed.
+            gymnasium.error.Error: the seed is not a whole number from 0 up.
         """
-        if seed is not None:
-            self._games.seed(0, seed)
-            self._np_random_seed = seed
+        super().reset(seed=seed)
         wished = options or {}
         self._games.reset(0, stage=wished.get("stage"), noop_frames=wished.get("noop_frames"))
         self._begun = True
-        noops = int(self._games.numbers(layout.NOOP_FRAMES)[0])
-        from_snapshot = bool(self._games.numbers(layout.FROM_SNAPSHOT)[0])
-        self._buttons = list(self._games.bytes_sent(0)) if from_snapshot else [0] * noops
         return self._observation(), describe(self._games, 0)
 
     def step(self, action: SupportsInt) -> tuple[Any, float, bool, bool, dict[str, Any]]:
@@ -115,7 +150,6 @@ class MarioEnv(gym.Env[Any, Any]):
         if index < 0:
             raise ValueError(f"action {index} is not one of 0 to {len(self.action_names) - 1}")
         self._games.step([index])
-        self._buttons += self._games.bytes_sent(0)
         return (
             self._observation(),
             float(self._games.rewards[0]),
@@ -144,11 +178,7 @@ class MarioEnv(gym.Env[Any, Any]):
         """
         if not self._begun:
             raise RuntimeError("no episode in progress: call reset first")
-        return {
-            "games": self._games.state(),
-            "generator": generator_state(self.np_random),
-            "buttons": bytes(self._buttons),
-        }
+        return {"config": self._identity(), "games": self._games.state_dict()}
 
     def restore_episode(self, state: State) -> Any:
         """Go on with an episode; returns its current observation, like the one the last reset or step returned.
@@ -156,11 +186,11 @@ class MarioEnv(gym.Env[Any, Any]):
         From here on everything is as in the environment that `state` came from: observations, rewards, info, generator.
 
         Raises:
-            ValueError: it is the state of an environment of another config.
+            ValueError: it is the state of an environment of another config, or of none; nothing is changed.
         """
-        self._games.restore(state["games"])
-        restore_generator(self.np_random, state["generator"])
-        self._buttons = list(state["buttons"])
+        if state.get("config") != self._identity():
+            raise ValueError(f"the episode is of another config: {state.get('config')}, not {self._identity()}")
+        self._games.load_state_dict(state["games"])
         self._begun = True
         return self._observation()
 
@@ -169,22 +199,24 @@ class MarioEnv(gym.Env[Any, Any]):
         self._games.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Pickling and copying keep the config and the episode, not the memory that compiled code works in."""
-        return {
-            "config": self.config,
-            "normalize": self._normalize,
-            "render_mode": self.render_mode,
-            "spec": self.spec,
-            "generator": copy.deepcopy(self.np_random),
-            "episode": self.episode_state() if self._begun else None,
-        }
+        """Pickling and copying keep the episode, not the memory that compiled code works in."""
+        generator = copy.deepcopy(self.np_random)  # even a shallow copy must not draw from ours
+        kept = {name: value for name, value in self.__dict__.items() if name != "_games"}
+        return kept | {"generator": generator, "games": self._games.state_dict()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["config"], normalize=state["normalize"], render_mode=state["render_mode"])  # type: ignore[misc]
-        self.spec = state["spec"]
-        self.np_random = state["generator"]
-        if state["episode"] is not None:
-            self.restore_episode(state["episode"])
+        kept = dict(state)
+        generator, games = kept.pop("generator"), kept.pop("games")
+        self.__dict__.update(kept)
+        self._games = Games(self.config, 1)
+        self._games.set_generator(0, generator)
+        if self._begun:
+            self._games.load_state_dict(games)
+
+    def _identity(self) -> str:
+        """What an episode depends on: the config and the ROM's content, wherever that lies."""
+        config = self.config.model_dump(mode="json", exclude={"rom", "emulator"})
+        return json.dumps(config | {"rom": self._games.cartridge.sha256})
 
     def _observation(self) -> Any:
         observation = self._games.observations[0]

@@ -5,14 +5,17 @@ The only file that imports those packages, and the only one that touches their p
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 from unittest.mock import patch
 
 import gym_super_mario_bros  # noqa: F401  # registers the stages with Gymnasium
 import gymnasium as gym
+import numpy as np
 from gym_super_mario_bros import smb_env
+from numpy.typing import NDArray
 
 from mario_rl.config import EnvConfig
 from mario_rl.config.schema import STAGES, WHOLE_GAME
@@ -42,6 +45,7 @@ from mario_rl.envs.wrappers import (
 )
 from mario_rl.game.actions import action_buttons, action_names
 from mario_rl.game.rom import find_rom
+from mario_rl.types import EpisodeResult, Pixels, State
 
 type Wrap = Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]]
 
@@ -110,3 +114,65 @@ def _wrappers(config: EnvConfig, *, normalize: bool) -> list[Wrap]:
         partial(StepLimit, limit=config.max_agent_steps),
         SummarizeEpisode,  # outside the limits, so that it sees what they decide
     ]
+
+
+class PlainGames:
+    """N of them, stepped together by threads: a `GamePool`."""
+
+    def __init__(self, config: EnvConfig, num_games: int, *, threads: int = 1, autoreset: bool = False) -> None:
+        self.num_games, self._autoreset = num_games, autoreset
+        self._envs = [make_plain_env(config) for _ in range(num_games)]
+        shape = (num_games, *(self._envs[0].observation_space.shape or ()))
+        self.observations: Pixels = np.zeros(shape, dtype=np.uint8)
+        self.final_observations: Pixels = np.zeros(shape, dtype=np.uint8)
+        self.rewards = np.zeros(num_games)
+        self.terminated, self.truncated = np.zeros((2, num_games), dtype=np.bool_)
+        self._results: list[EpisodeResult | None] = [None] * num_games
+        self._seeds: list[int | None] = [None] * num_games
+        # The emulator lets go of the interpreter lock.
+        self._threads = ThreadPoolExecutor(max(1, min(threads, num_games)))
+
+    def seed(self, number: int, seed: int) -> None:
+        self._seeds[number] = seed
+
+    def reset(self, number: int, *, stage: str | None = None, noop_frames: int | None = None) -> None:
+        options = {"stage": stage, "noop_frames": noop_frames}
+        self.observations[number], _ = self._envs[number].reset(seed=self._seeds[number], options=options)
+        self._seeds[number] = None
+
+    def step(self, actions: Sequence[int] | NDArray[np.int64]) -> None:
+        list(self._threads.map(self._step, range(self.num_games), actions))
+
+    def _step(self, number: int, action: int) -> None:
+        if action < 0:
+            return
+        observation, reward, terminated, truncated, info = self._envs[number].step(int(action))
+        self.rewards[number], self.terminated[number], self.truncated[number] = reward, terminated, truncated
+        self.observations[number] = observation
+        if terminated or truncated:
+            self.final_observations[number], self._results[number] = observation, info["episode_result"]
+            if self._autoreset:
+                self.reset(number)
+
+    def result(self, number: int) -> EpisodeResult:
+        result = self._results[number]
+        assert result is not None, "no episode has ended"
+        return result
+
+    def buttons(self, number: int) -> bytes:
+        return bytes(self._envs[number].buttons_sent)
+
+    def state_dict(self) -> State:
+        """The episodes in progress, as the actions that lead there: the emulator is deterministic."""
+        return {"episodes": [env.episode_state() for env in self._envs]}
+
+    def load_state_dict(self, state: State) -> None:
+        if "episodes" not in state:
+            raise ValueError("the games' state is of the native emulator")
+        restored = self._threads.map(ResumableEpisodes.restore_episode, self._envs, state["episodes"])
+        self.observations[:] = np.stack(list(restored))
+
+    def close(self) -> None:
+        self._threads.shutdown()
+        for env in self._envs:
+            env.close()

@@ -67,3 +67,9 @@ def joypad_byte(buttons: Buttons) -> int:
 def action_bytes(action_set: str | tuple[Buttons, ...]) -> tuple[int, ...]:
     """The joypad byte of every action of a set."""
     return tuple(joypad_byte(buttons) for buttons in action_buttons(action_set))
+
+
+ALL_BYTES: tuple[Buttons, ...] = tuple(
+    tuple(button for button, bit in BUTTON_BITS.items() if byte & bit) or ("NOOP",) for byte in range(256)
+)
+"""An action for every joypad byte, in their order: whatever can be held down, opposite directions too."""

@@ -26,7 +26,8 @@ from mario_rl.nes import palette
 from mario_rl.nes.cartridge import Cartridge
 from mario_rl.nes.console import WorkArea, row_bytes
 from mario_rl.nes.kernels import KERNELS as CONSOLE
-from mario_rl.types import EpisodeResult, Pixels
+from mario_rl.seeding import generator_state, restore_generator
+from mario_rl.types import EpisodeResult, Pixels, State
 
 LEAVE = -1
 """In place of an action: this game is not played in this step."""
@@ -68,6 +69,8 @@ class Games:
         stack = (num_games, config.frame_stack, SIDE, SIDE)
         self.observations: Pixels = self._arrays["stacks"].reshape(stack)
         self.final_observations: Pixels = self._arrays["final_stacks"].reshape(stack)
+        self._autoreset = autoreset
+        self._buttons = [bytearray() for _ in range(num_games)]
         self._generators: list[np.random.Generator] = []
         for number in range(num_games):
             self._generators.append(np.random.default_rng())
@@ -116,6 +119,9 @@ class Games:
         KERNELS["reset_game"](self._rules_address, thread.address, number)
         thread.wish(-1, -1)
         self._refuse_stuck()
+        from_snapshot = self.numbers(layout.FROM_SNAPSHOT)[number]
+        noops = int(self.numbers(layout.NOOP_FRAMES)[number])
+        self._buttons[number] = bytearray(self.bytes_sent(number) if from_snapshot else noops)
 
     def step(self, actions: Sequence[int] | Numbers) -> None:
         """Take an agent step in every game whose action is not `LEAVE`.
@@ -135,6 +141,9 @@ class Games:
         for other in others:
             other.result()
         self._refuse_stuck()
+        if not self._autoreset:
+            for number in np.flatnonzero(taken != LEAVE):
+                self._buttons[number] += self.bytes_sent(number)
 
     def _play(self, thread: _Thread) -> None:
         self._step_kernel(self._rules_address, thread.address)
@@ -205,6 +214,13 @@ class Games:
         """uint8 (2048,), the console's memory; live."""
         return self._arrays.machines[number, : console.NAME_TABLES]
 
+    def buttons(self, number: int) -> bytes:
+        """The joypad byte of every frame since `reset`, no-op and sticky ones included; kept without autoreset only.
+
+        An episode from a snapshot has those since the snapshot.
+        """
+        return bytes(self._buttons[number])
+
     def bytes_sent(self, number: int) -> bytes:
         """The joypad byte of every frame of the last step, sticky ones included."""
         played = int(self.numbers(layout.PLAYED)[number])
@@ -221,25 +237,33 @@ class Games:
 
     # --- Saved and restored. ---
 
-    def state(self) -> dict[str, NDArray[Any]]:
-        """All that the games need to go on, generators apart: copies of arrays."""
-        return {name: self._arrays[name].copy() for name in self._arrays.saved}
+    def state_dict(self) -> State:
+        """All that the games need to go on: arrays, and the generators as text."""
+        return {
+            "arrays": {name: self._arrays[name].copy() for name in self._arrays.saved},
+            "generators": [generator_state(generator) for generator in self._generators],
+            "buttons": [bytes(buttons).hex() for buttons in self._buttons],
+        }
 
-    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Go on from `state`, of games of the same config and number.
+    def load_state_dict(self, state: State) -> None:
+        """Go on from a state of games of the same config and number.
 
         Raises:
-            ValueError: it is another config's, or not a state of games at all.
+            ValueError: it is another config's, or not a state of games at all; nothing is changed.
         """
+        arrays = state["arrays"]
         for name in self._arrays.saved:
-            if name not in state:
+            if name not in arrays:
                 raise ValueError(f"the games' state has no {name}")
-            here, there = self._arrays[name], state[name]
+            here, there = self._arrays[name], arrays[name]
             if there.shape != here.shape or there.dtype != here.dtype:
                 raise ValueError(f"the games' {name} is {there.dtype} {there.shape}, not {here.dtype} {here.shape}")
-        self._arrays.check(state, len(self.stages))
+        self._arrays.check(arrays, len(self.stages))
+        for generator, text in zip(self._generators, state["generators"], strict=True):
+            restore_generator(generator, text)
         for name in self._arrays.saved:
-            self._arrays[name][...] = state[name]
+            self._arrays[name][...] = arrays[name]
+        self._buttons = [bytearray.fromhex(buttons) for buttons in state["buttons"]]
 
     def close(self) -> None:
         """End the threads; a second time does nothing."""

@@ -136,6 +136,7 @@ DOCUMENTED = read_table(OPCODES)
 SET = {number: Opcode("SKIP", "implied", 0, False) for number in range(256)} | read_table(UNDOCUMENTED) | DOCUMENTED
 """All 256 opcodes."""
 
+JSR = 0x20
 UNEXECUTABLE = 0xFF
 """What the image of the ROM has where there is none: its function looks whether it stands for something else."""
 
@@ -542,6 +543,13 @@ def _jump_to_subroutine(code: Code) -> None:
     code.pc = _operand16(code)
 
 
+def _jump_from_ram(code: Code) -> None:
+    """A jump to a subroutine reads its target last: what it pushes may lie there."""
+    code.push_address(code.word16(code.add(code.pc, 2)))
+    low = code.read(code.word16(code.add(code.pc, 1)))
+    code.pc = code.bor(low, code.left(code.read(code.word16(code.add(code.pc, 2))), 8))
+
+
 def _return(code: Code) -> None:
     code.pc = code.word16(code.add(code.pull_address(), 1))
 
@@ -562,6 +570,7 @@ JUMPING: dict[str, Callable[[Code], None]] = {
     "JMP": _jump,
     "JMI": _jump_indirect,
     "JSR": _jump_to_subroutine,
+    "JSR_RAM": _jump_from_ram,
     "RTS": _return,
     "RTI": _return_from_interrupt,
     "BRK": _break,
@@ -690,7 +699,7 @@ def write_processor(module: ir.Module) -> tuple[ir.GlobalVariable, ir.Function]:
     """Write all opcodes into a module; returns the table of their functions, and the function that ends execution.
 
     The table has each opcode twice: for instructions in the ROM, and for those fetched from elsewhere, where 0xFF is
-    0xFF.
+    0xFF, and a jump to a subroutine may lie in the stack.
     """
     kind = ir.FunctionType(ir.VoidType(), [I64] * len(REGISTERS))
 
@@ -700,14 +709,16 @@ def write_processor(module: ir.Module) -> tuple[ir.GlobalVariable, ir.Function]:
         return function
 
     functions = [declare(f"{value:02X}_{opcode.operation}_{opcode.mode}") for value, opcode in sorted(SET.items())]
-    unexecutable, leave = declare("unexecutable"), declare("leave")
-    from_rom = [*functions[:UNEXECUTABLE], unexecutable]
+    unexecutable, from_ram, leave = declare("unexecutable"), declare("20_JSR_from_ram"), declare("leave")
+    in_rom = [*functions[:UNEXECUTABLE], unexecutable]
+    elsewhere = [*functions[:JSR], from_ram, *functions[JSR + 1 :]]
     both = ir.ArrayType(kind.as_pointer(), 512)
     table = ir.GlobalVariable(module, both, "nes_opcodes")
     table.linkage, table.global_constant = "internal", True
-    table.initializer = ir.Constant(both, from_rom + functions)
+    table.initializer = ir.Constant(both, in_rom + elsewhere)
     for value, function in enumerate(functions):
         write_opcode(function, SET[value], table, leave)
+    write_opcode(from_ram, SET[JSR]._replace(operation="JSR_RAM"), table, leave)
     _write_unexecutable(unexecutable, table, leave)
     _write_leave(leave)
     return table, leave

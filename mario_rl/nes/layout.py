@@ -72,11 +72,11 @@ CARTRIDGE_RAM_BYTES = next(_shared)
 NAME_TABLE_BITS = next(_shared)  # address bit that chooses the name table: 0x400 for vertical mirroring, 0x800 else
 CHARACTERS = next(_shared)  # address of 8,192 bytes: two pages of 256 patterns
 PATTERNS = next(_shared)  # address of 512 x 8 rows x 2 planes of eight bytes, 0 or 255 each
-SPREAD = next(_shared)  # address of 2 x 256 rows of eight bytes: the bits of a byte, leftmost first, and mirrored
+SPREAD = next(_shared)  # address of 256 x eight bytes: the bits of a byte, leftmost first, 0 or 255 each
 COLOURS = next(_shared)  # address of 64 bytes: what a colour is drawn as
 SCREEN = next(_shared)  # address of 240 x 256 bytes; 0 where the frame is not drawn
 TILES = next(_shared)  # address of the tiles drawn before, see ppu.py
-LISTS = next(_shared)  # address of 241 x (8 + 1) bytes: sprites of each line, and their number
+CANVAS = next(_shared)  # address of what drawing needs while it draws, see below
 RUN_PROCESSOR = next(_shared)  # addresses of compiled functions
 READ = next(_shared)
 WRITE = next(_shared)
@@ -90,6 +90,8 @@ for _ in range(3):
 TILE_PLACES = next(_shared)  # 4 numbers: their addresses
 for _ in range(3):
     next(_shared)
+TILE_PALETTES = next(_shared)  # 2 numbers: the background palettes, as in PALETTE, that those are for
+next(_shared)
 TILE_VICTIM = next(_shared)  # counts, so that the oldest makes room
 WORK_BYTES = next(_shared)
 
@@ -99,10 +101,17 @@ SCREEN_BYTES = WIDTH * HEIGHT + 8  # drawing writes words, and may write the las
 TILE_BYTES = 64  # eight rows of eight pixels
 NUM_PATTERNS = 512
 TILE_SETS = 16  # combinations of four colours that are kept
-TILE_SET_BYTES = 8 + NUM_PATTERNS + NUM_PATTERNS * TILE_BYTES  # its colours, whether each tile is drawn, and the tiles
+IS_DRAWN = 8  # in a set of tiles, after its colours: a byte for each, whether it is drawn
+PIXELS = 576  # and the tiles
+TILE_SET_BYTES = PIXELS + NUM_PATTERNS * TILE_BYTES
 ALL_TILE_BYTES = TILE_SETS * TILE_SET_BYTES
 
-TAKEN = HEIGHT * 9  # in LISTS after each line's sprites: 264 bytes, where a sprite is on the line; 0 between lines
-ONE_LINE = TAKEN + 272  # after that: a line, for one that is seen in parts
-LISTS_BYTES = ONE_LINE + WIDTH + 16
-
+# The canvas. Nothing in it is needed from one call to the next.
+TILES_OF_ROW = 0  # 34 numbers: addresses of the tiles on a line, from an even column on
+LINE_ADDRESSES = TILES_OF_ROW + 34 * 8  # 240 numbers: the address that each line begins at
+LISTED_OF_LINES = LINE_ADDRESSES + HEIGHT * 8  # 240 bytes: sprites found on each line
+SPRITE_ROW = LISTED_OF_LINES + HEIGHT  # two words: a row of a sprite, low and high plane
+TAKEN = SPRITE_ROW + 16  # 240 x 264 bytes: where a sprite is on each line
+TAKEN_BYTES = WIDTH + 8
+ONE_LINE = TAKEN + HEIGHT * TAKEN_BYTES  # a line, for one that is seen in parts
+CANVAS_BYTES = ONE_LINE + WIDTH + 16

@@ -6,13 +6,26 @@ enough. Any alignment will do; words lie as the machine has them, and the drawin
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.extending import intrinsic
 
 I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
+
+_KINDS = {"int": types.int64, "bool": types.boolean, "np.uint64": types.uint64, "None": types.void}
+
+
+def helper(function: Callable[..., Any]) -> Any:
+    """Compile a function for other compiled ones, with the types that its annotations name; those it calls come first.
+
+    Left to itself, Numba would compile it once more for each constant that it is called with, and for Python to call.
+    """
+    kinds = [_KINDS[name] for name in function.__annotations__.values()]
+    options = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "no_rewrites": True}
+    return njit(kinds[-1](*kinds[:-1]), **options)(function)
 
 
 def _loader(stored: ir.Type, loaded: types.Type, extend: str | None) -> Any:
@@ -172,3 +185,38 @@ def draw_uint32(typing_context: Any, function: Any, state: Any) -> Any:
         return builder.zext(drawn, I64)
 
     return types.int64(types.int64, types.int64), code
+
+
+@intrinsic
+def apart(typing_context: Any) -> Any:
+    """Keep the function that says this out of its callers, which would otherwise each have a copy: for what is long."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), code
+
+
+@intrinsic
+def mirrored(typing_context: Any, pixels: Any) -> Any:
+    """Turn a word of eight pixels round."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bswap(arguments[0])
+
+    return types.uint64(types.uint64), code
+
+
+@intrinsic
+def store_words(typing_context: Any, address: Any, first: Any, second: Any) -> Any:
+    """Write two words, uint64, one behind the other, at once."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pair = ir.Constant(ir.VectorType(I64, 2), ir.Undefined)
+        for number, word in enumerate(arguments[1:]):
+            pair = builder.insert_element(pair, word, ir.Constant(I32, number))
+        builder.store(pair, builder.inttoptr(arguments[0], pair.type.as_pointer()), align=1)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.uint64, types.uint64), code

@@ -1,12 +1,12 @@
 """The picture unit: brought forward to a dot when somebody looks at it; draws whole lines where it can.
 
-The processor runs ahead, and before it reads or writes a register of the picture unit, that is advanced to the dot of the
-moment (`advance_picture`). In between its registers stand still, so a line is drawn, or passed over, in one go:
+The processor runs ahead, and before it reads or writes a register of the picture unit, that is advanced to the dot of
+the moment (`advance_picture`). In between its registers stand still, so lines are drawn, or passed over, in one go:
 
-- A line that nobody sees costs a few operations. The list of the sprites on a line is made when it is needed.
+- Lines that nobody sees cost a few operations, however many. The list of the sprites on a line is made when needed.
 - A line that is seen is made of 33 tiles of eight pixels, one 64-bit word each. A tile is coloured once per combination
   of four colours and kept; most of drawing is copying those words.
-- Sprites are laid over it as masks of eight pixels.
+- Sprites are laid over it one by one, as masks of eight pixels.
 
 What is exact here and how it differs from the documents is nes-py's, see CONTRIBUTING.md. Addresses are int64; `row` is
 the state of a machine, `work` the area its thread has for all machines, both in `layout.py`.
@@ -15,11 +15,11 @@ the state of a machine, `work` the area its thread has for all machines, both in
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from mario_rl.nes.layout import (
     ADDRESS,
     BLANKING,
+    CANVAS,
     CHARACTERS,
     COLOURS,
     CONTROL,
@@ -31,9 +31,11 @@ from mario_rl.nes.layout import (
     FINE_X,
     HEIGHT,
     HIT,
+    IS_DRAWN,
     LINE,
+    LINE_ADDRESSES,
     LISTED,
-    LISTS,
+    LISTED_OF_LINES,
     MASK,
     NAME_TABLE_BITS,
     NAME_TABLES,
@@ -44,24 +46,44 @@ from mario_rl.nes.layout import (
     ONE_LINE,
     PALETTE,
     PATTERNS,
+    PIXELS,
     ROWS_KEPT,
     SCREEN,
     SPREAD,
     SPRITE_ADDRESS,
+    SPRITE_ROW,
     SPRITES,
     TAKEN,
+    TAKEN_BYTES,
     TILE_BYTES,
     TILE_KEYS,
+    TILE_PALETTES,
     TILE_PLACES,
     TILE_SET_BYTES,
     TILE_SETS,
     TILE_VICTIM,
     TILES,
+    TILES_OF_ROW,
     UNLISTED_LINE,
     WIDTH,
     WORK,
 )
-from mario_rl.nes.memory import call4, call6, load8, load64, load_word, store8, store64, store_word
+from mario_rl.nes.memory import (
+    apart,
+    call4,
+    call6,
+    copy,
+    fill,
+    helper,
+    load8,
+    load64,
+    load_word,
+    mirrored,
+    store8,
+    store64,
+    store_word,
+    store_words,
+)
 
 LINE_DOTS = 341
 LAST_VISIBLE, FIRST_BLANK, LAST_BLANK = 240, 242, 261  # line numbers, see layout.LINE
@@ -76,7 +98,21 @@ ONES = np.uint64(0x0101010101010101)
 EIGHT = np.uint64(8)
 
 
-@njit
+@helper
+def table_place(work: int, address: int) -> int:
+    """Where a byte of the name tables lies in the two there are."""
+    second = address & load64(work + NAME_TABLE_BITS)
+    return (address & 0x3FF) + (0x400 if second else 0)
+
+
+@helper
+def palette_place(address: int) -> int:
+    """Where a colour lies: the first of each sprite palette is that of a background palette."""
+    place = address & 0x1F
+    return place & 0x0F if place & 0x13 == 0x10 else place
+
+
+@helper
 def read_picture(row: int, work: int, address: int) -> int:
     """Read a byte of the picture unit's memory: patterns, name tables, palette."""
     address &= 0x3FFF
@@ -87,54 +123,57 @@ def read_picture(row: int, work: int, address: int) -> int:
     return load8(row + PALETTE + palette_place(address))
 
 
-@njit
-def table_place(work: int, address: int) -> int:
-    """Where a byte of the name tables lies in the two there are."""
-    second = address & load64(work + NAME_TABLE_BITS)
-    return (address & 0x3FF) + (0x400 if second else 0)
+@helper
+def _is_on(row: int, bits: int) -> bool:
+    return load64(row + MASK) & bits == bits
 
 
-@njit
-def palette_place(address: int) -> int:
-    """Where a colour lies: the first of each sprite palette is that of a background palette."""
-    place = address & 0x1F
-    return place & 0x0F if place & 0x13 == 0x10 else place
-
-
-@njit
+@helper
 def _columns_on(address: int, columns: int) -> int:
     """Move an address by columns, into the other name table where it leaves one."""
     x = (address & 0x1F) + columns
     return (address & ~0x1F) ^ ((x >> 5 & 1) << 10) | (x & 0x1F)
 
 
-@njit
-def _next_line(address: int) -> int:
-    """Move an address down by one line; row 29 is the last of a name table, 30 and 31 are its attributes."""
-    if address & 0x7000 != 0x7000:
-        return (address + 0x1000) & 0xFFFF
-    y = address >> 5 & 0x1F
-    address &= ~0x73E0
-    if y == 29:
-        return address ^ 0x800
-    return address if y == 31 else address | (y + 1) << 5
+@helper
+def _down(address: int, lines: int) -> int:
+    """Move an address down by so many lines, at most 240.
+
+    Row 29 is the last of a name table; 30 and 31 are its attributes, and after those comes row 0 of the same table.
+    """
+    y = (address >> 2 & 0xF8 | address >> 12 & 7) + lines
+    in_attributes = address & 0x3C0 == 0x3C0
+    if in_attributes and y >= 256:
+        y -= 256
+        in_attributes = False
+    while y >= 240 and not in_attributes:
+        y -= 240
+        address ^= 0x800
+    return address & ~0x73E0 | (y & 7) << 12 | (y & 0xF8) << 2
 
 
-@njit
-def _is_on(row: int, bits: int) -> bool:
-    return load64(row + MASK) & bits == bits
+@helper
+def _lines_down(row: int, address: int, lines: int) -> int:
+    """Where the line begins that is so many, 1 to 240, below the one that an address is on."""
+    if not _is_on(row, BACKGROUND):
+        return address
+    if _is_on(row, SPRITES_ON):
+        address = address & ~HORIZONTAL | load64(row + NEXT_ADDRESS) & HORIZONTAL
+    elif lines & 1:
+        address = _columns_on(address, 32)
+    return _down(address, lines)
 
 
-@njit
+@helper
 def list_sprites(row: int) -> None:
     """Make the list of sprites that the next line shows, unless it is there: at most eight, in their order."""
     y = load64(row + UNLISTED_LINE)
     if y < 0:
         return
-    height = 16 if load64(row + CONTROL) & 0x20 else 8
+    height = np.uint64(16 if load64(row + CONTROL) & 0x20 else 8)
     listed = 0
     for sprite in range(load64(row + SPRITE_ADDRESS) >> 2, 64):
-        if 0 <= y - load8(row + SPRITES + 4 * sprite) < height:
+        if np.uint64(y - load8(row + SPRITES + 4 * sprite)) < height:  # a negative number is a big one
             store8(row + LISTED + listed, sprite)
             listed += 1
             if listed == 8:
@@ -145,13 +184,14 @@ def list_sprites(row: int) -> None:
     store64(row + UNLISTED_LINE, -1)
 
 
-@njit
+@helper
 def _sprite_row(row: int, work: int, sprite: int, y: int, rows_kept: bool) -> int:
     """The pattern of a sprite on line y: low plane | high plane << 8.
 
     Line 0 shows the list of line 239, so the row may be negative, and the pattern may lie anywhere. Where nes-py still
     has the rows that it read at line 239, it shows those.
     """
+    apart()
     place = row + SPRITES + 4 * sprite
     top, tile, attributes = load8(place), load8(place + 1), load8(place + 2)
     control = load64(row + CONTROL)
@@ -172,15 +212,15 @@ def _sprite_row(row: int, work: int, sprite: int, y: int, rows_kept: bool) -> in
     return read_picture(row, work, address) | read_picture(row, work, address + 8 & 0xFFFF) << 8
 
 
-@njit
-def _mirrored(bits: int) -> int:
+@helper
+def _bits_mirrored(bits: int) -> int:
     """Turn a byte round."""
     bits = bits >> 4 & 0x0F | bits << 4 & 0xF0
     bits = bits >> 2 & 0x33 | bits << 2 & 0xCC
     return bits >> 1 & 0x55 | bits << 1 & 0xAA
 
 
-@njit
+@helper
 def _tile_bits(row: int, work: int, address: int) -> int:
     """Which of a tile's eight pixels on a line are not transparent, the leftmost in bit 7."""
     tile = load8(row + NAME_TABLES + table_place(work, address & 0xFFF))
@@ -189,9 +229,10 @@ def _tile_bits(row: int, work: int, address: int) -> int:
     return load8(place) | load8(place + 8)
 
 
-@njit
+@helper
 def _background_bits(row: int, work: int, address: int, begin: int, x: int) -> int:
     """Which of the pixels x to x + 7 have an opaque background, where `address` is that of pixel `begin`."""
+    apart()
     fine_x = load64(row + FINE_X)
     address = _columns_on(address, (fine_x + x >> 3) - (fine_x + begin >> 3))
     both = _tile_bits(row, work, address) << 8 | _tile_bits(row, work, _columns_on(address, 1))
@@ -201,7 +242,7 @@ def _background_bits(row: int, work: int, address: int, begin: int, x: int) -> i
     return bits
 
 
-@njit
+@helper
 def _lists_sprite_0(row: int) -> bool:
     """Whether sprite 0 is on the line that is drawn next."""
     y = load64(row + UNLISTED_LINE)
@@ -211,15 +252,18 @@ def _lists_sprite_0(row: int) -> bool:
     return load64(row + SPRITE_ADDRESS) < 4 and 0 <= y - load8(row + SPRITES) < height
 
 
-@njit
+@helper
 def _keeps_rows(row: int) -> bool:
     return load64(row + ROWS_KEPT) != 0 and load64(row + NUM_LISTED) >= 2
 
 
-def find_hit(row: int, y: int, begin: int, end: int) -> int:
-    """The first x in begin..end-1 of line y where sprite 0, which is listed, meets the background; -1 for none."""
-    if y == 0:
-        list_sprites(row)
+@helper
+def _hit_on_line(row: int, y: int, address: int, begin: int, end: int) -> int:
+    """The first x in begin..end-1 of line y where sprite 0, which is listed, meets the background; -1 for none.
+
+    `address` is that of pixel `begin`.
+    """
+    apart()
     work = load64(row + WORK)
     left = load8(row + SPRITES + 3)
     x = max(left, begin)
@@ -228,8 +272,8 @@ def find_hit(row: int, y: int, begin: int, end: int) -> int:
     pattern = _sprite_row(row, work, 0, y, _keeps_rows(row))
     bits = pattern & 0xFF | pattern >> 8
     if load8(row + SPRITES + 2) & 0x40:
-        bits = _mirrored(bits)
-    bits = bits << (x - left) & 0xFF & _background_bits(row, work, load64(row + ADDRESS), begin, x)
+        bits = _bits_mirrored(bits)
+    bits = bits << (x - left) & 0xFF & _background_bits(row, work, address, begin, x)
     if x < 8 and not _is_on(row, SPRITES_LEFT):
         bits &= 0xFF >> 8 - x
     while x < end:
@@ -242,39 +286,46 @@ def find_hit(row: int, y: int, begin: int, end: int) -> int:
     return -1
 
 
-@njit
-def hit_between(row: int, work: int, y: int, begin: int, end: int) -> int:
-    """The first x in begin..end-1 of line y where sprite 0 meets the background; -1 if there is none or one was."""
-    if load64(row + HIT) or not _is_on(row, BACKGROUND | SPRITES_ON) or not _lists_sprite_0(row):
+def find_hit(row: int, y: int, begin: int, end: int) -> int:
+    """Do what `hit_between` says, whether or not there was a hit before."""
+    if not _is_on(row, BACKGROUND | SPRITES_ON):
         return -1
-    return call4(load64(work + FIND_HIT), row, y, begin, end)
+    address = load64(row + ADDRESS)
+    if _lists_sprite_0(row):
+        if y == 0:
+            list_sprites(row)
+        x = _hit_on_line(row, y, address, begin, min(end, WIDTH))
+        if x >= 0:
+            return x
+    if load64(row + SPRITE_ADDRESS) >= 4:
+        return -1
+    # On the lines below it is where it is now.
+    top = load8(row + SPRITES) + 1
+    height = 16 if load64(row + CONTROL) & 0x20 else 8
+    for line in range(max(top, y + 1), min(top + height, y + 1 + end // LINE_DOTS)):
+        x = _hit_on_line(row, line, _lines_down(row, address, line - y), 0, WIDTH)
+        if x >= 0:
+            return (line - y) * LINE_DOTS + x
+    return -1
+
+
+@helper
+def hit_between(row: int, work: int, y: int, begin: int, end: int) -> int:
+    """The first dot in begin..end-1 where sprite 0 meets the background; -1 if there is none, or was one before.
+
+    Dots are counted from the beginning of line y, where `begin` lies and the picture is. `end` lies there, too, or is
+    x = 256 of a line below: then this looks ahead, as if nothing were changed until then.
+    """
+    return -1 if load64(row + HIT) else call4(load64(work + FIND_HIT), row, y, begin, end)
 
 
 # --- Drawing. ---
 
 
-@njit
-def _find_tiles(row: int, work: int) -> None:
-    """See to it that TILE_PLACES has, for each background palette, where tiles in its colours are kept."""
-    colours, palette = load64(work + COLOURS), row + PALETTE
-    backdrop = load8(colours + (load8(palette) & 0x3F))
-    for number in range(4):
-        key = backdrop
-        for entry in range(1, 4):
-            key |= load8(colours + (load8(palette + 4 * number + entry) & 0x3F)) << 8 * entry
-        key |= 1 << 32  # so that none is 0, what an empty set has
-        if load64(work + TILE_KEYS + 8 * number) != key:
-            store64(work + TILE_KEYS + 8 * number, key)
-            store64(work + TILE_PLACES + 8 * number, 0)
-    for number in range(4):
-        if load64(work + TILE_PLACES + 8 * number) == 0:
-            place = _tile_set(work, load64(work + TILE_KEYS + 8 * number))
-            store64(work + TILE_PLACES + 8 * number, place)
-
-
-@njit
+@helper
 def _tile_set(work: int, key: int) -> int:
     """Where tiles in these colours are kept; the set that makes room for new ones is none of those in use."""
+    apart()
     tiles = load64(work + TILES)
     for number in range(TILE_SETS):
         if load64(tiles + number * TILE_SET_BYTES) == key:
@@ -291,208 +342,278 @@ def _tile_set(work: int, key: int) -> int:
     store64(work + TILE_VICTIM, victim)
     store64(place, key)
     for word in range(NUM_PATTERNS // 8):
-        store64(place + 8 + 8 * word, 0)
+        store64(place + IS_DRAWN + 8 * word, 0)
     return place
 
 
-@njit
+@helper
+def _change_tile_sets(row: int, work: int) -> None:
+    """Find the tiles for the palettes that have changed."""
+    apart()
+    colours, palette = load64(work + COLOURS), row + PALETTE
+    backdrop = load8(colours + (load8(palette) & 0x3F))
+    for number in range(4):
+        key = backdrop
+        for entry in range(1, 4):
+            key |= load8(colours + (load8(palette + 4 * number + entry) & 0x3F)) << 8 * entry
+        key |= 1 << 32  # so that none is 0, what an empty set has
+        if load64(work + TILE_KEYS + 8 * number) != key:
+            store64(work + TILE_KEYS + 8 * number, key)
+            store64(work + TILE_PLACES + 8 * number, 0)
+    for number in range(4):
+        if load64(work + TILE_PLACES + 8 * number) == 0:
+            place = _tile_set(work, load64(work + TILE_KEYS + 8 * number))
+            store64(work + TILE_PLACES + 8 * number, place)
+
+
+@helper
+def _find_tile_sets(row: int, work: int) -> None:
+    """See to it that TILE_PLACES has, for each background palette, where tiles in its colours are kept."""
+    palette, last = row + PALETTE, work + TILE_PALETTES
+    if load64(palette) == load64(last) and load64(palette + 8) == load64(last + 8) and load64(work + TILE_PLACES):
+        return
+    store64(last, load64(palette))
+    store64(last + 8, load64(palette + 8))
+    _change_tile_sets(row, work)
+
+
+@helper
+def _eight(colour: int) -> np.uint64:
+    """Eight pixels of one colour."""
+    return np.uint64(colour) * ONES
+
+
+@helper
+def _backdrop(row: int, work: int) -> int:
+    """The colour behind everything."""
+    return load8(load64(work + COLOURS) + (load8(row + PALETTE) & 0x3F))
+
+
+@helper
 def _draw_tile(work: int, place: int, tile: int) -> None:
     """Colour a tile: eight rows of eight pixels."""
+    apart()
     key = load64(place)
-    colour_0 = np.uint64(key & 0xFF) * ONES
+    backdrop = _eight(key & 0xFF)
     # What changes a pixel from the first colour to another, where the bits of its planes are set.
-    change_1 = colour_0 ^ np.uint64(key >> 8 & 0xFF) * ONES
-    change_2 = colour_0 ^ np.uint64(key >> 16 & 0xFF) * ONES
-    change_3 = change_1 ^ change_2 ^ colour_0 ^ np.uint64(key >> 24 & 0xFF) * ONES
+    change_1, change_2 = backdrop ^ _eight(key >> 8 & 0xFF), backdrop ^ _eight(key >> 16 & 0xFF)
+    change_3 = change_1 ^ change_2 ^ backdrop ^ _eight(key >> 24 & 0xFF)
     pattern = load64(work + PATTERNS) + tile * 2 * TILE_BYTES
-    drawn = place + 8 + NUM_PATTERNS + tile * TILE_BYTES
+    drawn = place + PIXELS + tile * TILE_BYTES
     for line in range(8):
         low, high = load_word(pattern + 16 * line), load_word(pattern + 16 * line + 8)
-        store_word(drawn + 8 * line, colour_0 ^ (low & change_1) ^ (high & change_2) ^ (low & high & change_3))
-    store8(place + 8 + tile, 1)
+        store_word(drawn + 8 * line, backdrop ^ (low & change_1) ^ (high & change_2) ^ (low & high & change_3))
+    store8(place + IS_DRAWN + tile, 1)
 
 
-@njit
-def _drawn_tile(row: int, work: int, address: int) -> int:
-    """Where the pixels of a tile lie, coloured: eight rows, from the one the address is on."""
+@helper
+def _find_tiles(row: int, work: int, address: int, columns: int, found: int) -> None:
+    """Write down, from `found` on, where the pixels of the tiles from an address on lie, coloured.
+
+    The first one is in an even column, where the address may be one further: two columns have one palette.
+    """
     table = row + NAME_TABLES + table_place(work, address & 0xC00)
-    tile = load8(table + (address & 0x3FF)) + ((load64(row + CONTROL) & 0x10) << 4)
-    attributes = load8(table + (0x3C0 | address >> 4 & 0x38 | address >> 2 & 0x07))
-    palette = attributes >> (address >> 4 & 4 | address & 2) & 3
-    place = load64(work + TILE_PLACES + 8 * palette)
-    if load8(place + 8 + tile) == 0:
-        _draw_tile(work, place, tile)
-    return place + 8 + NUM_PATTERNS + tile * TILE_BYTES + (address >> 12 & 7) * 8
+    following = row + NAME_TABLES + table_place(work, address & 0xC00 ^ 0x400)
+    names, attributes, shift = address & 0x3E0, 0x3C0 | address >> 4 & 0x38, address >> 4 & 4
+    page = (load64(row + CONTROL) & 0x10) << 4
+    first_row = PIXELS + page * TILE_BYTES + (address >> 12 & 7) * 8
+    x = address & 0x1E
+    for pair in range((address & 1) + columns + 1 >> 1):
+        if x == 32:
+            x, table = 0, following
+        palette = load8(table + attributes + (x >> 2)) >> (shift | x & 2) & 3
+        tiles = load64(work + TILE_PLACES + 8 * palette)
+        for column in range(2):
+            tile = load8(table + names + x + column)
+            if load8(tiles + IS_DRAWN + page + tile) == 0:
+                _draw_tile(work, tiles, page + tile)
+            store64(found + 16 * pair + 8 * column, tiles + first_row + tile * TILE_BYTES)
+        x += 2
 
 
-@njit
-def _draw_background(row: int, work: int, address: int, lines: int, output: int) -> None:
-    """Draw lines of the same row of tiles: 256 bytes each, from `output` on."""
+@helper
+def _draw_background(row: int, work: int, address: int, lines: int, begin: int, end: int, output: int) -> None:
+    """Draw lines of one row of tiles, 256 bytes each from `output` on; of each, the pixels begin..end-1 and around.
+
+    `address` is that of pixel `begin`. The rightmost tile goes beyond the end of a line, and the leftmost one of the
+    next line is drawn over that. So up to eight bytes too many are written after the last line.
+    """
     fine_x = load64(row + FINE_X)
-    shift = np.uint64(8 * fine_x)
-    source = _drawn_tile(row, work, address)
-    for line in range(lines):
-        store_word(output + WIDTH * line, load_word(source + 8 * line) >> shift)
-    for column in range(1, 32):
-        address = _columns_on(address, 1)
-        source = _drawn_tile(row, work, address)
-        target = output + 8 * column - fine_x
-        if lines == 8:  # a number that the compiler knows makes twice as fast
+    first, last = fine_x + begin >> 3, fine_x + end >> 3
+    found = load64(work + CANVAS) + TILES_OF_ROW
+    _find_tiles(row, work, address, last - first + 1, found)
+    sources, targets = found + 8 * (address & 1) - 8 * first, output - fine_x
+    if lines == 8:  # a number that the compiler knows makes twice as fast, and so do two words at once
+        for column in range(31, 0, -2):
+            source, second = load64(sources + 8 * column), load64(sources + 8 * column + 8)
+            target = targets + 8 * column
             for line in range(8):
-                store_word(target + WIDTH * line, load_word(source + 8 * line))
-        else:
+                store_words(target + WIDTH * line, load_word(source + 8 * line), load_word(second + 8 * line))
+    else:
+        for column in range(last, max(first, 1) - 1, -1):
+            source, target = load64(sources + 8 * column), targets + 8 * column
             for line in range(lines):
                 store_word(target + WIDTH * line, load_word(source + 8 * line))
-    if fine_x:
-        source = _drawn_tile(row, work, _columns_on(address, 1))
-        last = output + WIDTH - 8
-        up = np.uint64(64) - shift
-        mask = ALL << up
+    if first == 0:
+        source, hidden = load64(sources), np.uint64(8 * fine_x)
+        seen = ALL >> hidden
         for line in range(lines):
-            word = load_word(last + WIDTH * line) & ~mask | load_word(source + 8 * line) << up
-            store_word(last + WIDTH * line, word)
+            place = output + WIDTH * line
+            store_word(place, load_word(source + 8 * line) >> hidden | load_word(place) & ~seen)
     if not _is_on(row, BACKGROUND_LEFT):
         for line in range(lines):
-            store_word(output + WIDTH * line, _backdrop(row, work))
+            store_word(output + WIDTH * line, _eight(_backdrop(row, work)))
 
 
-@njit
-def _backdrop(row: int, work: int) -> np.uint64:
-    """Eight pixels of the colour behind everything."""
-    return np.uint64(load8(load64(work + COLOURS) + (load8(row + PALETTE) & 0x3F))) * ONES
+@helper
+def _draw_sprite(row: int, work: int, sprite: int, y: int, lines: int, pattern: int, begin: int, output: int) -> None:
+    """Lay a sprite over lines from y on, the first of which begins at `output`.
 
+    Of several sprites the first that is listed shows, or is hidden by the background, even where one behind it would
+    not be. So what is taken is kept; sprites come in the order of the lists.
 
-@njit
-def _fill(output: int, lines: int, pixels: np.uint64) -> None:
-    for word in range(lines * WIDTH // 8):
-        store_word(output + 8 * word, pixels)
-
-
-@njit
-def _list_lines(row: int, work: int, y: int, lines: int) -> None:
-    """Make the lists of sprites of lines y + 1 to y + lines - 1, that of y being made: LISTS has eight and a number."""
-    lists = load64(work + LISTS)
-    store8(lists + 9 * y + 8, load64(row + NUM_LISTED))
-    for listed in range(8):
-        store8(lists + 9 * y + listed, load8(row + LISTED + listed))
-    for line in range(y + 1, y + lines):
-        store8(lists + 9 * line + 8, 0)
-    height = 16 if load64(row + CONTROL) & 0x20 else 8
-    for sprite in range(load64(row + SPRITE_ADDRESS) >> 2, 64):
-        top = load8(row + SPRITES + 4 * sprite) + 1
-        for line in range(max(top, y + 1), min(top + height, y + lines)):
-            listed = load8(lists + 9 * line + 8)
-            if listed < 8:
-                store8(lists + 9 * line + listed, sprite)
-                store8(lists + 9 * line + 8, listed + 1)
-
-
-@njit
-def _draw_sprites(row: int, work: int, address: int, y: int, output: int) -> None:
-    """Lay a line's sprites over its background, which begins at `address`: of several the first in the list shows.
-
-    That one shows, or is hidden by the background, even where one behind it would not be.
+    Args:
+        row: the machine.
+        work: the work area.
+        sprite: its number.
+        y: first line.
+        lines: how many.
+        pattern: address of the two words of its row on line y. The following rows lie behind it, or before it if the
+            sprite is upside down.
+        begin: the pixel that LINE_ADDRESSES are of.
+        output: where line y is drawn.
     """
-    lists = load64(work + LISTS)
-    spread, colours, taken = load64(work + SPREAD), load64(work + COLOURS), lists + TAKEN
-    kept = _keeps_rows(row)
-    listed = load8(lists + 9 * y + 8)
-    for number in range(listed):
-        sprite = load8(lists + 9 * y + number)
-        place = row + SPRITES + 4 * sprite
-        attributes, x = load8(place + 2), load8(place + 3)
+    apart()
+    canvas, colours = load64(work + CANVAS), load64(work + COLOURS)
+    attributes, x = load8(row + SPRITES + 4 * sprite + 2), load8(row + SPRITES + 4 * sprite + 3)
+    step = -16 if attributes & 0x80 else 16
+    palette = row + PALETTE + 0x10 + 4 * (attributes & 3)
+    colour_1 = _eight(load8(colours + (load8(palette + 1) & 0x3F)))
+    colour_2 = _eight(load8(colours + (load8(palette + 2) & 0x3F)))
+    change_3 = colour_1 ^ colour_2 ^ _eight(load8(colours + (load8(palette + 3) & 0x3F)))
+    seen = ALL
+    if x > WIDTH - 8:  # what lies beyond the right edge is the next line
+        seen >>= np.uint64(8 * (x - (WIDTH - 8)))
+    if x < 8 and not _is_on(row, SPRITES_LEFT):
+        seen &= ALL << np.uint64(8 * (7 - x)) << EIGHT
+    behind = attributes & 0x20 and _is_on(row, BACKGROUND)
+    for line in range(y, y + lines):
+        listed = load8(canvas + LISTED_OF_LINES + line)
+        if listed < 8:
+            store8(canvas + LISTED_OF_LINES + line, listed + 1)
+            taken = canvas + TAKEN + TAKEN_BYTES * line
+            if listed == 0:
+                for word in range(TAKEN_BYTES // 8):
+                    store64(taken + 8 * word, 0)
+            low, high = load_word(pattern), load_word(pattern + 8)
+            if attributes & 0x40:
+                low, high = mirrored(low), mirrored(high)
+            shown = (low | high) & seen
+            before = load_word(taken + x)
+            store_word(taken + x, before | shown)
+            shown &= ~before
+            if behind:
+                start = load64(canvas + LINE_ADDRESSES + 8 * line)
+                shown &= ~load_word(load64(work + SPREAD) + 8 * _background_bits(row, work, start, begin, x))
+            pixels = (low & colour_1) ^ (high & colour_2) ^ (low & high & change_3)
+            store_word(output + x, load_word(output + x) & ~shown | pixels & shown)
+        pattern += step
+        output += WIDTH
+
+
+@helper
+def _draw_listed(row: int, work: int, y: int, begin: int, output: int) -> None:
+    """Draw the sprites that are listed for line y; since the line above they may have been changed."""
+    list_sprites(row)
+    kept, spread = _keeps_rows(row), load64(work + SPREAD)
+    place = load64(work + CANVAS) + SPRITE_ROW
+    for number in range(load64(row + NUM_LISTED)):
+        sprite = load8(row + LISTED + number)
         pattern = _sprite_row(row, work, sprite, y, kept)
-        turned = spread + (2048 if attributes & 0x40 else 0)
-        low, high = load_word(turned + 8 * (pattern & 0xFF)), load_word(turned + 8 * (pattern >> 8))
-        shown = low | high
-        if x > WIDTH - 8:  # what lies beyond the right edge is the next line
-            shown &= ALL >> np.uint64(8 * (x - (WIDTH - 8)))
-        if x < 8 and not _is_on(row, SPRITES_LEFT):
-            shown &= ALL << np.uint64(8 * (7 - x)) << EIGHT
-        before = load_word(taken + x)
-        shown &= ~before
-        store_word(taken + x, before | shown)
-        if attributes & 0x20 and _is_on(row, BACKGROUND):
-            hidden = _background_bits(row, work, address, 0, x)
-            shown &= ~load_word(spread + 8 * hidden)
-        palette = row + PALETTE + 0x10 + 4 * (attributes & 3)
-        colour_1 = np.uint64(load8(colours + (load8(palette + 1) & 0x3F))) * ONES
-        colour_2 = np.uint64(load8(colours + (load8(palette + 2) & 0x3F))) * ONES
-        colour_3 = np.uint64(load8(colours + (load8(palette + 3) & 0x3F))) * ONES
-        pixels = (low & ~high & colour_1) | (high & ~low & colour_2) | (low & high & colour_3)
-        store_word(output + x, (load_word(output + x) & ~shown) | (pixels & shown))
-    for number in range(listed):
-        x = load8(row + SPRITES + 4 * load8(lists + 9 * y + number) + 3)
-        store_word(taken + x, np.uint64(0))
+        store_word(place, load_word(spread + 8 * (pattern & 0xFF)))
+        store_word(place + 8, load_word(spread + 8 * (pattern >> 8)))
+        _draw_sprite(row, work, sprite, y, 1, place, begin, output)
 
 
-def draw_lines(row: int, work: int, address: int, y: int, lines: int, output: int) -> int:
-    """Draw whole lines from y on, the first of which begins at `address`: 256 bytes each, from `output` on; returns 0."""
+@helper
+def _draw_sprites(row: int, work: int, y: int, lines: int, output: int) -> None:
+    """Draw the sprites of lines from y on, which are listed as they are now; the first line begins at `output`."""
+    control, patterns = load64(row + CONTROL), load64(work + PATTERNS)
+    height = 16 if control & 0x20 else 8
+    reach = np.uint64(height + lines - 1)
+    for sprite in range(load64(row + SPRITE_ADDRESS) >> 2, 64):
+        place = row + SPRITES + 4 * sprite
+        if np.uint64(load8(place) + height - y) < reach:  # one comparison for two: a negative number is a big one
+            top = load8(place) + 1
+            begin, end = max(top, y), min(top + height, y + lines)
+            tile, line = load8(place + 1), begin - top
+            if load8(place + 2) & 0x80:
+                line ^= height - 1
+            first = tile & 0xFE | (tile & 1) << 8 if height == 16 else tile | (control & 0x08) << 5
+            pattern = patterns + first * 2 * TILE_BYTES + 16 * line
+            _draw_sprite(row, work, sprite, begin, end - begin, pattern, 0, output + WIDTH * (begin - y))
+
+
+def draw_lines(row: int, address: int, y: int, lines: int, begin: int, end: int) -> int:
+    """Draw lines from y on, of each the pixels begin..end-1; fewer than all only of a single line. Returns 0.
+
+    `address` is that of pixel `begin` on line y.
+    """
+    work = load64(row + WORK)
     background, sprites = _is_on(row, BACKGROUND), _is_on(row, SPRITES_ON)
+    canvas = load64(work + CANVAS)
+    screen = load64(work + SCREEN) + WIDTH * y
+    output = screen if end - begin == WIDTH else canvas + ONE_LINE
+    behind_end = load_word(output + WIDTH * lines)  # which the background is drawn over
     if background:
-        _find_tiles(row, work)
-    if sprites:
-        list_sprites(row)
-        _list_lines(row, work, y, lines)
+        _find_tile_sets(row, work)
     done = 0
     while done < lines:
         # After a line the address goes back to the left edge that the next ones begin at; this one may begin elsewhere.
         goes_on = background and sprites and (address ^ load64(row + NEXT_ADDRESS)) & HORIZONTAL == 0
         together = min(8 - (address >> 12 & 7), lines - done) if goes_on else 1
-        place = output + WIDTH * done
         if background:
-            _draw_background(row, work, address, together, place)
+            _draw_background(row, work, address, together, begin, end, output + WIDTH * done)
         else:
-            _fill(place, together, _backdrop(row, work))
+            fill(output + WIDTH * done, _backdrop(row, work), WIDTH)
         for line in range(together):
-            if sprites:
-                _draw_sprites(row, work, address, y + done + line, place + WIDTH * line)
-            address = _after_line(row, address)
+            store64(canvas + LINE_ADDRESSES + 8 * (y + done + line), address + (line << 12))
+        address = _lines_down(row, address + (together - 1 << 12), 1)
         done += together
+    store_word(output + WIDTH * lines, behind_end)
+    if sprites:
+        fill(canvas + LISTED_OF_LINES + y, 0, lines)
+        _draw_listed(row, work, y, begin, output)
+        if lines > 1:
+            _draw_sprites(row, work, y + 1, lines - 1, output + WIDTH)
+    if end - begin < WIDTH:
+        copy(screen + begin, output + begin, end - begin)
     return 0
-
-
-@njit
-def _after_line(row: int, address: int) -> int:
-    """Where the next line begins."""
-    if not _is_on(row, BACKGROUND):
-        return address
-    if _is_on(row, SPRITES_ON):
-        return _next_line(address) & ~HORIZONTAL | load64(row + NEXT_ADDRESS) & HORIZONTAL
-    return _next_line(_columns_on(address, 32))
 
 
 # --- Time. ---
 
 
-@njit
+@helper
 def _end_of_line(row: int, y: int) -> None:
     """Dot 341: which sprites the next line has is settled, though not worked out yet."""
     store64(row + UNLISTED_LINE, y)
     store64(row + ROWS_KEPT, 1 if y == HEIGHT - 1 and _is_on(row, SPRITES_ON) else 0)
 
 
-@njit
+@helper
 def _whole_lines(row: int, work: int, y: int, lines: int) -> None:
     """Pass over visible lines, and draw them if the frame is drawn."""
-    address, screen = load64(row + ADDRESS), load64(work + SCREEN)
-    if screen:
-        # The lists are made before UNLISTED_LINE moves on.
-        call6(load64(work + DRAW_LINES), row, work, address, y, lines, screen + WIDTH * y)
-    may_hit = load64(row + HIT) == 0 and _is_on(row, BACKGROUND | SPRITES_ON)
-    for line in range(y, y + lines):
-        if may_hit:
-            store64(row + ADDRESS, address)
-            if hit_between(row, work, line, 0, WIDTH) >= 0:
-                store64(row + HIT, 1)
-                may_hit = False
-            store64(row + UNLISTED_LINE, line)
-        address = _after_line(row, address)
-    store64(row + ADDRESS, address)
+    address = load64(row + ADDRESS)
+    if load64(work + SCREEN):
+        call6(load64(work + DRAW_LINES), row, address, y, lines, 0, WIDTH)
+    if hit_between(row, work, y, 0, (lines - 1) * LINE_DOTS + WIDTH) >= 0:
+        store64(row + HIT, 1)
+    store64(row + ADDRESS, _lines_down(row, address, lines))
     _end_of_line(row, y + lines - 1)
 
 
-@njit
+@helper
 def _part_of_line(row: int, work: int, y: int, done: int, dots: int) -> None:
     """Do some dots of a visible line, of which `done` are done."""
     end = done + dots
@@ -502,18 +623,12 @@ def _part_of_line(row: int, work: int, y: int, done: int, dots: int) -> None:
         if hit_between(row, work, y, begin, stop) >= 0:
             store64(row + HIT, 1)
         if load64(work + SCREEN):
-            # As a whole line that has this part, of which the part is taken.
-            whole = load64(work + LISTS) + ONE_LINE
-            start = _columns_on(address, (fine_x >> 3) - (fine_x + begin >> 3)) if _is_on(row, BACKGROUND) else address
-            call6(load64(work + DRAW_LINES), row, work, start, y, 1, whole)
-            output = load64(work + SCREEN) + WIDTH * y
-            for x in range(begin, stop):
-                store8(output + x, load8(whole + x))
+            call6(load64(work + DRAW_LINES), row, address, y, 1, begin, stop)
         if _is_on(row, BACKGROUND):
             store64(row + ADDRESS, _columns_on(address, (fine_x + stop >> 3) - (fine_x + begin >> 3)))
     address = load64(row + ADDRESS)
     if done < 257 <= end and _is_on(row, BACKGROUND):
-        address = _next_line(address)
+        address = _down(address, 1)
     if done < 258 <= end and _is_on(row, BACKGROUND | SPRITES_ON):
         address = address & ~HORIZONTAL | load64(row + NEXT_ADDRESS) & HORIZONTAL
     store64(row + ADDRESS, address)
@@ -521,7 +636,7 @@ def _part_of_line(row: int, work: int, y: int, done: int, dots: int) -> None:
         _end_of_line(row, y)
 
 
-@njit
+@helper
 def _pre_render(row: int, done: int, left: int) -> int:
     """Do up to `left` dots of the line before the picture; returns how many."""
     both = _is_on(row, BACKGROUND | SPRITES_ON)
@@ -545,22 +660,21 @@ def _pre_render(row: int, done: int, left: int) -> int:
     return dots
 
 
-@njit
+@helper
 def _blank(row: int, line: int, done: int, left: int) -> int:
-    """Do up to `left` dots of a line below the picture; returns how many."""
-    dots = min(left, LINE_DOTS - done)
-    end = done + dots
+    """Do up to `left` dots below the picture; returns how many."""
     if line == FIRST_BLANK and done == 0:
         store64(row + BLANKING, 1)
         store64(row + NMI, load64(row + CONTROL) >> 7)
-    if end == LINE_DOTS:
-        end = 0
-        line += 1
-        if line > LAST_BLANK:
-            line = 0
-            store64(row + EVEN, 1 - load64(row + EVEN))
-        store64(row + LINE, line)
-    store64(row + DOTS_OF_LINE, end)
+    lines = 1 if line < FIRST_BLANK else LAST_BLANK + 1 - line
+    dots = min(left, lines * LINE_DOTS - done)
+    end = done + dots
+    line += end // LINE_DOTS
+    if line > LAST_BLANK:
+        line = 0
+        store64(row + EVEN, 1 - load64(row + EVEN))
+    store64(row + LINE, line)
+    store64(row + DOTS_OF_LINE, end % LINE_DOTS)
     return dots
 
 
@@ -590,7 +704,7 @@ def advance_picture(row: int, target: int) -> int:
     return 0
 
 
-@njit
+@helper
 def dots_to_blanking(row: int) -> int:
     """How many dots come before the one that begins vertical blanking; if that isn't certain yet, fewer."""
     line, done = load64(row + LINE), load64(row + DOTS_OF_LINE)

@@ -13,6 +13,7 @@ from av.video import VideoStream
 from av.video.reformatter import ColorRange, Colorspace
 
 from mario_rl import envs
+from mario_rl.config import EnvConfig
 from mario_rl.errors import UserError
 from mario_rl.files import require_writable, write_atomically
 from mario_rl.types import Pixels
@@ -45,12 +46,13 @@ class Recording(NamedTuple):
     """One episode, as it was played.
 
     stage: such as "1-1", or "game". buttons: the joypad byte of every emulator frame since the reset.
-    caption: what to call it.
+    caption: what to call it. rom: `env.rom` of what it was played on.
     """
 
     stage: str
     buttons: Sequence[int]
     caption: str
+    rom: str | None = None
 
 
 def write_video(path: Path, episodes: Sequence[Recording], *, scale: int | None = None, fps: int | None = None) -> Path:
@@ -108,7 +110,7 @@ def _replay(episode: Recording, *, every: int) -> Iterator[Pixels]:
 
     Every so many frames, counted from the reset's; then the last for a second.
     """
-    env = envs.make_game(episode.stage)
+    env = envs.make_game(EnvConfig(stage=episode.stage, rom=episode.rom))
     try:
         screen, _ = env.reset()
         yield screen

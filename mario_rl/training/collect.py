@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from mario_rl.agents import NetworkPolicy, QAgent
 from mario_rl.config import EnvConfig
-from mario_rl.envs import ResumableEpisodes, make_env
+from mario_rl.envs import make_games
+from mario_rl.errors import CheckpointError
 from mario_rl.replay import ReplayBuffer
 from mario_rl.seeding import generator_state, restore_generator
-from mario_rl.types import EpisodeResult, Pixels, State, Transition
+from mario_rl.types import EpisodeResult, State, Transition
 
 
 class FinishedEpisode(NamedTuple):
@@ -65,22 +67,19 @@ class Collector:
         first_env: int = 0,
         num_threads: int | None = None,
     ) -> None:
-        self.envs = [make_env(config) for _ in seeds]
+        self.games = make_games(config, len(seeds), threads=num_threads or os.process_cpu_count() or 1, autoreset=True)
         self.generator = generator
         self._seeds = seeds
         self._exponents = exponents
         self._first_env = first_env
-        space = self.envs[0].observation_space
-        self._observations = np.stack([np.zeros(space.shape or (), dtype=np.uint8) for _ in seeds])
-        # The emulator lets go of the interpreter lock, and nothing else runs meanwhile, so threads pay here.
-        self._threads = ThreadPoolExecutor(min(len(seeds), num_threads or os.cpu_count() or 1))
         self._started: float | None = None  # seconds of the performance counter
         self._playing = 0.0  # seconds
 
     def start(self) -> None:
         """Begin the first episode of every environment; after this or `load_state_dict` it can play."""
-        for index, (env, seed) in enumerate(zip(self.envs, self._seeds, strict=True)):
-            self._observations[index], _ = env.reset(seed=seed)
+        for number, seed in enumerate(self._seeds):
+            self.games.seed(number, seed)
+            self.games.reset(number)
 
     def step(self, agent: QAgent, replay: ReplayBuffer, *, epsilon: float) -> Played:
         """Take one agent step in every environment."""
@@ -92,15 +91,27 @@ class Collector:
 
     def play(self, policy: NetworkPolicy, replay: ReplayBuffer, *, epsilon: float) -> Played:
         """Take one agent step in every environment."""
+        games = self.games
+        observations = games.observations.copy()  # they are live
+        actions = policy.act(observations, epsilon=epsilon**self._exponents, generator=self.generator)
+        games.step(actions)
         finished = []
-        actions = policy.act(self._observations, epsilon=epsilon**self._exponents, generator=self.generator)
-        played = self._threads.map(_play, self.envs, self._observations, actions)
-        for index, (transition, result, observation) in enumerate(played):
-            replay.add(self._first_env + index, transition)
-            if result is not None:
-                finished.append(FinishedEpisode(self._first_env + index, result))
-            self._observations[index] = observation
-        return Played(len(self.envs), finished)
+        rewards, terminated, truncated = games.rewards, games.terminated, games.truncated
+        for number in range(games.num_games):
+            over = bool(terminated[number] or truncated[number])
+            following = games.final_observations if over else games.observations
+            transition = Transition(
+                observations[number],
+                int(actions[number]),
+                float(rewards[number]),
+                following[number],
+                bool(terminated[number]),
+                bool(truncated[number]),
+            )
+            replay.add(self._first_env + number, transition)
+            if over:
+                finished.append(FinishedEpisode(self._first_env + number, games.result(number)))
+        return Played(games.num_games, finished)
 
     @property
     def waited(self) -> Waited:
@@ -113,32 +124,36 @@ class Collector:
         return nullcontext(Played(0, []))
 
     def state_dict(self) -> State:
-        """The episodes in progress and the exploration generator."""
-        return {
-            "generator": generator_state(self.generator),
-            "episodes": [env.episode_state() for env in self.envs],
-        }
+        """The games in progress and the exploration generator."""
+        return {"generator": generator_state(self.generator), "games": _to_tensors(self.games.state_dict())}
 
     def load_state_dict(self, state: State) -> None:
-        """Play the episodes in progress up to where they were: the emulator is deterministic."""
+        """Go on with the games where they were.
+
+        Raises:
+            CheckpointError: an older version kept the games otherwise. ValueError: the state is of other games.
+        """
+        if "games" not in state:
+            raise CheckpointError(
+                "this run's games were kept as actions to be played again, by a version before the compiled emulator; begin "
+                "another run from its agent: training.initial_checkpoint=RUN_DIR"
+            )
         restore_generator(self.generator, state["generator"])
-        restored = self._threads.map(ResumableEpisodes.restore_episode, self.envs, state["episodes"])
-        self._observations = np.stack(list(restored))
+        self.games.load_state_dict(_to_arrays(state["games"]))
 
     def close(self) -> None:
         """Close the emulators."""
-        self._threads.shutdown()
-        for env in self.envs:
-            env.close()
+        self.games.close()
 
 
-def _play(
-    env: ResumableEpisodes, observation: Pixels, action: np.int64
-) -> tuple[Transition, EpisodeResult | None, Pixels]:
-    """Take one agent step, and begin the next episode where this one ends; returns what to act on next as well."""
-    next_observation, reward, terminated, truncated, info = env.step(int(action))
-    transition = Transition(observation, int(action), reward, next_observation, terminated, truncated)
-    if not (terminated or truncated):
-        return transition, None, next_observation
-    first_observation, _ = env.reset()
-    return transition, info["episode_result"], first_observation
+def _to_tensors(state: State) -> State:
+    """Checkpoints hold tensors and plain values only."""
+    return _mapped(state, lambda leaf: torch.from_numpy(leaf) if isinstance(leaf, np.ndarray) else leaf)
+
+
+def _to_arrays(state: State) -> State:
+    return _mapped(state, lambda leaf: leaf.numpy() if isinstance(leaf, torch.Tensor) else leaf)
+
+
+def _mapped(state: State, change: Callable[[Any], Any]) -> State:
+    return {key: _mapped(value, change) if isinstance(value, dict) else change(value) for key, value in state.items()}

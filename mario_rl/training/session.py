@@ -29,6 +29,7 @@ from mario_rl.envs import num_actions
 from mario_rl.errors import CheckpointError, StorageError, UserError
 from mario_rl.evaluation import EvaluationReport
 from mario_rl.files import remove_partials
+from mario_rl.game.rom import load_rom
 from mario_rl.metrics import RunMetrics
 from mario_rl.replay import check_memory, estimate_bytes, replay_layout
 from mario_rl.report.curve import draw_curves
@@ -67,6 +68,7 @@ class Session:
             remove_partials(folder)
         streams = spawn_streams(config.seed, config.training.envs)
         device = resolve_device(config.device)
+        self._rom = load_rom(config.env.rom).sha256
         actors = resolve_actors(config, device)
         shared = SharedArrays(replay_layout(config.replay.capacity, config.training.envs)) if actors else None
         self.replay = make_replay(config, np.random.default_rng(streams.replay), shared)
@@ -324,6 +326,7 @@ class Session:
             "config": self.config.model_dump(mode="json"),
             "versions": software_versions(),
             "machine": describe_machine(self.agent.device),
+            "rom": self._rom,
             "agent_steps": self.agent_steps,
             "updates": self.agent.updates,
             "episodes": self.episodes,
@@ -361,6 +364,10 @@ class Session:
             raise CheckpointError(f"{path}: damaged, training can't go on from it ({reason})") from error
 
     def _restore_from(self, state: State, training: State) -> None:
+        if state.get("rom", self._rom) != self._rom:
+            raise CheckpointError(
+                f"{self.run_dir.path}: was begun with the ROM of SHA-256 {state['rom']}, env.rom is now {self._rom}"
+            )
         self.agent_steps, self.episodes = state["agent_steps"], state["episodes"]
         self._seconds_before = state["seconds"]
         self.initial_agent_steps = state.get("initial_agent_steps", 0)  # older checkpoints began from nothing

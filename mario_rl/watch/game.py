@@ -62,7 +62,7 @@ class Ended(NamedTuple):
     """An episode that ended.
 
     predicted, returns: the value at each agent step, and the discounted return that followed from it.
-    buttons: the joypad byte of every emulator frame.
+    buttons: the joypad byte of every emulator frame. rom: `env.rom` of what it was played on.
     """
 
     number: int
@@ -73,6 +73,7 @@ class Ended(NamedTuple):
     returns: list[float]
     buttons: tuple[int, ...]
     by_hand: bool
+    rom: str | None = None
 
 
 @dataclass(frozen=True)
@@ -276,6 +277,7 @@ class Game:
             [round(value, 4) for value in episode.returns],
             episode.buttons,
             episode.played_by_hand,
+            self._trained.config.env.rom,
         )
         self.ended = [*self.ended[1 - KEPT_ENDS :], ended]
 

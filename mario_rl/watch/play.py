@@ -113,7 +113,7 @@ class Episode:
         Args:
             hand: asked at every agent step what a person holds down; None where the agent plays.
         """
-        screen: Any = make_game(self.stage)
+        screen: Any = make_game(self._config.env.model_copy(update={"stage": self.stage}))
         try:
             observation, _ = self._env.reset(seed=self._seed, options={"noop_frames": self._noop_frames})
             first, info = screen.reset()

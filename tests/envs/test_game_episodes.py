@@ -1,4 +1,4 @@
-"""On the real game: rewards, starts, areas, limits, the whole game, and episodes that are rebuilt."""
+"""On the real game, on both emulators: rewards, starts, areas, limits, the whole game, and episodes that are rebuilt."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from itertools import accumulate, pairwise
 from math import ceil
 from typing import Any, NamedTuple
 
-import gymnasium as gym
 import numpy as np
 import pytest
 from env_fakes import ACROSS_BONUS_ROOM, CLEAR_1_1, INTO_BONUS_ROOM, unroll
 from gymnasium.utils.env_checker import data_equivalence
 
 from mario_rl.config import EnvConfig
-from mario_rl.envs import ResumableEpisodes, action_buttons, make_env
-from mario_rl.game.actions import joypad_byte
+from mario_rl.envs import MarioEnv, ResumableEpisodes, action_buttons, make_env
+from mario_rl.envs.nes_py import make_game
 from mario_rl.envs.progress import LEVEL_NUMBER, WORLD_NUMBER
+from mario_rl.game.actions import joypad_byte
 from mario_rl.seeding import generator_state
 from mario_rl.types import EpisodeResult
 
-pytestmark = pytest.mark.emulator
+pytestmark = [pytest.mark.emulator, pytest.mark.parametrize("emulator", ["native", "nes_py"])]
 
 RIGHT, RIGHT_A_B, DOWN, NOOP = 128, 131, 32, 0
 OPERATION_MODE = 0x0770
@@ -44,7 +44,7 @@ class RawFrame(NamedTuple):
 
 def play_raw(buttons: list[int]) -> list[RawFrame]:
     """Play the raw 1-1; the first entry is the reset."""
-    env = gym.make("SuperMarioBros-1-1-v0")
+    env = make_game("1-1")
     _, info = env.reset()
     frames = [RawFrame(info["x_pos"], info["time"], False, 0.0)]
     for byte in buttons:
@@ -74,9 +74,9 @@ def version_7(frames: list[RawFrame]) -> list[int]:
     return rewards
 
 
-def play_frames(buttons: list[int], **config: Any) -> tuple[list[float], list[float]]:
+def play_frames(emulator: Any, buttons: list[int], **config: Any) -> tuple[list[float], list[float]]:
     """Play the same through the wrappers, one frame per step: rewards, and the classic return after each frame."""
-    env = make_env(EnvConfig(action_set=BUTTONS, frame_skip=1, **UNDISTURBED, **config))
+    env = make_env(EnvConfig(emulator=emulator, action_set=BUTTONS, frame_skip=1, **UNDISTURBED, **config))
     env.reset()
     rewards, returns = [], []
     for byte in buttons:
@@ -90,29 +90,29 @@ def play_frames(buttons: list[int], **config: Any) -> tuple[list[float], list[fl
 
 
 @pytest.mark.parametrize("name", PLAYS)
-def test_classic_rewards_are_those_of_version_7(name: str) -> None:
+def test_classic_rewards_are_those_of_version_7(name: str, emulator: Any) -> None:
     expected = version_7(raw(name))
-    rewards, returns = play_frames(PLAYS[name], reward="classic", reward_clip=15.0, reward_scale=1.0)
+    rewards, returns = play_frames(emulator, PLAYS[name], reward="classic", reward_clip=15.0, reward_scale=1.0)
     assert rewards == expected
     assert returns == list(accumulate(expected))
 
 
 @pytest.mark.parametrize("name", PLAYS)
-def test_shaped_rewards_are_those_of_version_9(name: str) -> None:
-    rewards, _ = play_frames(PLAYS[name], reward="shaped", reward_clip=15.0, reward_scale=1.0)
+def test_shaped_rewards_are_those_of_version_9(name: str, emulator: Any) -> None:
+    rewards, _ = play_frames(emulator, PLAYS[name], reward="shaped", reward_clip=15.0, reward_scale=1.0)
     assert rewards == [frame.reward for frame in raw(name)[1:]]
 
 
-def test_the_plays_cover_a_clear_a_death_and_a_jump_of_x() -> None:
+def test_the_plays_cover_a_clear_a_death_and_a_jump_of_x(emulator: Any) -> None:
     assert raw("clear")[-1].x == 3161
     assert raw("clear")[-1].reward == 15.0
     assert raw("death")[-1].dying_or_dead
     assert min(now.x - before.x for before, now in pairwise(raw("bonus room"))) < -800
 
 
-def test_an_agents_step_sums_the_frames_and_the_return_does_not_depend_on_the_agents_reward() -> None:
+def test_an_agents_step_sums_the_frames_and_the_return_does_not_depend_on_the_agents_reward(emulator: Any) -> None:
     returns = list(accumulate(version_7(raw("death"))))
-    env = make_env(EnvConfig(reward="shaped", death_penalty=30.0, reward_scale=0.5, **UNDISTURBED))
+    env = make_env(EnvConfig(emulator=emulator, reward="shaped", death_penalty=30.0, reward_scale=0.5, **UNDISTURBED))
     env.reset()
     frames, terminated = 0, False
     while not terminated:
@@ -126,8 +126,8 @@ def test_an_agents_step_sums_the_frames_and_the_return_does_not_depend_on_the_ag
     env.close()
 
 
-def test_a_cleared_stage_is_summed_up() -> None:
-    env = make_env(EnvConfig(**UNDISTURBED))
+def test_a_cleared_stage_is_summed_up(emulator: Any) -> None:
+    env = make_env(EnvConfig(emulator=emulator, **UNDISTURBED))
     env.reset()
     for action in unroll(CLEAR_1_1):
         _, _, terminated, truncated, info = env.step(action)
@@ -145,8 +145,10 @@ def test_a_cleared_stage_is_summed_up() -> None:
 class TestBonusRoom:
     """1-1's fourth pipe leads to a room with x coordinates of its own."""
 
-    def test_its_area_is_told_by_type_and_offset_and_neither_by_area_number_nor_by_area_pointer(self) -> None:
-        env = gym.make("SuperMarioBros-1-1-v0")
+    def test_its_area_is_told_by_type_and_offset_and_neither_by_area_number_nor_by_area_pointer(
+        self, emulator: Any
+    ) -> None:
+        env = make_game("1-1")
         _, info = env.reset()
         game: Any = env.unwrapped
         area_number, outside, inside = info["area"], (1, 5), (2, 2)
@@ -164,8 +166,8 @@ class TestBonusRoom:
         }
         env.close()
 
-    def test_x_counts_outside_and_progress_inside(self) -> None:
-        env = make_env(EnvConfig(action_set=BUTTONS, frame_skip=1, **UNDISTURBED))
+    def test_x_counts_outside_and_progress_inside(self, emulator: Any) -> None:
+        env = make_env(EnvConfig(emulator=emulator, action_set=BUTTONS, frame_skip=1, **UNDISTURBED))
         env.reset()
         script = [BYTES.index(byte) for byte in unroll(INTO_BONUS_ROOM)]
         for action in script:
@@ -186,8 +188,8 @@ class TestBonusRoom:
 
 
 class TestLimits:
-    def test_standing_still_is_truncated_at_the_stall_limit(self) -> None:
-        env = make_env(EnvConfig(noop_max=0, stall_limit=20))
+    def test_standing_still_is_truncated_at_the_stall_limit(self, emulator: Any) -> None:
+        env = make_env(EnvConfig(emulator=emulator, noop_max=0, stall_limit=20))
         env.reset()
         outcomes = [env.step(0)[2:] for _ in range(20)]
         assert [(terminated, truncated) for terminated, truncated, _ in outcomes] == [(False, False)] * 19 + [
@@ -197,8 +199,8 @@ class TestLimits:
         assert (result.end, result.length, result.x) == ("stall", 20, 40)
         env.close()
 
-    def test_max_agent_steps_counts_agent_steps(self) -> None:
-        env = make_env(EnvConfig(noop_max=0, max_agent_steps=10))
+    def test_max_agent_steps_counts_agent_steps(self, emulator: Any) -> None:
+        env = make_env(EnvConfig(emulator=emulator, noop_max=0, max_agent_steps=10))
         env.reset()
         outcomes = [env.step(1)[2:] for _ in range(10)]
         assert [truncated for _, truncated, _ in outcomes] == [False] * 9 + [True]
@@ -208,8 +210,8 @@ class TestLimits:
         env.close()
 
 
-def test_there_are_31_different_starts() -> None:
-    env = make_env(EnvConfig())
+def test_there_are_31_different_starts(emulator: Any) -> None:
+    env = make_env(EnvConfig(emulator=emulator))
     game: Any = env.unwrapped
     memories = set()
     for noop_frames in range(31):
@@ -231,7 +233,7 @@ class Played(NamedTuple):
     generator: str
 
 
-def play(env: ResumableEpisodes, actions: list[int]) -> Played:
+def play(env: MarioEnv | ResumableEpisodes, actions: list[int]) -> Played:
     """Take the actions, beginning a new episode wherever one ends."""
     observations, outcomes = [], []
     for action in actions:
@@ -243,23 +245,29 @@ def play(env: ResumableEpisodes, actions: list[int]) -> Played:
     return Played(observations, outcomes, generator_state(env.np_random))
 
 
-DISTURBED = EnvConfig(stage=("1-1", "1-2"), action_set="simple", sticky_probability=0.25, stall_limit=40)
+DISTURBED: dict[str, Any] = {
+    "stage": ("1-1", "1-2"),
+    "action_set": "simple",
+    "sticky_probability": 0.25,
+    "stall_limit": 40,
+}
 
 
 def random_actions(count: int, seed: int) -> list[int]:
     return [int(action) for action in np.random.default_rng(seed).integers(7, size=count)]
 
 
-def test_a_rebuilt_episode_goes_on_like_the_one_never_interrupted() -> None:
-    env = make_env(DISTURBED)
+def test_a_rebuilt_episode_goes_on_like_the_one_never_interrupted(emulator: Any) -> None:
+    env = make_env(EnvConfig(emulator=emulator, **DISTURBED))
     env.reset(seed=3)
     before = play(env, random_actions(150, seed=0))
     state = env.episode_state()
-    assert state["seed"] is None  # a later episode, so the generator's state tells where it began
-    assert 0 < len(state["actions"]) < 150
-    assert json.loads(json.dumps(state)) == state
+    if emulator == "nes_py":
+        assert state["seed"] is None  # a later episode, so the generator's state tells where it began
+        assert 0 < len(state["actions"]) < 150
+        assert json.loads(json.dumps(state)) == state
 
-    other = make_env(DISTURBED)
+    other = make_env(EnvConfig(emulator=emulator, **DISTURBED))
     assert np.array_equal(other.restore_episode(state), before.observations[-1])
     assert generator_state(other.np_random) == before.generator
     actions = random_actions(200, seed=1)
@@ -273,8 +281,8 @@ def test_a_rebuilt_episode_goes_on_like_the_one_never_interrupted() -> None:
     other.close()
 
 
-def test_the_buttons_sent_are_the_whole_episode() -> None:
-    env = make_env(EnvConfig(sticky_probability=0.25))
+def test_the_buttons_sent_are_the_whole_episode(emulator: Any) -> None:
+    env = make_env(EnvConfig(emulator=emulator, sticky_probability=0.25))
     env.reset(seed=1)
     while True:
         *_, terminated, truncated, info = env.step(4)
@@ -287,8 +295,8 @@ def test_the_buttons_sent_are_the_whole_episode() -> None:
     env.close()
 
 
-def test_a_seed_says_all_about_an_episode() -> None:
-    env = make_env(EnvConfig(sticky_probability=0.25, noop_max=0))
+def test_a_seed_says_all_about_an_episode(emulator: Any) -> None:
+    env = make_env(EnvConfig(emulator=emulator, sticky_probability=0.25, noop_max=0))
 
     def buttons(seed: int) -> list[int]:
         env.reset(seed=seed)
@@ -302,8 +310,8 @@ def test_a_seed_says_all_about_an_episode() -> None:
     env.close()
 
 
-def test_the_whole_game_goes_on_after_a_flag_and_ends_with_the_last_life() -> None:
-    env = make_env(EnvConfig(stage="game", clear_bonus=1000.0, reward_scale=1.0, **UNDISTURBED))
+def test_the_whole_game_goes_on_after_a_flag_and_ends_with_the_last_life(emulator: Any) -> None:
+    env = make_env(EnvConfig(emulator=emulator, stage="game", clear_bonus=1000.0, reward_scale=1.0, **UNDISTURBED))
     env.reset()
     rewards, lives = [], set()
     for action in [*unroll(CLEAR_1_1), *[3] * 400]:
@@ -320,8 +328,8 @@ def test_the_whole_game_goes_on_after_a_flag_and_ends_with_the_last_life() -> No
     env.close()
 
 
-def test_the_whole_game_ends_cleared_when_8_4_is_won() -> None:
-    env = make_env(EnvConfig(stage="game", **UNDISTURBED))
+def test_the_whole_game_ends_cleared_when_8_4_is_won(emulator: Any) -> None:
+    env = make_env(EnvConfig(emulator=emulator, stage="game", **UNDISTURBED))
     env.reset()
     game: Any = env.unwrapped
     game.ram[WORLD_NUMBER], game.ram[LEVEL_NUMBER] = 7, 3

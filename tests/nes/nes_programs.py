@@ -11,7 +11,6 @@ from nes_py import NESEnv
 from mario_rl.nes.cartridge import read_cartridge
 from mario_rl.nes.console import Console
 
-ORIGIN = 0xC000  # where programs of 16 kB lie; those of 32 kB begin at 0x8000
 LDA, LDX, LDY, STA, STX, JMP, JSR, RTS, RTI, PHA = 0xA9, 0xA2, 0xA0, 0x8D, 0x8E, 0x4C, 0x20, 0x60, 0x40, 0x48
 DEX, DEY, BNE, BEQ, BPL, NOP, TXS, INC = 0xCA, 0x88, 0xD0, 0xF0, 0x10, 0xEA, 0x9A, 0xEE
 
@@ -23,29 +22,37 @@ def ines(program: bytes, characters: bytes = bytes(0x2000), *, vertical: bool = 
 
 
 class Program:
-    """Machine code, written from its first address on; `here` is where the next byte will lie."""
+    """Machine code of 16 or 32 kB, which ends at $FFFF; `here` is where the next byte will lie."""
 
     def __init__(self, size: int) -> None:
         self.origin, self.size = 0x10000 - size, size
-        self._code = bytearray()
+        self.code = bytearray()
 
     @property
     def here(self) -> int:
-        return self.origin + len(self._code)
+        return self.origin + len(self.code)
 
     @property
     def room(self) -> int:
-        return self.size - len(self._code)
+        return self.size - len(self.code)
 
     def add(self, *code: int) -> int:
         """Append bytes; returns where they lie."""
         begin = self.here
-        self._code += bytes(code)
+        self.code += bytes(code)
         return begin
 
     def put(self, opcode: int, address: int) -> int:
         """Append an instruction with a word."""
         return self.add(opcode, address & 0xFF, address >> 8)
+
+    def patch(self, address: int, value: int) -> None:
+        """Overwrite a byte."""
+        self.code[address - self.origin] = value & 0xFF
+
+    def branch(self, opcode: int, target: int) -> None:
+        """Append a branch."""
+        self.add(opcode, target - self.here - 2 & 0xFF)
 
     def store(self, value: int, address: int) -> None:
         self.add(LDA, value)
@@ -60,7 +67,7 @@ class Program:
         """All bytes, with the three vectors at the end."""
         assert self.room >= 6, "the program is too long"
         vectors = b"".join(address.to_bytes(2, "little") for address in (nmi, reset, brk))
-        return bytes(self._code).ljust(self.size - 6, bytes([NOP])) + vectors
+        return bytes(self.code).ljust(self.size - 6, bytes([NOP])) + vectors
 
 
 class Pair:
@@ -123,29 +130,28 @@ def play_at_random(pair: Pair, random: Random, frames: int, *, resets: bool = Tr
 # --- Programs that only compute. ---
 
 READ_MODES = {  # by addressing mode: LDA, ORA, AND, EOR, ADC, CMP, SBC and others that read
-    "immediate": [0xA9, 0xA2, 0xA0, 0x69, 0xE9, 0x29, 0x09, 0x49, 0xC9, 0xE0, 0xC0],
-    "zero_page": [0xA5, 0xA6, 0xA4, 0x65, 0xE5, 0x25, 0x05, 0x45, 0xC5, 0xE4, 0xC4, 0x24],
-    "zero_page_indexed": [0xB5, 0xB6, 0xB4, 0x75, 0xF5, 0x35, 0x15, 0x55, 0xD5],
-    "absolute": [0xAD, 0xAE, 0xAC, 0x6D, 0xED, 0x2D, 0x0D, 0x4D, 0xCD, 0xEC, 0xCC, 0x2C],
-    "absolute_indexed": [0xBD, 0xB9, 0xBE, 0xBC, 0x7D, 0x79, 0xFD, 0xF9, 0x3D, 0x39, 0x1D, 0x19, 0x5D, 0x59, 0xDD, 0xD9],
-    "indirect": [0xA1, 0xB1, 0x61, 0x71, 0xE1, 0xF1, 0x21, 0x31, 0x01, 0x11, 0x41, 0x51, 0xC1, 0xD1],
+    "immediate": bytes.fromhex("A9 A2 A0 69 E9 29 09 49 C9 E0 C0"),
+    "zero_page": bytes.fromhex("A5 A6 A4 65 E5 25 05 45 C5 E4 C4 24"),
+    "zero_page_indexed": bytes.fromhex("B5 B6 B4 75 F5 35 15 55 D5"),
+    "absolute": bytes.fromhex("AD AE AC 6D ED 2D 0D 4D CD EC CC 2C"),
+    "absolute_indexed": bytes.fromhex("BD B9 BE BC 7D 79 FD F9 3D 39 1D 19 5D 59 DD D9"),
+    "indirect": bytes.fromhex("A1 B1 61 71 E1 F1 21 31 01 11 41 51 C1 D1"),
 }
 WRITE_MODES = {  # STA, STX, STY, shifts and increments
-    "zero_page": [0x85, 0x86, 0x84, 0x06, 0x46, 0x26, 0x66, 0xE6, 0xC6],
-    "zero_page_indexed": [0x95, 0x96, 0x94, 0x16, 0x56, 0x36, 0x76, 0xF6, 0xD6],
-    "absolute": [0x8D, 0x8E, 0x8C, 0x0E, 0x4E, 0x2E, 0x6E, 0xEE, 0xCE],
-    "absolute_indexed": [0x9D, 0x99, 0x1E, 0x5E, 0x3E, 0x7E, 0xFE, 0xDE],
-    "indirect": [0x81, 0x91],
+    "zero_page": bytes.fromhex("85 86 84 06 46 26 66 E6 C6"),
+    "zero_page_indexed": bytes.fromhex("95 96 94 16 56 36 76 F6 D6"),
+    "absolute": bytes.fromhex("8D 8E 8C 0E 4E 2E 6E EE CE"),
+    "absolute_indexed": bytes.fromhex("9D 99 1E 5E 3E 7E FE DE"),
+    "indirect": bytes.fromhex("81 91"),
 }
-IMPLIED = [0x0A, 0x4A, 0x2A, 0x6A, 0xAA, 0xA8, 0x8A, 0x98, 0xE8, 0xC8, 0xCA, 0x88, 0x18, 0x38, 0x58, 0x78, 0xD8, 0xF8, 0xB8, 0xEA]
-STACK = [0x48, 0x68, 0x08, 0x28, 0xBA, 0x9A]
-BRANCHES = [0x10, 0x30, 0x50, 0x70, 0x90, 0xB0, 0xD0, 0xF0]
-SILENT = [0x34, 0x3C, 0x80, 0x9C, 0xD4, 0xDC, 0xF4, 0xFC, 0x89, 0x82, 0x9E, 0x02, 0x22, 0x42, 0x62, 0xC2, 0xE2, 0xDF]
+IMPLIED = bytes.fromhex("0A 4A 2A 6A AA A8 8A 98 E8 C8 CA 88 18 38 58 78 D8 F8 B8 EA")
+ON_STACK = bytes.fromhex("48 68 08 28 BA 9A")
+BRANCHES = bytes.fromhex("10 30 50 70 90 B0 D0 F0")
+SILENT = bytes.fromhex("34 3C 80 9C D4 DC F4 FC 89 82 9E 02 22 42 62 C2 E2 DF")
 """Undocumented opcodes that nes-py executes; it prints a line for each of the others."""
-LOUD = [0x03, 0x04, 0x0C, 0x12, 0x14, 0x1A, 0x1C, 0x44, 0x54, 0x5C, 0x7C, 0xA3, 0xEB, 0xFF]
+LOUD = bytes.fromhex("03 04 0C 12 14 1A 1C 44 54 5C 7C A3 EB FF")
 
 RAM_CODE = 0x0400  # a page of code in RAM, which nothing else writes to
-POINTER, JUMP = 0x00F0, 0x02FF  # where pointers lie while they are used
 
 
 def random_ram(random: Random, *, reach: int, quiet: bool) -> int:
@@ -162,7 +168,7 @@ def random_instruction(program: Program, random: Random, *, quiet: bool) -> None
         program.add(random.choice(IMPLIED))
         return
     if kind < 0.32 and not quiet:
-        program.add(random.choice(STACK))
+        program.add(random.choice(ON_STACK))
         return
     writes = random.random() < 0.35
     mode = random.choice(list(WRITE_MODES if writes else READ_MODES))
@@ -195,7 +201,7 @@ def random_block(program: Program, random: Random, *, quiet: bool = False) -> No
             place = program.add(random.choice(BRANCHES), 0)
             for _ in range(random.randrange(3)):
                 random_instruction(program, random, quiet=quiet)
-            program._code[place - program.origin + 1] = program.here - place - 2
+            program.patch(place + 1, program.here - place - 2)
         else:
             random_instruction(program, random, quiet=quiet)
 
@@ -208,8 +214,8 @@ def random_loop(program: Program, random: Random) -> None:
     for _ in range(random.randrange(4)):
         program.add(random.choice([0x0A, 0x2A, 0x18, 0x38, 0xEA, 0x48]), 0x65, random.randrange(256))
     program.put(0x79 if counts_y else 0x7D, random_ram(random, reach=0x100, quiet=False))
-    program.add(DEY if counts_y else DEX, BNE, 0)
-    program._code[-1] = begin - program.here & 0xFF
+    program.add(DEY if counts_y else DEX)
+    program.branch(BNE, begin)
 
 
 def random_jump(program: Program, random: Random, subroutines: list[int]) -> None:
@@ -220,7 +226,7 @@ def random_jump(program: Program, random: Random, subroutines: list[int]) -> Non
     elif kind == 1:
         program.put(JMP, program.here + 3)
     elif kind == 2:  # the pointer's second byte comes from the beginning of its page
-        place = random.choice([JUMP, 0x02F0, 0x07FF])
+        place = random.choice([0x02FF, 0x02F0, 0x0AFF])
         second = place & 0xFF00 | place + 1 & 0xFF
         target = program.here + 13
         program.store(target & 0xFF, place)
@@ -236,7 +242,7 @@ def random_jump(program: Program, random: Random, subroutines: list[int]) -> Non
         program.add(0x00, random.randrange(256))  # BRK comes back after the byte that follows it
 
 
-def computing_program(random: Random, undocumented: list[int] | None = None) -> bytes:
+def computing_program(random: Random, undocumented: bytes = b"") -> bytes:
     """A program of blocks, loops, jumps, subroutines in ROM and RAM, with the interrupt or without.
 
     undocumented: opcodes to strew in, in groups; what follows them is harmless as an operand and as an opcode.
@@ -246,8 +252,7 @@ def computing_program(random: Random, undocumented: list[int] | None = None) -> 
     while in_ram.here - in_ram.origin < 0xC0:
         random_block(in_ram, random, quiet=True)
     in_ram.add(RTS)
-    code = bytes(in_ram._code)
-    source = program.add(*code)
+    source = program.add(*in_ram.code)
     nmi = program.add(INC, 0x00, 0x05)
     for _ in range(random.randrange(4)):
         random_block(program, random, quiet=True)
@@ -259,9 +264,10 @@ def computing_program(random: Random, undocumented: list[int] | None = None) -> 
         random_block(program, random, quiet=True)
         program.add(RTS)
     reset = program.add(LDX, 0)
-    program.put(0xBD, source)  # copies more than the code, into a page of its own
+    loop = program.put(0xBD, source)  # copies more than the code, into a page of its own
     program.put(0x9D, RAM_CODE)
-    program.add(DEX, BNE, 0xF7)
+    program.add(DEX)
+    program.branch(BNE, loop)
     program.store(random.choice([0x00, 0x80]), 0x2000)
     begin = program.here
     while program.room > 0x200 and program.here < begin + 0x2800:
@@ -282,13 +288,15 @@ def computing_program(random: Random, undocumented: list[int] | None = None) -> 
 
 # --- Programs that disturb the picture. ---
 
-SPRITE_PAGES = [0x02, 0x0A, 0x03, 0x04, 0x13, 0x60, 0x05]  # of RAM, its mirrors and the cartridge's RAM, to copy from
+SPRITE_PAGES = [0x02, 0x0A, 0x03, 0x04, 0x13, 0x60, 0x05]  # of RAM, its mirrors, the cartridge's RAM
 UNUSED = [0x2000, 0x2001, 0x2003, 0x2005, 0x2006, 0x3FF8, 0x4000, 0x4014, 0x4015, 0x4018, 0x5000, 0x6000, 0x7FFF]
 
 
 def random_mask(random: Random) -> int:
     """For $2001: most often everything on, sometimes not."""
-    return random.choice([0x1E, 0x1E, 0x1E, 0x18, 0x1A, 0x1C, 0x08, 0x0A, 0x10, 0x14, 0x00, 0xFF, random.randrange(256)])
+    return random.choice(
+        [0x1E, 0x1E, 0x1E, 0x18, 0x1A, 0x1C, 0x08, 0x0A, 0x10, 0x14, 0x00, 0xFF, random.randrange(256)]
+    )
 
 
 def random_register_write(program: Program, random: Random, *, nmi: int) -> None:
@@ -328,7 +336,9 @@ def random_register_write(program: Program, random: Random, *, nmi: int) -> None
 
 def random_register_read(program: Program, random: Random) -> None:
     """Read a register, and keep what was read in RAM."""
-    register = random.choice([0x2002, 0x2002, 0x2002, 0x2004, 0x2007, 0x2007, 0x4016, 0x4016, 0x4017, random.choice(UNUSED)])
+    register = random.choice(
+        [0x2002, 0x2002, 0x2002, 0x2004, 0x2007, 0x2007, 0x4016, 0x4016, 0x4017, random.choice(UNUSED)]
+    )
     if register < 0x4000 and random.random() < 0.2:
         register += 8 * random.randrange(0x200)
     place = random.randrange(0x700, 0x800)
@@ -380,7 +390,10 @@ def random_setup(program: Program, random: Random, *, tables: int) -> None:
         loop = program.here
         program.put(0xBD, tables + random.randrange(256))
         program.put(STA, 0x2007)
-        program.add(DEX, BNE, loop - program.here - 3 & 0xFF, DEY, BNE, loop - program.here - 6 & 0xFF)
+        program.add(DEX)
+        program.branch(BNE, loop)
+        program.add(DEY)
+        program.branch(BNE, loop)
     program.store(0x3F, 0x2006)
     program.store(0x00, 0x2006)
     for _ in range(32):
@@ -389,7 +402,8 @@ def random_setup(program: Program, random: Random, *, tables: int) -> None:
         program.add(LDX, 0)
         loop = program.put(0xBD, tables + random.choice([512, random.randrange(512)]))
         program.put(0x9D, page << 8)
-        program.add(DEX, BNE, loop - program.here - 3 & 0xFF)
+        program.add(DEX)
+        program.branch(BNE, loop)
 
 
 def random_sprites(random: Random) -> bytes:

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image, ImageSequence
 
 from mario_rl import envs
+from mario_rl.config import EnvConfig
 from mario_rl.errors import UserError
 from mario_rl.report.video import Recording, write_video
 from mario_rl.types import Pixels
@@ -20,7 +21,7 @@ RUN, JUMP = 0b1000_0010, 0b1000_0011  # right+B, right+A+B
 
 def screens_of(stage: str, buttons: list[int]) -> list[Pixels]:
     """What the emulator shows: uint8 (240, 256, 3), first the screen of the reset."""
-    env: gym.Env = envs.make_game(stage)
+    env: gym.Env = envs.make_game(EnvConfig(stage=stage))
     screens = [env.reset()[0].copy()]
     screens += [env.step(button)[0].copy() for button in buttons]
     env.close()
@@ -112,7 +113,7 @@ def test_a_new_video_takes_the_place_of_the_old_one(tmp_path):
 
 
 def test_a_place_that_cannot_be_written_is_refused_in_one_line_before_anything_is_played(tmp_path, monkeypatch):
-    monkeypatch.setattr(envs, "make_game", lambda stage: pytest.fail("played"))
+    monkeypatch.setattr(envs, "make_game", lambda config: pytest.fail("played"))
     (tmp_path / "file").write_text("")
     (tmp_path / "folder.mp4").mkdir()
     for path in (tmp_path / "file" / "mario.mp4", tmp_path / "folder.mp4"):

@@ -8,8 +8,8 @@ from env_fakes import INTO_BONUS_ROOM, unroll
 
 from mario_rl.config import Config, EnvConfig, parse_config
 from mario_rl.envs import make_env
-from mario_rl.game.actions import joypad_byte
 from mario_rl.evaluation import evaluate_policy
+from mario_rl.game.actions import joypad_byte
 from mario_rl.report.video import Recording, _replay
 from mario_rl.watch.play import PAD, Episode
 
@@ -18,10 +18,10 @@ class ByPicture:
     """A policy whose values follow from the pixels alone, so that another picture is another action."""
 
     def q_values(self, observations):
-        assert observations.shape == (1, 4, 84, 84)
-        sums = observations.reshape(4, -1)[:, ::7].sum(axis=1).astype(np.int64)
-        values = np.array([[(int(sums.sum()) * (3 + action)) % 101 for action in range(5)]], dtype=np.float32)
-        values[0, 3] += 60.0  # mostly running to the right, or it would get nowhere
+        assert observations.shape[1:] == (4, 84, 84)
+        sums = observations.reshape(len(observations), 4, -1)[:, :, ::7].sum(axis=(1, 2), dtype=np.int64)
+        values = (sums[:, np.newaxis] * np.arange(3, 8) % 101).astype(np.float32)
+        values[:, 3] += 60.0  # mostly running to the right, or it would get nowhere
         return values
 
 
@@ -100,7 +100,7 @@ class RunsRight:
     """Right, A and B, always."""
 
     def q_values(self, observations):
-        return np.array([[0, 0, 0, 0, 1]], dtype=np.float32)
+        return np.array([[0, 0, 0, 0, 1]] * len(observations), dtype=np.float32)
 
 
 @pytest.mark.emulator

@@ -1,0 +1,122 @@
+"""Compiled functions: compiled once, then loaded; damaged, unwritable and contended files are no obstacle."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mario_rl.compiling import FOLDER_VARIABLE, Library
+
+KERNEL = "reset_machine"  # a small one; it writes to memory that ctypes gives it
+USE = f"""
+import ctypes, sys
+from mario_rl.compiling import Library
+from mario_rl.nes import layout
+
+library = Library("a test", {{"{KERNEL}": "mario_rl.nes.frame"}}, packages=("nes",), seconds=1)
+row, rom = ctypes.create_string_buffer(layout.CARTRIDGE_RAM), ctypes.create_string_buffer(0x10000)
+rom[0xFFFD] = 0x80
+assert library["{KERNEL}"](ctypes.addressof(row), ctypes.addressof(rom)) == 0
+pc = row.raw[layout.PC : layout.PC + 8]
+print(int.from_bytes(pc, "little"), "numba" in sys.modules)
+"""
+COMPILED, LOADED = "32768 True\n", "32768 False\n"
+
+
+def library(**kernels: str) -> Library:
+    return Library("a test", kernels or {KERNEL: "mario_rl.nes.frame"}, packages=("nes",), seconds=1)
+
+
+def start(folder: Path) -> subprocess.Popen[str]:
+    """A process that uses the library; it prints the address where execution begins, and whether Numba was imported."""
+    environment = os.environ | {FOLDER_VARIABLE: str(folder)}
+    return subprocess.Popen(
+        [sys.executable, "-c", USE], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def use(folder: Path) -> tuple[str, str]:
+    """What a process that uses the library prints, and what it says on the error output."""
+    output, messages = (process := start(folder)).communicate(timeout=120)
+    assert process.returncode == 0, messages
+    return output, messages
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    """A folder with the library's file, as compiled just now."""
+    output, _ = use(tmp_path)
+    assert output == COMPILED
+    return tmp_path
+
+
+def the_file(folder: Path) -> Path:
+    (path,) = folder.glob("*.kernels")
+    return path
+
+
+def test_the_first_process_compiles_and_says_so_and_the_next_one_loads_without_numba(tmp_path: Path) -> None:
+    output, messages = use(tmp_path)
+    assert output == COMPILED
+    assert messages == "compiling a test, once: about 1 s\n"
+    assert the_file(tmp_path).name == library().file_name
+    assert use(tmp_path) == (LOADED, "")
+
+
+def test_the_file_is_named_after_the_kernels(tmp_path: Path) -> None:
+    other = library(**{KERNEL: "mario_rl.nes.frame", "play_frame": "mario_rl.nes.frame"})
+    assert other.file_name != library().file_name
+    assert list(other) == [KERNEL, "play_frame"]
+    assert len(other) == 2
+
+
+def test_a_damaged_file_is_made_anew(made: Path) -> None:
+    path = the_file(made)
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    for damaged in (whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :], whole[:middle]):
+        path.write_bytes(damaged)
+        output, messages = use(made)
+        assert output == COMPILED
+        assert "compiling" in messages
+        assert len(path.read_bytes()) == len(whole)
+    assert use(made) == (LOADED, "")
+
+
+def test_a_folder_that_cannot_be_made_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    for _ in range(2):
+        output, messages = use(tmp_path / "file" / "kernels")
+        assert output == COMPILED
+        assert "no folder to keep it in can be written" in messages
+        assert FOLDER_VARIABLE in messages
+
+
+def test_of_processes_that_begin_at_once_one_compiles_and_the_others_load(tmp_path: Path) -> None:
+    processes = [start(tmp_path) for _ in range(3)]
+    answers = [process.communicate(timeout=120) for process in processes]
+    assert sorted(output for output, _ in answers) == sorted([COMPILED, LOADED, LOADED])
+    assert [messages for _, messages in answers if messages] == ["compiling a test, once: about 1 s\n"]
+
+
+def test_only_the_newest_files_are_kept(tmp_path: Path) -> None:
+    now = time.time()
+    for age in range(6):
+        old = tmp_path / f"a test-{age}.kernels"
+        old.write_bytes(b"")
+        os.utime(old, (now - 1000 * (age + 1),) * 2)
+    (tmp_path / "another-0.kernels").write_bytes(b"")
+    use(tmp_path)
+    kept = {path.name for path in tmp_path.glob("*.kernels")}
+    assert kept == {
+        library().file_name,
+        "a test-0.kernels",
+        "a test-1.kernels",
+        "a test-2.kernels",
+        "another-0.kernels",
+    }
