@@ -18,8 +18,10 @@ import torch
 from mario_rl.agents import QAgent
 from mario_rl.config import Config
 from mario_rl.devices import describe_machine, resolve_device, software_versions
-from mario_rl.envs import make_env, make_game, num_actions
+from mario_rl.envs import make_games, num_actions
+from mario_rl.game.rom import load_rom, stage_start
 from mario_rl.machine import keep_freed_memory
+from mario_rl.nes.console import Console
 from mario_rl.replay import ReplayBuffer
 from mario_rl.rundir import RunDir
 from mario_rl.seeding import spawn_streams
@@ -162,34 +164,33 @@ def default_actors(config: Config) -> list[int]:
 def _emulator(config: Config, seconds: float) -> Measured:
     """Advance the game by frames without looking at them, as fast as the emulator goes."""
     stage = config.env.stage if isinstance(config.env.stage, str) else config.env.stage[0]
-    game: Any = make_game(stage)
-    game.reset()
+    cartridge = load_rom(config.env.rom)
+    console, start = Console(cartridge), stage_start(cartridge, stage).machine
 
     def advance() -> int:
+        console.restore(start)
         for _ in range(100):
-            game.unwrapped._frame_advance(RIGHT)
-        game.reset()
+            console.play(RIGHT, draw=False)
         return 100
 
-    measured = _repeat(advance, seconds)
-    game.close()
-    return measured
+    return _repeat(advance, seconds)
 
 
 def _environment(config: Config, seconds: float) -> Measured:
     """Take random agent steps, resets included."""
-    env, rng = make_env(config.env), np.random.default_rng(config.seed)
+    count = config.training.envs
+    games, rng = make_games(config.env, count, autoreset=True), np.random.default_rng(config.seed)
     actions = num_actions(config.env.action_set)
-    env.reset(seed=config.seed)
+    for number in range(count):
+        games.seed(number, config.seed + number)
+        games.reset(number)
 
     def step() -> int:
-        _, _, terminated, truncated, _ = env.step(int(rng.integers(actions)))
-        if terminated or truncated:
-            env.reset()
-        return 1
+        games.step(rng.integers(actions, size=count))
+        return count
 
     measured = _repeat(step, seconds)
-    env.close()
+    games.close()
     return measured
 
 

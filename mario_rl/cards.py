@@ -46,7 +46,8 @@ class Claim(BaseModel):
 class Card(BaseModel):
     """What is known of a shipped agent; `NAME.json` beside `NAME.pt`.
 
-    sha256: of the `.pt`, hexadecimal. rom: SHA-256 of the ROM it was evaluated on. seed, agent_steps, updates, minutes, trained_on: of its training.
+    sha256: of the `.pt`, hexadecimal. rom: SHA-256 of the ROM it was evaluated on.
+    seed, agent_steps, updates, minutes, trained_on: of its training.
     initial_agent_steps, initial_minutes: of the training before, if it began with another agent's network.
     config: every key. evaluated_on, versions, date: of the evaluations, which were made with the shipped file in
     float32 on one thread of the CPU.

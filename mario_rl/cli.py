@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -444,8 +445,15 @@ def config(config_file: Path, overrides: tuple[str, ...]) -> int:
 
 
 @cli.command()
-@click.argument("config_file", type=click.Path(path_type=Path), metavar="CONFIG")
+@click.argument("config_file", type=click.Path(path_type=Path), metavar="[CONFIG]", required=False)
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--emulator", is_flag=True, help="The emulator beside nes-py, on the same work; needs no CONFIG.")
+@click.option(
+    "--agent",
+    type=click.Path(path_type=Path),
+    metavar="CHECKPOINT_OR_RUN_DIR",
+    help="With --emulator: also time a noop evaluation of this agent.",
+)
 @click.option(
     "--actors",
     type=click.IntRange(min=0, max=256),
@@ -470,8 +478,10 @@ def config(config_file: Path, overrides: tuple[str, ...]) -> int:
     help="The figures; the same as a Markdown table goes beside it, with the ending .md.",
 )
 def benchmark(
-    config_file: Path,
+    config_file: Path | None,
     overrides: tuple[str, ...],
+    emulator: bool,
+    agent: Path | None,
     actors: tuple[int, ...],
     seconds: float,
     agent_steps: int,
@@ -487,7 +497,12 @@ def benchmark(
       mario-rl benchmark configs/ddqn_right_only.yaml
       mario-rl benchmark configs/ddqn_right_only.yaml agent.batch_size=64 agent.bfloat16=false
       mario-rl benchmark configs/ddqn_right_only.yaml training.envs=16 --actors 1 --actors 2 --actors 4 --actors 8
+      mario-rl benchmark --emulator --repeats 5 --agent checkpoints/pretrained/ddqn_right_only_1-1_seed_1.pt
     """
+    if emulator:
+        return _benchmark_emulator(agent, seconds=seconds, repeats=repeats, output=output)
+    if config_file is None:
+        raise click.UsageError("Missing argument 'CONFIG'; --emulator needs none.")
     from mario_rl.benchmark import default_actors, markdown, run_benchmark
     from mario_rl.config import load_config
     from mario_rl.terminal import CountingBar
@@ -511,9 +526,61 @@ def benchmark(
     return OK
 
 
+def _benchmark_emulator(agent: Path | None, *, seconds: float, repeats: int, output: Path) -> int:
+    import torch
+
+    from mario_rl.emulator_benchmark import emulator_markdown, measure_emulator
+    from mario_rl.evaluation import evaluate, load_trained
+    from mario_rl.terminal import CountingBar
+
+    _require_output("--output", output, ".json")
+    if agent is not None:
+        load_trained(agent)  # what is wrong with it is said before anything is measured
+
+    def evaluation() -> float:
+        assert agent is not None
+        torch.set_num_threads(1)
+        began = time.perf_counter()
+        evaluate(agent, protocol="noop")
+        return time.perf_counter() - began
+
+    report = measure_emulator(
+        seconds=seconds,
+        repeats=repeats,
+        evaluation=None if agent is None else evaluation,
+        on_measured=CountingBar("measuring", "measurement"),
+    )
+    table, text = output.with_suffix(".md"), emulator_markdown(report)
+    click.echo(text)
+    write_atomically(output, lambda partial: partial.write_text(json.dumps(report.as_dict(), indent=2) + "\n"))
+    write_atomically(table, lambda partial: partial.write_text(text, encoding="utf-8"))
+    click.echo(f"figures: {output}\ntable:   {table}")
+    return OK
+
+
 @cli.command()
-def doctor() -> int:
-    """Check what a run needs here: versions, ROM, device, threads, video encoder, disk and memory."""
+@click.option("--parity", is_flag=True, help="Play on both emulators and find the frame where they part.")
+@click.option("--stage", default="1-1", show_default=True, metavar="STAGE", help="With --parity: such as 1-2, or game.")
+@click.option("--frames", type=click.IntRange(min=1), default=5_000, show_default=True, help="With --parity: how many.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="With --parity: of the buttons.")
+@click.option("--rom", type=click.Path(path_type=Path), metavar="FILE.nes", help="With --parity: another ROM.")
+@click.option("--opcode", metavar="LDA", help="Print what the 6502's operation becomes, opcode by opcode (LLVM).")
+def doctor(parity: bool, stage: str, frames: int, seed: int, rom: Path | None, opcode: str | None) -> int:
+    """Check what a run needs here: versions, emulator, ROM, device, threads, video encoder, disk and memory.
+
+    \b
+    Examples:
+      mario-rl doctor
+      mario-rl doctor --parity --stage 4-4 --frames 20000
+      mario-rl doctor --opcode ADC
+    """
+    if opcode is not None:
+        from mario_rl.nes.cpu import opcode_text
+
+        click.echo(opcode_text(opcode))
+        return OK
+    if parity:
+        return _parity(stage, frames, seed, rom)
     from mario_rl.doctor import run_checks
 
     checks = run_checks()
@@ -522,6 +589,25 @@ def doctor() -> int:
         if not check.ok:
             click.echo(f"{'':<24}{check.advice}")
     return OK if all(check.ok for check in checks) else FAILED
+
+
+def _parity(stage: str, frames: int, seed: int, rom: Path | None) -> int:
+    from tqdm import tqdm
+
+    from mario_rl.config.schema import STAGES, WHOLE_GAME
+    from mario_rl.parity import compare_emulators
+
+    if stage not in (*STAGES, WHOLE_GAME):
+        raise UserError(f"--stage: {stage} is not allowed; must be a stage from 1-1 to 8-4, or {WHOLE_GAME}")
+    with tqdm(total=frames, unit="frame", desc="comparing", leave=False) as bar:
+        parting = compare_emulators(
+            stage, frames=frames, seed=seed, rom=None if rom is None else str(rom), on_frame=bar.update
+        )
+    if parting is None:
+        click.echo(f"{stage}: {frames:,} frames, seed {seed}: memory, pixels, rewards and info are the same on both")
+        return OK
+    click.echo(f"{stage}, seed {seed}: the emulators part in {parting}")
+    return FAILED
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

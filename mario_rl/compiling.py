@@ -143,7 +143,10 @@ class Library(Mapping[str, Callable[..., int]]):
                     return objects
             except OSError:
                 continue
-        _say(f"compiling {self._name}: about {self._seconds} s; no folder to keep it in can be written, {FOLDER_VARIABLE} names one")
+        _say(
+            f"compiling {self._name}, about {self._seconds} s; no folder to keep it can be written, "
+            f"{FOLDER_VARIABLE} may name one"
+        )
         return self.compile_here()
 
     def _remove_old(self, folder: Path) -> None:

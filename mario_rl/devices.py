@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 
 from mario_rl.errors import ConfigError
+from mario_rl.machine import usable_cores
 
 PACKAGES = ("mario-rl", "torch", "numpy", "gymnasium", "gym-super-mario-bros", "nes-py", "opencv-python-headless")
 
@@ -96,7 +96,7 @@ def describe_machine(device: torch.device) -> dict[str, str]:
         processor = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), processor)
     return {
         "processor": processor,
-        "cores": str(os.process_cpu_count() or 1),
+        "cores": str(usable_cores()),
         "memory": f"{psutil.virtual_memory().total / 1e9:.0f} GB of memory",
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
     }

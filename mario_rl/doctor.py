@@ -6,7 +6,6 @@ What may be broken is imported inside the check that looks at it: a package that
 from __future__ import annotations
 
 import io
-import os
 import platform
 import shutil
 import sys
@@ -116,7 +115,8 @@ def _rom() -> tuple[bool, str]:
     finally:
         env.close()
     return x > START_X, (
-        f"{find_rom(None).name}, SHA-256 {sha256}; 1-1 plays at {speed:,.0f} frames/s, all drawn; holding right reaches x = {x}"
+        f"{find_rom(None).name}, SHA-256 {sha256}; 1-1 plays at {speed:,.0f} frames/s, all shown; holding right "
+        f"reaches x = {x}"
     )
 
 
@@ -148,7 +148,9 @@ def _threads() -> tuple[bool, str]:
     """More threads than cores make each update slower."""
     import torch
 
-    threads, cores = torch.get_num_threads(), os.process_cpu_count() or 1
+    from mario_rl.machine import usable_cores
+
+    threads, cores = torch.get_num_threads(), usable_cores()
     return threads <= cores, f"{threads} for PyTorch, on {cores} cores"
 
 

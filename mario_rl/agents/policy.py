@@ -35,7 +35,7 @@ class NetworkPolicy:
             whole = observations
         self.network.eval()
         with torch.inference_mode():
-            batches = torch.from_numpy(whole).split(BATCH)
+            batches = (torch.from_numpy(whole[begin : begin + BATCH]) for begin in range(0, len(whole), BATCH))
             values = torch.cat([self.network(tensor_to_unit(batch.to(self.device))) for batch in batches])
         kept: NDArray[np.float32] = values[: len(observations)].cpu().numpy()
         return kept

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,7 +10,7 @@ from mario_rl.compare.study import FinalConfig, StudyRun
 from mario_rl.config import Config
 from mario_rl.errors import UserError
 from mario_rl.evaluation import PROTOCOLS
-from mario_rl.machine import available_memory_bytes
+from mario_rl.machine import available_memory_bytes, usable_cores
 from mario_rl.replay import estimate_bytes
 
 PROCESS_BYTES = 700_000_000
@@ -77,7 +76,7 @@ def default_jobs(left: Sequence[StudyRun], *, threads: int) -> int:
             f"replay.capacity: a run needs {needed / 1e9:.1f} GB of memory, {available / 1e9:.1f} GB is available; "
             "lower replay.capacity under settings"
         )
-    return max(1, min((os.process_cpu_count() or 1) // threads, available // needed))
+    return max(1, min(usable_cores() // threads, available // needed))
 
 
 def memory_bytes(config: Config) -> int:

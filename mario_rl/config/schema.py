@@ -43,7 +43,8 @@ class EnvConfig(Section):
         None, description="An NES file of the game; null for the one that gym-super-mario-bros ships."
     )
     emulator: Literal["native", "nes_py"] = Field(
-        "native", description="native: compiled, 40 times faster; nes_py: the one it is tested against. Both give the same."
+        "native",
+        description="native: compiled, 40 times faster; nes_py: the one it is tested against. Both give the same.",
     )
     action_set: (
         str

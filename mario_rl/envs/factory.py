@@ -14,7 +14,9 @@ from mario_rl.envs.pool import GamePool
 from mario_rl.game.games import Games
 
 
-def make_env(config: EnvConfig, *, normalize: bool = False, render_mode: str | None = None) -> MarioEnv | ResumableEpisodes:
+def make_env(
+    config: EnvConfig, *, normalize: bool = False, render_mode: str | None = None
+) -> MarioEnv | ResumableEpisodes:
     """Make the game as the agent meets it.
 
     Observation: uint8 (frame_stack, 84, 84), oldest frame first; float32 in [0, 1] if `normalize`.

@@ -1,4 +1,4 @@
-"""The game on nes-py and gym-super-mario-bros, wrapper by wrapper: the specification that the compiled game is tested against.
+"""The game on nes-py and gym-super-mario-bros, wrapper by wrapper: the specification of the compiled game.
 
 The only file that imports those packages, and the only one that touches their private names.
 """

@@ -25,12 +25,12 @@ class GamePool(Protocol):
 
     @property
     def terminated(self) -> NDArray[np.bool_]:
-        """bool (N,)."""
+        """Bool (N,)."""
         ...
 
     @property
     def truncated(self) -> NDArray[np.bool_]:
-        """bool (N,)."""
+        """Bool (N,)."""
         ...
 
     def seed(self, number: int, seed: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +20,7 @@ from mario_rl.game import layout
 from mario_rl.game.actions import action_names
 from mario_rl.game.games import LEAVE, Games
 from mario_rl.game.info import FLAGS
+from mario_rl.machine import usable_cores
 from mario_rl.pixels import to_unit
 from mario_rl.types import Pixels
 
@@ -90,7 +90,7 @@ class MarioVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.single_observation_space = observation_space_of(config, normalize=normalize)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self._threads = threads or os.process_cpu_count() or 1
+        self._threads = threads or usable_cores()
         self._make_games()
         self._seeds = [self._seed(number, None) for number in range(num_envs)]
         self._begun = False

@@ -1,7 +1,7 @@
-"""What our wrappers do around the game, compiled: starts, stickiness, progress, rewards, limits, snapshots, observation.
+"""What our wrappers do around the game, compiled: starts, stickiness, progress, rewards, limits, snapshots, frames.
 
-The specification is `mario_rl.envs`, wrapper by wrapper; the tests compare both. `rules`, `thread`, `machine` and `game`
-are addresses, see `layout.py`; `number` says which game of the pool it is.
+The specification is `mario_rl.envs`, wrapper by wrapper; the tests compare both. `rules`, `thread`, `machine` and
+`game` are addresses, see `layout.py`; `number` says which game of the pool it is.
 """
 
 from __future__ import annotations
@@ -459,7 +459,9 @@ def reset_game(rules: int, thread: int, number: int) -> int:
         kept = min(deaths, KEPT_DEATHS)
         chosen = _integer(rules, number, kept)
         oldest = deaths % KEPT_DEATHS if deaths > KEPT_DEATHS else 0
-        moment = load64(rules + DEATHS) + (place * KEPT_DEATHS + (oldest + chosen) % KEPT_DEATHS) * _snapshot_bytes(rules)
+        moment = load64(rules + DEATHS) + (place * KEPT_DEATHS + (oldest + chosen) % KEPT_DEATHS) * _snapshot_bytes(
+            rules
+        )
         _restore(machine, moment, size)
         copy(game, moment + size, GAME_BYTES)
         byte = load64(moment + size + GAME_BYTES)

@@ -143,7 +143,7 @@ class Games:
         self._refuse_stuck()
         if not self._autoreset:
             for number in np.flatnonzero(taken != LEAVE):
-                self._buttons[number] += self.bytes_sent(number)
+                self._buttons[number] += self.bytes_sent(int(number))
 
     def _play(self, thread: _Thread) -> None:
         self._step_kernel(self._rules_address, thread.address)
@@ -151,7 +151,9 @@ class Games:
     def _refuse_stuck(self) -> None:
         if self.numbers(layout.STUCK).any():
             number = int(self.numbers(layout.STUCK).argmax())
-            raise GameError(f"game {number} does not come back from a scene: {layout.STUCK_FRAMES:,} frames were waited")
+            raise GameError(
+                f"game {number} does not come back from a scene: {layout.STUCK_FRAMES:,} frames were waited"
+            )
 
     # --- What the last step gave. ---
 
@@ -162,12 +164,12 @@ class Games:
 
     @property
     def terminated(self) -> NDArray[np.bool_]:
-        """bool (N,): the game itself ended the episode in the last step."""
+        """Bool (N,): the game itself ended the episode in the last step."""
         return self._results(layout.RESULT_TERMINATED) != 0
 
     @property
     def truncated(self) -> NDArray[np.bool_]:
-        """bool (N,): the episode was cut short in the last step."""
+        """Bool (N,): the episode was cut short in the last step."""
         return self._results(layout.RESULT_TRUNCATED) != 0
 
     def result(self, number: int) -> EpisodeResult:

@@ -19,9 +19,7 @@ OWN_BOUND = 15.0  # what gym-super-mario-bros bounds its reward to
 def describe(games: Games, number: int) -> dict[str, Any]:
     """Make the info of a game's last frame: every key that the plain wrappers give, and the same values."""
     row = games.row(number)
-    info: dict[str, Any] = {
-        name: int(row[layout.INFO // 8 + place]) for place, name in enumerate(layout.INFO_NAMES)
-    }
+    info: dict[str, Any] = {name: int(row[layout.INFO // 8 + place]) for place, name in enumerate(layout.INFO_NAMES)}
     info |= {name: bool(info[name]) for name in FLAGS}
     info["enemy_types"] = tuple(info.pop(f"enemy_{enemy}") for enemy in range(5))
     stage = games.stage_of(number)

@@ -19,7 +19,8 @@ _game = count(0, 8)
 
 def _numbers(how_many: int) -> int:
     """Give so many numbers of a game a place; returns the first one's."""
-    return [next(_game) for _ in range(how_many)][0]
+    places = [next(_game) for _ in range(how_many)]
+    return places[0]
 
 
 # What gym-super-mario-bros remembers (smb_env.py).

@@ -92,16 +92,19 @@ def x_position(machine: int) -> int:
 
 @njit
 def is_dying(machine: int) -> bool:
+    """Whether Mario is in his dying animation, or below the screen."""
     return load8(machine + PLAYER_STATE) == DYING or load8(machine + Y_VIEWPORT) > 1
 
 
 @njit
 def is_dead(machine: int) -> bool:
+    """Whether the game counts Mario as dead."""
     return load8(machine + PLAYER_STATE) == DEAD
 
 
 @njit
 def is_world_over(machine: int) -> bool:
+    """Whether the axe was reached, and the scene at the end of a world plays."""
     return load8(machine + OPERATION_MODE) == END_OF_WORLD
 
 
@@ -110,7 +113,7 @@ def is_stage_over(machine: int) -> bool:
     """Whether Mario slides down the flagpole; a vine sets the same state."""
     for place in range(5):
         enemy = load8(machine + ENEMY_TYPES + place)
-        if enemy == BOWSER or enemy == FLAGPOLE:
+        if enemy in (BOWSER, FLAGPOLE):
             return load8(machine + FLOAT_STATE) == ON_THE_FLAGPOLE
     return False
 

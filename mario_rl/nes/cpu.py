@@ -20,6 +20,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from mario_rl.errors import UserError
 from mario_rl.nes import layout
 from mario_rl.nes.memory import I8, I16, I32, I64
 
@@ -141,7 +142,7 @@ UNEXECUTABLE = 0xFF
 """What the image of the ROM has where there is none: its function looks whether it stands for something else."""
 
 REGISTERS = ("ram", "rom", "pc", "cycle", "a", "x", "y", "zero_negative", "carry", "stack", "word")
-"""What goes from one opcode's function to the next: two addresses, the state, and the instruction's first four bytes."""
+"""What goes from one opcode's function to the next: two addresses, the state, the instruction's first four bytes."""
 
 KEPT = {
     "pc": layout.PC,
@@ -722,6 +723,22 @@ def write_processor(module: ir.Module) -> tuple[ir.GlobalVariable, ir.Function]:
     _write_unexecutable(unexecutable, table, leave)
     _write_leave(leave)
     return table, leave
+
+
+def opcode_text(operation: str) -> str:
+    """Write out what the opcodes of an operation become, as LLVM's text.
+
+    Raises:
+        UserError: there is no such operation.
+    """
+    numbers = [value for value, opcode in sorted(SET.items()) if opcode.operation == operation.upper()]
+    if not numbers or operation.upper() == "SKIP":
+        names = sorted({opcode.operation for opcode in DOCUMENTED.values()})
+        raise UserError(f"--opcode: {operation} is not allowed; must be one of {', '.join(names)}")
+    module = ir.Module()
+    write_processor(module)
+    wanted = {f"nes_{value:02X}_{SET[value].operation}_{SET[value].mode}" for value in numbers}
+    return "\n".join(str(function) for function in module.functions if function.name in wanted)
 
 
 @intrinsic

@@ -184,7 +184,8 @@ def _next_hit(row: int, work: int, end: int) -> int:
     while True:
         line, done, dots = load64(row + LINE), load64(row + DOTS_OF_LINE), load64(row + DOTS)
         if 0 < line <= HEIGHT and done < WIDTH:
-            x = hit_between(row, work, line - 1, max(done, 0), WIDTH)
+            # Looks through the lines that follow as well.
+            x = hit_between(row, work, line - 1, max(done, 0), (HEIGHT - line) * LINE_DOTS + WIDTH)
             if x >= 0:
                 return dots + x - done
         shortest = LINE_DOTS - 1 if line == 0 and done < LINE_DOTS - 1 else LINE_DOTS  # of a pre-render line

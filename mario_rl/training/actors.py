@@ -25,6 +25,7 @@ from mario_rl.agents import NetworkPolicy, QAgent
 from mario_rl.config import Config
 from mario_rl.envs import num_actions
 from mario_rl.errors import ActorError
+from mario_rl.machine import usable_cores
 from mario_rl.networks import build_network
 from mario_rl.replay import ReplayBuffer
 from mario_rl.schedules import exploration_exponents
@@ -393,7 +394,7 @@ def resolve_actors(config: Config, device: torch.device) -> int:
     `auto`: where the learner computes on the CPU as well, the share of the cores that emulation is of all the work,
     which is none if learning is nearly all of it; else all cores but two. At most as many as there are environments.
     """
-    actors, cores = config.training.actors, os.process_cpu_count() or 1
+    actors, cores = config.training.actors, usable_cores()
     if actors != "auto":
         return actors
     if device.type == "cpu":

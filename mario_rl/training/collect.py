@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -16,6 +15,7 @@ from mario_rl.agents import NetworkPolicy, QAgent
 from mario_rl.config import EnvConfig
 from mario_rl.envs import make_games
 from mario_rl.errors import CheckpointError
+from mario_rl.machine import usable_cores
 from mario_rl.replay import ReplayBuffer
 from mario_rl.seeding import generator_state, restore_generator
 from mario_rl.types import EpisodeResult, State, Transition
@@ -67,7 +67,7 @@ class Collector:
         first_env: int = 0,
         num_threads: int | None = None,
     ) -> None:
-        self.games = make_games(config, len(seeds), threads=num_threads or os.process_cpu_count() or 1, autoreset=True)
+        self.games = make_games(config, len(seeds), threads=num_threads or usable_cores(), autoreset=True)
         self.generator = generator
         self._seeds = seeds
         self._exponents = exponents
@@ -135,8 +135,8 @@ class Collector:
         """
         if "games" not in state:
             raise CheckpointError(
-                "this run's games were kept as actions to be played again, by a version before the compiled emulator; begin "
-                "another run from its agent: training.initial_checkpoint=RUN_DIR"
+                "this run's games were kept as actions to be played again, by a version before the compiled emulator; "
+                "begin another run from its agent: training.initial_checkpoint=RUN_DIR"
             )
         restore_generator(self.generator, state["generator"])
         self.games.load_state_dict(_to_arrays(state["games"]))

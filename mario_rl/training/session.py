@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import shutil
 import time
 from collections import deque
@@ -30,6 +29,7 @@ from mario_rl.errors import CheckpointError, StorageError, UserError
 from mario_rl.evaluation import EvaluationReport
 from mario_rl.files import remove_partials
 from mario_rl.game.rom import load_rom
+from mario_rl.machine import usable_cores
 from mario_rl.metrics import RunMetrics
 from mario_rl.replay import check_memory, estimate_bytes, replay_layout
 from mario_rl.report.curve import draw_curves
@@ -104,7 +104,7 @@ class Session:
                 warn=warn,
             )
             # Each actor has a core; more threads than are left would wait for each other.
-            torch.set_num_threads(max(1, (os.process_cpu_count() or 1) - actors))
+            torch.set_num_threads(max(1, usable_cores() - actors))
         torch.manual_seed(streams.dropout)  # dropout draws from the global generator
         self.agent_steps = 0
         self.episodes = 0  # from the stage's start, as in all that is reported but snapshots.csv

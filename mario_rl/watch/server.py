@@ -218,7 +218,9 @@ def _last(game: Game) -> Ended | None:
 def _film(episode: Ended) -> bytes:
     with tempfile.TemporaryDirectory(prefix="mario_rl_watch_") as folder:
         path = Path(folder) / "episode.mp4"
-        recording = Recording(episode.stage, episode.buttons, f"{episode.stage}: {episode.end} at x {episode.x}", episode.rom)
+        recording = Recording(
+            episode.stage, episode.buttons, f"{episode.stage}: {episode.end} at x {episode.x}", episode.rom
+        )
         return write_video(path, [recording]).read_bytes()
 
 

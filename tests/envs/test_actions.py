@@ -13,8 +13,8 @@ from nes_py.wrappers import JoypadSpace
 from mario_rl.config.schema import ACTION_SETS as CONFIG_ACTION_SETS
 from mario_rl.config.schema import BUTTONS
 from mario_rl.envs import ACTION_SETS, ButtonActions, action_buttons, action_names, num_actions
-from mario_rl.game.actions import BUTTON_BITS, joypad_byte
 from mario_rl.errors import ConfigError
+from mario_rl.game.actions import BUTTON_BITS, joypad_byte
 
 
 @pytest.mark.parametrize(

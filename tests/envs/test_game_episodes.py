@@ -1,4 +1,4 @@
-"""On the real game, on both emulators: rewards, starts, areas, limits, the whole game, and episodes that are rebuilt."""
+"""On the real game, on both emulators: rewards, starts, areas, limits, the whole game, episodes that are rebuilt."""
 
 from __future__ import annotations
 
@@ -21,16 +21,22 @@ from mario_rl.game.actions import joypad_byte
 from mario_rl.seeding import generator_state
 from mario_rl.types import EpisodeResult
 
-pytestmark = [pytest.mark.emulator, pytest.mark.parametrize("emulator", ["native", "nes_py"])]
+pytestmark = pytest.mark.emulator
 
 RIGHT, RIGHT_A_B, DOWN, NOOP = 128, 131, 32, 0
 OPERATION_MODE = 0x0770
 BYTES = (NOOP, RIGHT, 129, 130, RIGHT_A_B, DOWN)
 BUTTONS = (("NOOP",), ("right",), ("right", "A"), ("right", "B"), ("right", "A", "B"), ("down",))
-UNDISTURBED: dict[str, Any] = {"noop_max": 0, "stall_limit": None, "max_agent_steps": None}
+QUICK: dict[str, Any] = {"grayscale": "plain", "frame_stack": 1}  # nobody looks at the observations
+UNDISTURBED: dict[str, Any] = {"noop_max": 0, "stall_limit": None, "max_agent_steps": None, **QUICK}
 CLEAR_BYTES = [joypad_byte(action_buttons("right_only")[action]) for action in unroll(CLEAR_1_1) for _ in range(4)]
 INTO_A_GOOMBA = [RIGHT] * 400
 PLAYS = {"clear": CLEAR_BYTES, "death": INTO_A_GOOMBA, "bonus room": unroll(INTO_BONUS_ROOM)}
+
+
+@pytest.fixture(params=["native", "nes_py"])
+def emulator(request: pytest.FixtureRequest) -> Any:
+    return request.param
 
 
 class RawFrame(NamedTuple):
@@ -103,7 +109,7 @@ def test_shaped_rewards_are_those_of_version_9(name: str, emulator: Any) -> None
     assert rewards == [frame.reward for frame in raw(name)[1:]]
 
 
-def test_the_plays_cover_a_clear_a_death_and_a_jump_of_x(emulator: Any) -> None:
+def test_the_plays_cover_a_clear_a_death_and_a_jump_of_x() -> None:
     assert raw("clear")[-1].x == 3161
     assert raw("clear")[-1].reward == 15.0
     assert raw("death")[-1].dying_or_dead
@@ -145,9 +151,7 @@ def test_a_cleared_stage_is_summed_up(emulator: Any) -> None:
 class TestBonusRoom:
     """1-1's fourth pipe leads to a room with x coordinates of its own."""
 
-    def test_its_area_is_told_by_type_and_offset_and_neither_by_area_number_nor_by_area_pointer(
-        self, emulator: Any
-    ) -> None:
+    def test_its_area_is_told_by_type_and_offset_and_neither_by_area_number_nor_by_area_pointer(self) -> None:
         env = make_game("1-1")
         _, info = env.reset()
         game: Any = env.unwrapped
@@ -189,7 +193,7 @@ class TestBonusRoom:
 
 class TestLimits:
     def test_standing_still_is_truncated_at_the_stall_limit(self, emulator: Any) -> None:
-        env = make_env(EnvConfig(emulator=emulator, noop_max=0, stall_limit=20))
+        env = make_env(EnvConfig(emulator=emulator, noop_max=0, stall_limit=20, **QUICK))
         env.reset()
         outcomes = [env.step(0)[2:] for _ in range(20)]
         assert [(terminated, truncated) for terminated, truncated, _ in outcomes] == [(False, False)] * 19 + [
@@ -250,6 +254,7 @@ DISTURBED: dict[str, Any] = {
     "action_set": "simple",
     "sticky_probability": 0.25,
     "stall_limit": 40,
+    "grayscale": "plain",
 }
 
 
@@ -282,7 +287,7 @@ def test_a_rebuilt_episode_goes_on_like_the_one_never_interrupted(emulator: Any)
 
 
 def test_the_buttons_sent_are_the_whole_episode(emulator: Any) -> None:
-    env = make_env(EnvConfig(emulator=emulator, sticky_probability=0.25))
+    env = make_env(EnvConfig(emulator=emulator, sticky_probability=0.25, **QUICK))
     env.reset(seed=1)
     while True:
         *_, terminated, truncated, info = env.step(4)
@@ -296,7 +301,7 @@ def test_the_buttons_sent_are_the_whole_episode(emulator: Any) -> None:
 
 
 def test_a_seed_says_all_about_an_episode(emulator: Any) -> None:
-    env = make_env(EnvConfig(emulator=emulator, sticky_probability=0.25, noop_max=0))
+    env = make_env(EnvConfig(emulator=emulator, sticky_probability=0.25, noop_max=0, **QUICK))
 
     def buttons(seed: int) -> list[int]:
         env.reset(seed=seed)

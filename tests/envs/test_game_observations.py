@@ -1,4 +1,4 @@
-"""On the real game: observations pixel for pixel, and the checker on the whole environment."""
+"""On the real game, on both emulators: observations pixel for pixel, and the checker on the plain environment."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import cv2
-import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.spaces import Box, Discrete
@@ -16,11 +15,17 @@ from nes_py.wrappers import JoypadSpace
 
 from mario_rl.config import EnvConfig
 from mario_rl.envs import action_buttons, make_env, num_actions
+from mario_rl.envs.nes_py import make_game, make_plain_env
 from mario_rl.types import Pixels
 
 pytestmark = pytest.mark.emulator
 
 UNDISTURBED: dict[str, Any] = {"noop_max": 0, "stall_limit": None, "max_agent_steps": None}
+
+
+@pytest.fixture(params=["native", "nes_py"])
+def emulator(request: pytest.FixtureRequest) -> Any:
+    return request.param
 
 
 def expected_stacks(
@@ -30,7 +35,7 @@ def expected_stacks(
 
     `capture` copies what one frame shows; `shrink` makes 84x84 of the maximum over the last two captures of a step.
     """
-    game = JoypadSpace(gym.make("SuperMarioBros-1-1-v0"), [list(buttons) for buttons in action_buttons(action_set)])
+    game = JoypadSpace(make_game("1-1"), [list(buttons) for buttons in action_buttons(action_set)])
     nothing = np.zeros((84, 84), dtype=np.uint8)
     ended = True
     for action in actions:
@@ -78,9 +83,9 @@ def article(rgb: Pixels) -> Pixels:
 
 
 @pytest.mark.parametrize("action_set", ["right_only", "simple", "complex"])
-def test_article_observations_are_the_articles_pixel_for_pixel(action_set: str) -> None:
-    config = EnvConfig(grayscale="article", action_set=action_set, **UNDISTURBED)
-    assert_observations_equal(config, steps=500, capture=capture_rgb, shrink=article)
+def test_article_observations_are_the_articles_pixel_for_pixel(action_set: str, emulator: Any) -> None:
+    config = EnvConfig(emulator=emulator, grayscale="article", action_set=action_set, **UNDISTURBED)
+    assert_observations_equal(config, steps=150, capture=capture_rgb, shrink=article)
 
 
 def capture_gray(game: Any) -> Pixels:
@@ -91,13 +96,13 @@ def shrink_whole_screen(gray: Pixels) -> Pixels:
     return np.asarray(cv2.resize(gray, (84, 84), interpolation=cv2.INTER_AREA))
 
 
-def test_plain_observations_are_the_emulators_own_gray_pixel_for_pixel() -> None:
-    config = EnvConfig(grayscale="plain", action_set="simple", **UNDISTURBED)
+def test_plain_observations_are_the_emulators_own_gray_pixel_for_pixel(emulator: Any) -> None:
+    config = EnvConfig(emulator=emulator, grayscale="plain", action_set="simple", **UNDISTURBED)
     assert_observations_equal(config, steps=200, capture=capture_gray, shrink=shrink_whole_screen)
 
 
-def test_normalised_observations_are_the_same_in_float32_255ths() -> None:
-    raw, unit = (make_env(EnvConfig(), normalize=normalize) for normalize in (False, True))
+def test_normalised_observations_are_the_same_in_float32_255ths(emulator: Any) -> None:
+    raw, unit = (make_env(EnvConfig(emulator=emulator), normalize=normalize) for normalize in (False, True))
     pairs = [(raw.reset(seed=1)[0], unit.reset(seed=1)[0])]
     pairs += [(raw.step(action)[0], unit.step(action)[0]) for action in (1, 2, 3)]
     for pixels, units in pairs:
@@ -113,8 +118,9 @@ def test_normalised_observations_are_the_same_in_float32_255ths() -> None:
     [(False, Box(0, 255, (4, 84, 84), np.uint8)), (True, Box(0.0, 1.0, (4, 84, 84), np.float32))],
 )
 @pytest.mark.parametrize("grayscale", ["article", "plain"])
-def test_the_whole_environment_passes_gymnasiums_checker(grayscale: Any, normalize: bool, space: Box) -> None:
-    env = make_env(EnvConfig(stage=("1-1", "1-2"), sticky_probability=0.25, grayscale=grayscale), normalize=normalize)
+def test_the_plain_environment_passes_gymnasiums_checker(grayscale: Any, normalize: bool, space: Box) -> None:
+    config = EnvConfig(stage=("1-1", "1-2"), sticky_probability=0.25, grayscale=grayscale)
+    env = make_plain_env(config, normalize=normalize)
     check_env(env)
     assert env.observation_space == space
     assert env.action_space == Discrete(5)
@@ -122,8 +128,9 @@ def test_the_whole_environment_passes_gymnasiums_checker(grayscale: Any, normali
     env.close()
 
 
-def test_stack_and_skip_are_the_configs() -> None:
-    env = make_env(EnvConfig(frame_stack=2, frame_skip=3, action_set=(("right",), ("A",)), noop_max=0))
+def test_stack_and_skip_are_the_configs(emulator: Any) -> None:
+    own = (("right",), ("A",))
+    env = make_env(EnvConfig(emulator=emulator, frame_stack=2, frame_skip=3, action_set=own, noop_max=0))
     observation, _ = env.reset()
     env.step(1)
     assert observation.shape == (2, 84, 84)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mario_rl.config import EnvConfig
-from mario_rl.envs import ResumableEpisodes, make_env
+from mario_rl.envs import MarioEnv, ResumableEpisodes, make_env
 from mario_rl.envs.episodes import NoopStart, RecordButtons
 from mario_rl.envs.nes_py import make_game
 from mario_rl.envs.snapshots import PERIOD_FRAMES, SnapshotStarts
@@ -19,6 +19,11 @@ pytestmark = pytest.mark.emulator
 
 RIGHT = 1 << 7  # the joypad byte; without a jump the first Goomba ends it at x 297
 REWIND = 3 * PERIOD_FRAMES
+
+
+@pytest.fixture(params=["native", "nes_py"])
+def emulator(request: pytest.FixtureRequest) -> Any:
+    return request.param
 
 
 def game_with_snapshots(probability: float = 1.0) -> SnapshotStarts:
@@ -95,8 +100,8 @@ def test_without_the_option_nothing_is_drawn_or_kept() -> None:
     assert env.np_random.bit_generator.state == plain.np_random.bit_generator.state
 
 
-def test_the_result_says_so_and_counts_from_the_snapshot() -> None:
-    env = make_env(EnvConfig(snapshot_probability=1.0, noop_max=0))
+def test_the_result_says_so_and_counts_from_the_snapshot(emulator: Any) -> None:
+    env = make_env(EnvConfig(emulator=emulator, snapshot_probability=1.0, noop_max=0))
     results = []
     env.reset(seed=0)
     for _ in range(2):
@@ -112,7 +117,7 @@ def test_the_result_says_so_and_counts_from_the_snapshot() -> None:
     assert results[1].x >= results[0].x - 5
 
 
-def play(env: ResumableEpisodes, steps: int, seed: int) -> list[tuple[float, bool, int]]:
+def play(env: MarioEnv | ResumableEpisodes, steps: int, seed: int) -> list[tuple[float, bool, int]]:
     rng, seen = np.random.default_rng(seed), []
     for _ in range(steps):
         _, reward, terminated, truncated, info = env.step(int(rng.choice([1, 3, 4])))
@@ -122,8 +127,8 @@ def play(env: ResumableEpisodes, steps: int, seed: int) -> list[tuple[float, boo
     return seen
 
 
-def test_a_resumed_environment_draws_the_same_snapshots() -> None:
-    config = EnvConfig(snapshot_probability=0.7)
+def test_a_resumed_environment_draws_the_same_snapshots(emulator: Any) -> None:
+    config = EnvConfig(emulator=emulator, snapshot_probability=0.7, grayscale="plain")
     env, resumed = make_env(config), make_env(config)
     env.reset(seed=5)
     episodes = (play(env, 50, seed=seed)[-1][1] for seed in range(100))
