@@ -41,4 +41,5 @@ endif
 	}
 	@echo "Installing into .venv (about 5 GB on Linux, where PyTorch comes with CUDA; minutes)"
 	@$(RUN) pip install --disable-pip-version-check --editable ".[dev]"
+	@$(RUN) mario_rl.game.kernels
 	@printf '%s\n' "$(CURDIR)" > $@

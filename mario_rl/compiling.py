@@ -45,11 +45,10 @@ class Library(Mapping[str, Callable[..., int]]):
         name: of its file.
         kernels: the module each is in, under the name of the function.
         packages: folders of this package that have sources of theirs.
-        seconds: about how long compiling takes, to say so.
     """
 
-    def __init__(self, name: str, kernels: Mapping[str, str], *, packages: tuple[str, ...], seconds: int) -> None:
-        self._name, self._kernels, self._packages, self._seconds = name, dict(kernels), packages, seconds
+    def __init__(self, name: str, kernels: Mapping[str, str], *, packages: tuple[str, ...]) -> None:
+        self._name, self._kernels, self._packages = name, dict(kernels), packages
 
     def __getitem__(self, kernel: str) -> Callable[..., int]:
         """Return a kernel as a function of Python integers; a call lets go of the interpreter lock."""
@@ -65,10 +64,14 @@ class Library(Mapping[str, Callable[..., int]]):
         """Return where a kernel lies, for other kernels to call it."""
         return self._loaded[kernel][0]
 
+    def load(self) -> None:
+        """Load all kernels, or compile them, now rather than at their first use."""
+        _ = self._loaded
+
     @property
     def file_name(self) -> str:
         """Name the file after everything that what is in it depends on."""
-        digest = hashlib.sha256()
+        digest = hashlib.sha256(Path(__file__).read_bytes())
         for package in self._packages:
             for source in sorted((PACKAGE / package).glob("*.py")):
                 digest.update(source.name.encode() + source.read_bytes())
@@ -136,17 +139,14 @@ class Library(Mapping[str, Callable[..., int]]):
                 with FileLock(folder / f"{self._name}.lock"):
                     objects = self._read_any()
                     if objects is None:
-                        _say(f"compiling {self._name}, once: about {self._seconds} s")
+                        _say("compiling the emulator, once: about 30 s")
                         objects = self.compile_here()
                         self._write(objects, folder / self.file_name)
                         self._remove_old(folder)
                     return objects
             except OSError:
                 continue
-        _say(
-            f"compiling {self._name}, about {self._seconds} s; no folder to keep it can be written, "
-            f"{FOLDER_VARIABLE} may name one"
-        )
+        _say(f"compiling the emulator, about 30 s: no folder can be written to keep it, {FOLDER_VARIABLE} may name one")
         return self.compile_here()
 
     def _remove_old(self, folder: Path) -> None:
@@ -226,7 +226,14 @@ def _as_function(address: int, count: int) -> Callable[..., int]:
     return ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * count)(address)
 
 
+_said: set[str] = set()
+
+
 def _say(message: str) -> None:
+    """Write a line, once: several libraries are one emulator."""
+    if message in _said:
+        return
+    _said.add(message)
     try:
         sys.stderr.write(f"{message}\n")
         sys.stderr.flush()

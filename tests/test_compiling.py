@@ -18,7 +18,7 @@ import ctypes, sys
 from mario_rl.compiling import Library
 from mario_rl.nes import layout
 
-library = Library("a test", {{"{KERNEL}": "mario_rl.nes.frame"}}, packages=("nes",), seconds=1)
+library = Library("a test", {{"{KERNEL}": "mario_rl.nes.frame"}}, packages=("nes",))
 row, rom = ctypes.create_string_buffer(layout.CARTRIDGE_RAM), ctypes.create_string_buffer(0x10000)
 rom[0xFFFD] = 0x80
 assert library["{KERNEL}"](ctypes.addressof(row), ctypes.addressof(rom)) == 0
@@ -29,7 +29,7 @@ COMPILED, LOADED = "32768 True\n", "32768 False\n"
 
 
 def library(**kernels: str) -> Library:
-    return Library("a test", kernels or {KERNEL: "mario_rl.nes.frame"}, packages=("nes",), seconds=1)
+    return Library("a test", kernels or {KERNEL: "mario_rl.nes.frame"}, packages=("nes",))
 
 
 def start(folder: Path) -> subprocess.Popen[str]:
@@ -47,12 +47,11 @@ def use(folder: Path) -> tuple[str, str]:
     return output, messages
 
 
-@pytest.fixture
-def made(tmp_path: Path) -> Path:
-    """A folder with the library's file, as compiled just now."""
-    output, _ = use(tmp_path)
-    assert output == COMPILED
-    return tmp_path
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
+    """A folder that was empty when a process used the library, and what that process said."""
+    folder = tmp_path_factory.mktemp("kernels")
+    return folder, *use(folder)
 
 
 def the_file(folder: Path) -> Path:
@@ -60,12 +59,15 @@ def the_file(folder: Path) -> Path:
     return path
 
 
-def test_the_first_process_compiles_and_says_so_and_the_next_one_loads_without_numba(tmp_path: Path) -> None:
-    output, messages = use(tmp_path)
+def test_the_first_process_compiles_and_says_so_and_the_next_one_loads_without_numba(
+    compiled: tuple[Path, str, str],
+) -> None:
+    folder, output, messages = compiled
     assert output == COMPILED
-    assert messages == "compiling a test, once: about 1 s\n"
-    assert the_file(tmp_path).name == library().file_name
-    assert use(tmp_path) == (LOADED, "")
+    assert messages.startswith("compiling the emulator, once")
+    assert messages.count("\n") == 1
+    assert the_file(folder).name == library().file_name
+    assert use(folder) == (LOADED, "")
 
 
 def test_the_file_is_named_after_the_kernels(tmp_path: Path) -> None:
@@ -75,33 +77,32 @@ def test_the_file_is_named_after_the_kernels(tmp_path: Path) -> None:
     assert len(other) == 2
 
 
-def test_a_damaged_file_is_made_anew(made: Path) -> None:
-    path = the_file(made)
-    whole = path.read_bytes()
+def test_a_damaged_file_is_made_anew(compiled: tuple[Path, str, str], tmp_path: Path) -> None:
+    whole = the_file(compiled[0]).read_bytes()
+    path = tmp_path / library().file_name
     middle = len(whole) // 2
     for damaged in (whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :], whole[:middle]):
         path.write_bytes(damaged)
-        output, messages = use(made)
+        output, messages = use(tmp_path)
         assert output == COMPILED
         assert "compiling" in messages
         assert len(path.read_bytes()) == len(whole)
-    assert use(made) == (LOADED, "")
+    assert use(tmp_path) == (LOADED, "")
 
 
 def test_a_folder_that_cannot_be_made_is_no_obstacle(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
-    for _ in range(2):
-        output, messages = use(tmp_path / "file" / "kernels")
-        assert output == COMPILED
-        assert "no folder to keep it in can be written" in messages
-        assert FOLDER_VARIABLE in messages
+    output, messages = use(tmp_path / "file" / "kernels")
+    assert output == COMPILED
+    assert "no folder can be written" in messages
+    assert FOLDER_VARIABLE in messages
 
 
 def test_of_processes_that_begin_at_once_one_compiles_and_the_others_load(tmp_path: Path) -> None:
     processes = [start(tmp_path) for _ in range(3)]
     answers = [process.communicate(timeout=120) for process in processes]
     assert sorted(output for output, _ in answers) == sorted([COMPILED, LOADED, LOADED])
-    assert [messages for _, messages in answers if messages] == ["compiling a test, once: about 1 s\n"]
+    assert sum("compiling" in messages for _, messages in answers) == 1
 
 
 def test_only_the_newest_files_are_kept(tmp_path: Path) -> None:

@@ -1,11 +1,16 @@
-"""The game's compiled functions."""
+"""The game's compiled functions, and compiling all there is: `python -m mario_rl.game.kernels`."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 from mario_rl.compiling import Library
+from mario_rl.machine import usable_cores
+from mario_rl.nes.kernels import KERNELS as CONSOLE
 
 KERNELS = Library(
-    "the game",
+    "game",
     {
         "begin_stage": "mario_rl.game.mario",
         "reset_game": "mario_rl.game.episode",
@@ -15,5 +20,21 @@ KERNELS = Library(
         "observe": "mario_rl.game.episode",
     },
     packages=("nes", "game"),
-    seconds=15,
 )
+
+COMPILE_CONSOLE = "from mario_rl.nes.kernels import KERNELS; KERNELS.load()"
+
+
+def load_emulator() -> None:
+    """Load the console and the game, or compile them: side by side, the console in a process of its own."""
+    helper = None
+    if sys.executable and usable_cores() > 1 and CONSOLE.kept_in is None and KERNELS.kept_in is None:
+        helper = subprocess.Popen([sys.executable, "-c", COMPILE_CONSOLE], stderr=subprocess.DEVNULL)
+    KERNELS.load()
+    if helper is not None:
+        helper.wait()
+    CONSOLE.load()
+
+
+if __name__ == "__main__":
+    load_emulator()

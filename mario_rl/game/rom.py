@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mario_rl.errors import UserError
-from mario_rl.game.kernels import KERNELS
+from mario_rl.game.kernels import KERNELS, load_emulator
 from mario_rl.nes import layout, palette
 from mario_rl.nes.cartridge import Cartridge, read_cartridge
 from mario_rl.nes.console import WorkArea, forget_rows, row_bytes
@@ -100,6 +100,7 @@ def stage_start(cartridge: Cartridge, stage: str) -> Start:
 
 
 def _begin(cartridge: Cartridge, stage: str) -> Start:
+    load_emulator()
     work = WorkArea(cartridge, palette.INDICES)
     machine = np.zeros(row_bytes(cartridge), dtype=np.uint8)
     screen = np.zeros(layout.SCREEN_BYTES, dtype=np.uint8)

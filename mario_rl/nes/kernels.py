@@ -5,7 +5,7 @@ from __future__ import annotations
 from mario_rl.compiling import Library
 
 KERNELS = Library(
-    "the console",
+    "console",
     {
         "play_frame": "mario_rl.nes.frame",
         "execute_until": "mario_rl.nes.frame",
@@ -18,5 +18,4 @@ KERNELS = Library(
         "find_hit": "mario_rl.nes.ppu",
     },
     packages=("nes",),
-    seconds=15,
 )

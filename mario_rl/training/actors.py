@@ -43,7 +43,7 @@ HANG_SECONDS = 10.0  # without a sign of life
 CHECK_SECONDS = 0.25  # between two looks at whether the actors live
 LOOK_SECONDS = 1.0  # of silence that one look can find: a machine that was asleep has no actors that hang
 POLL_SECONDS = 0.0005  # between two looks of whoever waits for the other side
-EMULATION_MILLISECONDS = 5.0  # of one core per agent step, see docs/performance.md
+EMULATION_MILLISECONDS = 0.15  # an agent step on the compiled emulator
 UPDATE_MILLISECONDS = 1.0  # of one core per transition of the batch
 MAX_DEATHS = 3  # of one actor; one more ends the run
 

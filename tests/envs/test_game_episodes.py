@@ -22,6 +22,7 @@ from mario_rl.seeding import generator_state
 from mario_rl.types import EpisodeResult
 
 pytestmark = pytest.mark.emulator
+SLOW_ON_NES_PY = pytest.mark.parametrize("emulator", ["native", pytest.param("nes_py", marks=pytest.mark.slow)])
 
 RIGHT, RIGHT_A_B, DOWN, NOOP = 128, 131, 32, 0
 OPERATION_MODE = 0x0770
@@ -132,6 +133,7 @@ def test_an_agents_step_sums_the_frames_and_the_return_does_not_depend_on_the_ag
     env.close()
 
 
+@SLOW_ON_NES_PY
 def test_a_cleared_stage_is_summed_up(emulator: Any) -> None:
     env = make_env(EnvConfig(emulator=emulator, **UNDISTURBED))
     env.reset()
@@ -262,6 +264,7 @@ def random_actions(count: int, seed: int) -> list[int]:
     return [int(action) for action in np.random.default_rng(seed).integers(7, size=count)]
 
 
+@SLOW_ON_NES_PY
 def test_a_rebuilt_episode_goes_on_like_the_one_never_interrupted(emulator: Any) -> None:
     env = make_env(EnvConfig(emulator=emulator, **DISTURBED))
     env.reset(seed=3)
@@ -315,6 +318,7 @@ def test_a_seed_says_all_about_an_episode(emulator: Any) -> None:
     env.close()
 
 
+@SLOW_ON_NES_PY
 def test_the_whole_game_goes_on_after_a_flag_and_ends_with_the_last_life(emulator: Any) -> None:
     env = make_env(EnvConfig(emulator=emulator, stage="game", clear_bonus=1000.0, reward_scale=1.0, **UNDISTURBED))
     env.reset()

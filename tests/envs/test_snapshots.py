@@ -16,6 +16,7 @@ from mario_rl.envs.snapshots import PERIOD_FRAMES, SnapshotStarts
 from mario_rl.envs.stages import StagePool
 
 pytestmark = pytest.mark.emulator
+SLOW_ON_NES_PY = pytest.mark.parametrize("emulator", ["native", pytest.param("nes_py", marks=pytest.mark.slow)])
 
 RIGHT = 1 << 7  # the joypad byte; without a jump the first Goomba ends it at x 297
 REWIND = 3 * PERIOD_FRAMES
@@ -127,6 +128,7 @@ def play(env: MarioEnv | ResumableEpisodes, steps: int, seed: int) -> list[tuple
     return seen
 
 
+@SLOW_ON_NES_PY
 def test_a_resumed_environment_draws_the_same_snapshots(emulator: Any) -> None:
     config = EnvConfig(emulator=emulator, snapshot_probability=0.7, grayscale="plain")
     env, resumed = make_env(config), make_env(config)
