@@ -4,8 +4,8 @@
     pip install stable-retro                     # 120 MB; then Stable-Retro as well
 
 Every emulator presses start until 1-1 is played, then runs to the right for 100 frames, again and again from a state it
-has saved. `--output FILE.md` keeps the table. env-supermariobrosnes-turbo-emu takes only the US release, which no package
-ships: its own figures are in docs/performance.md.
+has saved. `--output FILE.md` keeps the table. env-supermariobrosnes-turbo-emu takes the US release only, which is in no
+package: its own figures are in docs/performance.md.
 """
 
 from __future__ import annotations

@@ -6,8 +6,6 @@ The specification is `mario_rl.envs`, wrapper by wrapper; the tests compare both
 
 from __future__ import annotations
 
-from numba import njit
-
 from mario_rl.game.addresses import AREA_OFFSET, AREA_TYPE, LEVEL, LIVES, WORLD
 from mario_rl.game.layout import (
     ACTION_BYTES,
@@ -142,6 +140,7 @@ from mario_rl.nes.memory import (
     draw_double,
     draw_uint32,
     fill,
+    helper,
     load8,
     load64,
     load_float64,
@@ -157,14 +156,14 @@ FRAME_BYTES = SIDE * SIDE
 # --- Chance: a game's own NumPy generator. ---
 
 
-@njit
+@helper
 def _random(rules: int, number: int) -> float:
     """Draw from [0, 1), as Generator.random."""
     place = load64(rules + GENERATORS) + 24 * number
     return draw_double(load64(place + 8), load64(place))
 
 
-@njit
+@helper
 def _integer(rules: int, number: int, bound: int) -> int:
     """Draw from 0..bound-1, as Generator.integers(bound): Lemire 2019; of one possible number nothing is drawn."""
     if bound <= 1:
@@ -181,17 +180,17 @@ def _integer(rules: int, number: int, bound: int) -> int:
 # --- Progress, as StageProgress. ---
 
 
-@njit
+@helper
 def _reached(machine: int) -> int:
     return load8(machine + WORLD) << 8 | load8(machine + LEVEL)
 
 
-@njit
+@helper
 def _area(machine: int) -> int:
     return load8(machine + AREA_TYPE) << 8 | load8(machine + AREA_OFFSET)
 
 
-@njit
+@helper
 def _begin_progress(machine: int, game: int) -> None:
     store64(game + REACHED, _reached(machine))
     store64(game + BEST_X, x_position(machine))
@@ -203,7 +202,7 @@ def _begin_progress(machine: int, game: int) -> None:
     store64(game + AREAS + 8, x_position(machine))
 
 
-@njit
+@helper
 def _progress(machine: int, game: int) -> None:
     reached, area, x, life = _reached(machine), _area(machine), x_position(machine), load8(machine + LIVES)
     if reached != load64(game + REACHED):
@@ -233,12 +232,12 @@ def _progress(machine: int, game: int) -> None:
 # --- Rewards. ---
 
 
-@njit
+@helper
 def _is_down(game: int) -> bool:
     return load64(game + INFO_IS_DYING) != 0 or load64(game + INFO_IS_DEAD) != 0
 
 
-@njit
+@helper
 def _remember_info(game: int) -> None:
     """What the next frame is compared with."""
     store64(game + X_BEFORE, load64(game + INFO_X_POS))
@@ -247,12 +246,12 @@ def _remember_info(game: int) -> None:
     store64(game + DOWN_BEFORE, 1 if _is_down(game) else 0)
 
 
-@njit
+@helper
 def _bounded(reward: float, bound: float) -> float:
     return max(-bound, min(bound, reward))
 
 
-@njit
+@helper
 def _reward(rules: int, game: int, shaped: float) -> float:
     """Add to the classic return; returns the configured reward of the frame."""
     moved = load64(game + INFO_X_POS) - load64(game + X_BEFORE)
@@ -274,13 +273,13 @@ def _reward(rules: int, game: int, shaped: float) -> float:
 # --- Snapshots, as SnapshotStarts. ---
 
 
-@njit
+@helper
 def _snapshot_bytes(rules: int) -> int:
     """A machine, a game, and the byte that is sent next."""
     return load64(rules + MACHINE_BYTES) + GAME_BYTES + 8
 
 
-@njit
+@helper
 def _keep_moment(rules: int, number: int, machine: int, game: int, byte: int) -> None:
     """Keep this moment of the episode, and only as many as lie within the rewind."""
     most = load64(rules + MAX_MOMENTS)
@@ -296,7 +295,7 @@ def _keep_moment(rules: int, number: int, machine: int, game: int, byte: int) ->
     store64(place + size + GAME_BYTES, byte)
 
 
-@njit
+@helper
 def _keep_one(rules: int, number: int, game: int) -> None:
     """Mario has died: keep one of the moments that are far enough back, and drop the others."""
     most, size = load64(rules + MAX_MOMENTS), _snapshot_bytes(rules)
@@ -318,7 +317,7 @@ def _keep_one(rules: int, number: int, game: int) -> None:
     store64(game + NUM_MOMENTS, 0)
 
 
-@njit
+@helper
 def _restore(machine: int, source: int, size: int) -> None:
     """Put a machine back to a snapshot, its controller left as it is."""
     copy(machine, source, SNAPSHOT_END)
@@ -329,7 +328,7 @@ def _restore(machine: int, source: int, size: int) -> None:
 # --- One frame. ---
 
 
-@njit
+@helper
 def _play(rules: int, thread: int, number: int, machine: int, game: int, byte: int, screen: int) -> bool:
     """Play a frame of the game and all that follows from it outside the episode's rewards; returns whether it ended."""
     work, play = load64(thread + WORK), load64(rules + PLAY_FRAME)
@@ -346,7 +345,7 @@ def _play(rules: int, thread: int, number: int, machine: int, game: int, byte: i
     return ended
 
 
-@njit
+@helper
 def _play_remembering(rules: int, thread: int, number: int, machine: int, game: int, byte: int, screen: int) -> bool:
     """Play a frame, with moments kept and a snapshot at a death."""
     snapshots = load_float64(rules + SNAPSHOTS) > 0
@@ -360,7 +359,7 @@ def _play_remembering(rules: int, thread: int, number: int, machine: int, game: 
     return ended
 
 
-@njit
+@helper
 def _replay(rules: int, thread: int, number: int, begin: int, before: int) -> None:
     """Play the last step's frames again, to see them: `begin` is drawn in `before`, the one after in the other screen.
 
@@ -390,7 +389,7 @@ def observe(rules: int, thread: int, before: int, last: int, output: int) -> int
     return 0
 
 
-@njit
+@helper
 def _push(rules: int, thread: int, number: int, before: int, last: int, byte: int) -> None:
     """Make a frame and put it at the end of the game's stack."""
     stack = load64(rules + STACK)
@@ -405,7 +404,7 @@ def _push(rules: int, thread: int, number: int, before: int, last: int, byte: in
 # --- Episodes. ---
 
 
-@njit
+@helper
 def _begin_at_start(rules: int, number: int, machine: int, game: int, stage: int) -> None:
     """Put a game at the start of a stage."""
     size = load64(rules + MACHINE_BYTES)
@@ -416,7 +415,7 @@ def _begin_at_start(rules: int, number: int, machine: int, game: int, stage: int
     read_info(machine, game)
 
 
-@njit
+@helper
 def _chosen_stage(rules: int, thread: int, number: int) -> int:
     wished = load64(thread + WISHED_STAGE)
     if wished >= 0:
@@ -481,7 +480,7 @@ def reset_game(rules: int, thread: int, number: int) -> int:
     return 0
 
 
-@njit
+@helper
 def _begin_episode(rules: int, number: int, machine: int, game: int, seen: int, byte: int) -> None:
     """Set everything that counts from the episode's beginning."""
     _begin_progress(machine, game)
@@ -541,7 +540,7 @@ def step_game(rules: int, thread: int, number: int) -> int:
     return 0
 
 
-@njit
+@helper
 def _limit(rules: int, game: int, ended: bool) -> None:
     """Count the step, and cut the episode short where a limit is reached on a step that does not end it anyway."""
     bests = load64(game + NEW_BESTS)
@@ -560,7 +559,7 @@ def _limit(rules: int, game: int, ended: bool) -> None:
     store64(game + TRUNCATED, 1 if cut_by else 0)
 
 
-@njit
+@helper
 def _end_episode(rules: int, thread: int, number: int, game: int) -> None:
     """Keep the result and the last observation."""
     result = load64(rules + RESULTS) + number * RESULT_BYTES

@@ -6,8 +6,6 @@ rows, see `layout.py`.
 
 from __future__ import annotations
 
-from numba import njit
-
 from mario_rl.game.addresses import (
     AREA_NUMBER,
     CHANGE_AREA_TIMER,
@@ -61,7 +59,7 @@ from mario_rl.game.layout import (
     TIME_LAST,
     X_MAX,
 )
-from mario_rl.nes.memory import call4, load8, load64, store8, store64, store_float64
+from mario_rl.nes.memory import call4, helper, load8, load64, store8, store64, store_float64
 
 DYING, DEAD, NORMAL = 0x0B, 0x06, 0x08  # player states
 BOWSER, FLAGPOLE = 0x2D, 0x31
@@ -74,7 +72,7 @@ MAX_FRAME_PIXELS = 5  # a longer move in one frame earns nothing
 DEATH_POINTS, CLEAR_POINTS, COIN_POINTS, POWERUP_POINTS, SCORE_UNIT = -25.0, 50.0, 5.0, 5.0, 100.0
 
 
-@njit
+@helper
 def read_digits(machine: int, address: int, count: int) -> int:
     """Read a number of decimal digits, a byte each; a byte above 9 counts as the digits it is written with."""
     value = 0
@@ -84,31 +82,31 @@ def read_digits(machine: int, address: int, count: int) -> int:
     return value
 
 
-@njit
+@helper
 def x_position(machine: int) -> int:
     """Mario's distance from the left end of the area, pixels."""
     return load8(machine + PLAYER_PAGE) * 256 + load8(machine + PLAYER_X)
 
 
-@njit
+@helper
 def is_dying(machine: int) -> bool:
     """Whether Mario is in his dying animation, or below the screen."""
     return load8(machine + PLAYER_STATE) == DYING or load8(machine + Y_VIEWPORT) > 1
 
 
-@njit
+@helper
 def is_dead(machine: int) -> bool:
     """Whether the game counts Mario as dead."""
     return load8(machine + PLAYER_STATE) == DEAD
 
 
-@njit
+@helper
 def is_world_over(machine: int) -> bool:
     """Whether the axe was reached, and the scene at the end of a world plays."""
     return load8(machine + OPERATION_MODE) == END_OF_WORLD
 
 
-@njit
+@helper
 def is_stage_over(machine: int) -> bool:
     """Whether Mario slides down the flagpole; a vine sets the same state."""
     for place in range(5):
@@ -118,14 +116,14 @@ def is_stage_over(machine: int) -> bool:
     return False
 
 
-@njit
+@helper
 def is_busy(machine: int) -> bool:
     """Whether Mario can't be moved: pipes, vines, walks of his own, black screens."""
     state = load8(machine + PLAYER_STATE)
     return state <= 0x07 and state != DEAD
 
 
-@njit
+@helper
 def has_ended(machine: int, is_stage: bool) -> bool:
     """A stage ends with a death or the flag, the whole game with the last life or the end of 8-4."""
     world_over = is_world_over(machine)
@@ -136,7 +134,7 @@ def has_ended(machine: int, is_stage: bool) -> bool:
     return world_over and load8(machine + WORLD) == 7 and load8(machine + LEVEL) == 3
 
 
-@njit
+@helper
 def begin_rewards(machine: int, game: int) -> None:
     """Forget the episode before: what comes is compared with what is in memory now."""
     store64(game + TIME_LAST, read_digits(machine, TIME, 3))
@@ -150,13 +148,13 @@ def begin_rewards(machine: int, game: int) -> None:
     store_float64(game + REWARD_UNCLIPPED, 0.0)
 
 
-@njit
+@helper
 def _keep_part(game: int, part: int, points: float) -> float:
     store_float64(game + REWARD_PARTS + 8 * part, points)
     return points
 
 
-@njit
+@helper
 def reward_frame(machine: int, game: int) -> float:
     """Work out the points of a frame as gym-super-mario-bros 9 does, before it bounds them; keeps the parts."""
     x, x_max = x_position(machine), load64(game + X_MAX)
@@ -192,7 +190,7 @@ def reward_frame(machine: int, game: int) -> float:
     return total
 
 
-@njit
+@helper
 def read_info(machine: int, game: int) -> None:
     """Keep what `info` says of this frame, under the numbers INFO_...."""
     world_over, stage_over = is_world_over(machine), is_stage_over(machine)
@@ -222,7 +220,7 @@ def read_info(machine: int, game: int) -> None:
     store64(game + INFO_Y_VIEWPORT, load8(machine + Y_VIEWPORT))
 
 
-@njit
+@helper
 def skip_scenes(machine: int, work: int, play: int, is_stage: bool, screen: int) -> bool:
     """Cut short a death and play on until Mario can be moved, as after each frame that does not end the episode.
 

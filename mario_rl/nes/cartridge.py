@@ -89,7 +89,7 @@ def parse_cartridge(content: bytes, source: str) -> Cartridge:
 
 
 def _ram_bytes(header: bytes, *, is_nes_2: bool) -> int:
-    shift = header[10] & 0x0F
+    shift = max(header[10] & 0x0F, header[10] >> 4)  # with a battery or without
     old_style = (header[8] or 1) * RAM_BANK_BYTES
     size = (64 << shift if shift else 0) if is_nes_2 else old_style
     return min(size, RAM_BANK_BYTES)  # all there is room for between $6000 and $7FFF

@@ -11,6 +11,7 @@ from mario_rl.nes.cartridge import Cartridge
 from mario_rl.nes.kernels import KERNELS
 from mario_rl.types import Pixels
 
+BLACK = 0x0F  # one of the colours that are
 UNEXECUTABLE = 0xFF  # as in cpu.py, which is not imported: it needs Numba
 
 
@@ -101,7 +102,7 @@ class Console:
     def reset(self) -> None:
         """Press reset: what is in memory stays there, and so does the controller."""
         KERNELS["reset_machine"](self.row.ctypes.data, self._work.rom_address)
-        self._screen[:] = 0
+        self._screen[:] = BLACK
 
     def play(self, buttons: int, *, draw: bool = True) -> None:
         """Play a frame with a joypad byte: A, B, select, start, up, down, left, right from bit 0 on."""

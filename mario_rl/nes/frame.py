@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from numba import njit
-
 from mario_rl.nes.cpu import execute
 from mario_rl.nes.layout import (
     ADDRESS,
@@ -47,7 +45,7 @@ from mario_rl.nes.layout import (
     X,
     Y,
 )
-from mario_rl.nes.memory import call2, load8, load64, store8, store64
+from mario_rl.nes.memory import call2, helper, load8, load64, store8, store64
 from mario_rl.nes.ppu import dots_to_blanking
 
 FRAME_CYCLES = 29_781
@@ -62,6 +60,57 @@ def execute_until(row: int, limit: int) -> int:
     if load64(row + CYCLE) < limit:
         execute(row)
     return load64(row + CYCLE)
+
+
+@helper
+def _push(row: int, value: int) -> None:
+    stack = load64(row + STACK)
+    store8(row + 0x100 + stack, value)
+    store64(row + STACK, stack - 1 & 0xFF)
+
+
+@helper
+def _packed_flags(row: int) -> int:
+    """Put the flags, which `cpu.py` keeps apart, into a byte."""
+    last = load64(row + ZERO_NEGATIVE)
+    negative = 0x80 if last & 0x8080 else 0
+    zero = 0x02 if last & 0xFF == 0 else 0
+    overflow = load64(row + OVERFLOW) >> 1 & 0x40
+    return negative | overflow | 0x20 | load64(row + INTERRUPT_DECIMAL) | zero | load64(row + CARRY)
+
+
+@helper
+def _interrupt(row: int, work: int) -> None:
+    """Begin the non-maskable interrupt: it delays whatever comes next by 7 cycles.
+
+    To nes-py an instruction that takes no cycles is over before the interrupt comes, and one of them has passed.
+    """
+    store64(row + NMI, 0)
+    _push(row, load64(row + PC) >> 8)
+    _push(row, load64(row + PC))
+    _push(row, _packed_flags(row))
+    store64(row + INTERRUPT_DECIMAL, load64(row + INTERRUPT_DECIMAL) | 0x04)
+    vector = load64(work + ROM) + INTERRUPT_VECTOR
+    store64(row + PC, load8(vector) | load8(vector + 1) << 8)
+    cycle = load64(row + CYCLE)
+    passed = 1 if load64(row + FREE) == cycle else 0
+    store64(row + CYCLE, cycle + INTERRUPT_CYCLES - passed)
+
+
+@helper
+def _pack_flags(row: int) -> None:
+    store64(row + STATUS, _packed_flags(row))
+    for number in (ZERO_NEGATIVE, CARRY, OVERFLOW, INTERRUPT_DECIMAL):
+        store64(row + number, 0)
+
+
+@helper
+def _unpack_flags(row: int) -> None:
+    status = load64(row + STATUS)
+    store64(row + ZERO_NEGATIVE, (status & 0x80) << 8 | (0 if status & 0x02 else 1))
+    store64(row + CARRY, status & 1)
+    store64(row + OVERFLOW, (status & 0x40) << 1)
+    store64(row + INTERRUPT_DECIMAL, status & 0x0C)
 
 
 def play_frame(row: int, work: int, buttons: int, screen: int) -> int:
@@ -95,57 +144,6 @@ def play_frame(row: int, work: int, buttons: int, screen: int) -> int:
     for number in (LIMIT, WORK, DOTS, NMI):
         store64(row + number, 0)
     return 0
-
-
-@njit
-def _interrupt(row: int, work: int) -> None:
-    """Begin the non-maskable interrupt: it delays whatever comes next by 7 cycles.
-
-    To nes-py an instruction that takes no cycles is over before the interrupt comes, and one of them has passed.
-    """
-    store64(row + NMI, 0)
-    _push(row, load64(row + PC) >> 8)
-    _push(row, load64(row + PC))
-    _push(row, _packed_flags(row))
-    store64(row + INTERRUPT_DECIMAL, load64(row + INTERRUPT_DECIMAL) | 0x04)
-    vector = load64(work + ROM) + INTERRUPT_VECTOR
-    store64(row + PC, load8(vector) | load8(vector + 1) << 8)
-    cycle = load64(row + CYCLE)
-    passed = 1 if load64(row + FREE) == cycle else 0
-    store64(row + CYCLE, cycle + INTERRUPT_CYCLES - passed)
-
-
-@njit
-def _push(row: int, value: int) -> None:
-    stack = load64(row + STACK)
-    store8(row + 0x100 + stack, value)
-    store64(row + STACK, stack - 1 & 0xFF)
-
-
-@njit
-def _packed_flags(row: int) -> int:
-    """Put the flags, which `cpu.py` keeps apart, into a byte."""
-    last = load64(row + ZERO_NEGATIVE)
-    negative = 0x80 if last & 0x8080 else 0
-    zero = 0x02 if last & 0xFF == 0 else 0
-    overflow = load64(row + OVERFLOW) >> 1 & 0x40
-    return negative | overflow | 0x20 | load64(row + INTERRUPT_DECIMAL) | zero | load64(row + CARRY)
-
-
-@njit
-def _pack_flags(row: int) -> None:
-    store64(row + STATUS, _packed_flags(row))
-    for number in (ZERO_NEGATIVE, CARRY, OVERFLOW, INTERRUPT_DECIMAL):
-        store64(row + number, 0)
-
-
-@njit
-def _unpack_flags(row: int) -> None:
-    status = load64(row + STATUS)
-    store64(row + ZERO_NEGATIVE, (status & 0x80) << 8 | (0 if status & 0x02 else 1))
-    store64(row + CARRY, status & 1)
-    store64(row + OVERFLOW, (status & 0x40) << 1)
-    store64(row + INTERRUPT_DECIMAL, status & 0x0C)
 
 
 def reset_machine(row: int, rom: int) -> int:

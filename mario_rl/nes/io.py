@@ -6,8 +6,6 @@ instruction that begins at cycle t reads and writes when the dots up to 3 t + 2 
 
 from __future__ import annotations
 
-from numba import njit
-
 from mario_rl.nes.cpu import SET
 from mario_rl.nes.layout import (
     ADDRESS,
@@ -41,7 +39,7 @@ from mario_rl.nes.layout import (
     WIDTH,
     WORK,
 )
-from mario_rl.nes.memory import call2, call4, load8, load32, load64, store8, store64
+from mario_rl.nes.memory import call2, call4, helper, load8, load32, load64, store8, store64
 from mario_rl.nes.ppu import (
     LAST_BLANK,
     LINE_DOTS,
@@ -66,45 +64,12 @@ WAIT_FOR_NO_HIT = 0xF9D04029  # AND #$40, BNE -7
 NEVER = 1 << 60
 
 
-@njit
+@helper
 def _advance_to(row: int, work: int, cycle: int) -> None:
     call2(load64(work + ADVANCE_PICTURE), row, 3 * cycle + 3)
 
 
-def read_register(row: int, address: int, cycle: int, pc: int) -> int:
-    """Read a byte where there is neither RAM nor ROM.
-
-    Args:
-        row: the machine.
-        address: 0x2000 to 0x7FFF.
-        cycle: of this frame.
-        pc: address of the instruction; loops that wait for a flag are known by their code.
-
-    Returns:
-        The byte, and << 8 how many cycles later it was read because all rounds of such a loop were made at once.
-    """
-    work = load64(row + WORK)
-    if address >= 0x6000:
-        place = address - 0x6000
-        return load8(row + CARTRIDGE_RAM + place) if place < load64(work + CARTRIDGE_RAM_BYTES) else 0
-    if address < 0x4000:
-        register = address & 7
-        if register == STATUS_REGISTER:
-            waited = _wait(row, work, cycle, pc) if address == 0x2002 else 0
-            _advance_to(row, work, cycle + waited)
-            return _read_status(row) | waited << 8
-        if register == SPRITE_DATA_REGISTER:
-            return load8(row + SPRITES + load64(row + SPRITE_ADDRESS))
-        if register == DATA_REGISTER:
-            _advance_to(row, work, cycle)
-            return _read_data(row, work)
-        return 0
-    if address == CONTROLLER:
-        return _read_controller(row)
-    return OPEN_BUS if address == SECOND_CONTROLLER else 0
-
-
-@njit
+@helper
 def _read_status(row: int) -> int:
     status = load64(row + HIT) << 6 | load64(row + BLANKING) << 7
     store64(row + BLANKING, 0)
@@ -112,7 +77,13 @@ def _read_status(row: int) -> int:
     return status
 
 
-@njit
+@helper
+def _step_address(row: int) -> None:
+    by = 32 if load64(row + CONTROL) & 0x04 else 1
+    store64(row + ADDRESS, load64(row + ADDRESS) + by & 0xFFFF)
+
+
+@helper
 def _read_data(row: int, work: int) -> int:
     """The palette at once, all else one read late."""
     address = load64(row + ADDRESS) & 0x3FFF
@@ -125,13 +96,7 @@ def _read_data(row: int, work: int) -> int:
     return value
 
 
-@njit
-def _step_address(row: int) -> None:
-    by = 32 if load64(row + CONTROL) & 0x04 else 1
-    store64(row + ADDRESS, load64(row + ADDRESS) + by & 0xFFFF)
-
-
-@njit
+@helper
 def _read_controller(row: int) -> int:
     if not load64(row + RELEASED):
         return load64(row + BUTTONS) & 1 | OPEN_BUS
@@ -140,7 +105,34 @@ def _read_controller(row: int) -> int:
     return latch & 1 | OPEN_BUS
 
 
-@njit
+@helper
+def _next_hit(row: int, work: int, end: int) -> int:
+    """The dot of this frame at which sprite 0 will be hit, if it is before `end`; brings the picture up to its line."""
+    while True:
+        line, done, dots = load64(row + LINE), load64(row + DOTS_OF_LINE), load64(row + DOTS)
+        if 0 < line <= HEIGHT and done < WIDTH:
+            # Looks through the lines that follow as well.
+            x = hit_between(row, work, line - 1, max(done, 0), (HEIGHT - line) * LINE_DOTS + WIDTH)
+            if x >= 0:
+                return dots + x - done
+        shortest = LINE_DOTS - 1 if line == 0 and done < LINE_DOTS - 1 else LINE_DOTS  # of a pre-render line
+        following = dots + shortest - done
+        if following > end:
+            return NEVER
+        call2(load64(work + ADVANCE_PICTURE), row, following)
+
+
+@helper
+def _end_of_hit(row: int) -> int:
+    """The dot of this frame at which the pre-render line clears the flag; certain only below the picture."""
+    line, done = load64(row + LINE), load64(row + DOTS_OF_LINE)
+    if 0 < line <= HEIGHT:
+        return NEVER  # the interrupt comes first
+    lines = LAST_BLANK + 1 - line if line else 0
+    return load64(row + DOTS) + lines * LINE_DOTS - done
+
+
+@helper
 def _wait(row: int, work: int, cycle: int, pc: int) -> int:
     """Make all rounds but the last of a loop that waits for a flag of $2002; returns the cycles they take.
 
@@ -178,58 +170,77 @@ def _wait(row: int, work: int, cycle: int, pc: int) -> int:
     return rounds * round_cycles
 
 
-@njit
-def _next_hit(row: int, work: int, end: int) -> int:
-    """The dot of this frame at which sprite 0 will be hit, if it is before `end`; brings the picture up to its line."""
-    while True:
-        line, done, dots = load64(row + LINE), load64(row + DOTS_OF_LINE), load64(row + DOTS)
-        if 0 < line <= HEIGHT and done < WIDTH:
-            # Looks through the lines that follow as well.
-            x = hit_between(row, work, line - 1, max(done, 0), (HEIGHT - line) * LINE_DOTS + WIDTH)
-            if x >= 0:
-                return dots + x - done
-        shortest = LINE_DOTS - 1 if line == 0 and done < LINE_DOTS - 1 else LINE_DOTS  # of a pre-render line
-        following = dots + shortest - done
-        if following > end:
-            return NEVER
-        call2(load64(work + ADVANCE_PICTURE), row, following)
+def read_register(row: int, address: int, cycle: int, pc: int) -> int:
+    """Read a byte where there is neither RAM nor ROM.
 
+    Args:
+        row: the machine.
+        address: 0x2000 to 0x7FFF.
+        cycle: of this frame.
+        pc: address of the instruction; loops that wait for a flag are known by their code.
 
-@njit
-def _end_of_hit(row: int) -> int:
-    """The dot of this frame at which the pre-render line clears the flag; certain only below the picture."""
-    line, done = load64(row + LINE), load64(row + DOTS_OF_LINE)
-    if 0 < line <= HEIGHT:
-        return NEVER  # the interrupt comes first
-    lines = LAST_BLANK + 1 - line if line else 0
-    return load64(row + DOTS) + lines * LINE_DOTS - done
-
-
-def write_register(row: int, address: int, value: int, cycle: int) -> int:
-    """Write a byte where there is no RAM; returns how many cycles the processor stands still."""
+    Returns:
+        The byte, and << 8 how many cycles later it was read because all rounds of such a loop were made at once.
+    """
     work = load64(row + WORK)
-    if address >= 0x8000:
-        return 0
     if address >= 0x6000:
-        if address - 0x6000 < load64(work + CARTRIDGE_RAM_BYTES):
-            store8(row + CARTRIDGE_RAM + address - 0x6000, value)
-        return 0
+        place = address - 0x6000
+        return load8(row + CARTRIDGE_RAM + place) if place < load64(work + CARTRIDGE_RAM_BYTES) else 0
     if address < 0x4000:
-        _advance_to(row, work, cycle)
-        _write_picture(row, work, address & 7, value)
+        register = address & 7
+        if register == STATUS_REGISTER:
+            waited = _wait(row, work, cycle, pc) if address == 0x2002 else 0
+            _advance_to(row, work, cycle + waited)
+            return _read_status(row) | waited << 8
+        if register == SPRITE_DATA_REGISTER:
+            return load8(row + SPRITES + load64(row + SPRITE_ADDRESS))
+        if register == DATA_REGISTER:
+            _advance_to(row, work, cycle)
+            return _read_data(row, work)
         return 0
-    if address == COPY_SPRITES:
-        _advance_to(row, work, cycle)
-        _copy_sprites(row, work, value)
-        return 513 + (load64(row + CYCLES_BEFORE) + cycle + 1 & 1)
     if address == CONTROLLER:
-        store64(row + RELEASED, ~value & 1)
-        if value & 1 == 0:
-            store64(row + LATCH, load64(row + BUTTONS))
-    return 0
+        return _read_controller(row)
+    return OPEN_BUS if address == SECOND_CONTROLLER else 0
 
 
-@njit
+@helper
+def _write_data(row: int, work: int, value: int) -> None:
+    address = load64(row + ADDRESS) & 0x3FFF
+    if address >= 0x3F00:
+        store8(row + PALETTE + palette_place(address), value)
+    else:
+        if address >= 0x2000:
+            store8(row + NAME_TABLES + table_place(work, address), value)
+        store64(row + ROWS_KEPT, 0)
+    _step_address(row)
+
+
+@helper
+def _write_address(row: int, value: int) -> None:
+    following = load64(row + NEXT_ADDRESS)
+    if load64(row + FIRST_WRITE):
+        store64(row + NEXT_ADDRESS, following & 0xFF | (value & 0x3F) << 8)
+        store64(row + FIRST_WRITE, 0)
+    else:
+        following = following & 0xFF00 | value
+        store64(row + NEXT_ADDRESS, following)
+        store64(row + ADDRESS, following)
+        store64(row + FIRST_WRITE, 1)
+
+
+@helper
+def _write_scroll(row: int, value: int) -> None:
+    following = load64(row + NEXT_ADDRESS)
+    if load64(row + FIRST_WRITE):
+        store64(row + NEXT_ADDRESS, following & ~0x1F | value >> 3)
+        store64(row + FINE_X, value & 7)
+        store64(row + FIRST_WRITE, 0)
+    else:
+        store64(row + NEXT_ADDRESS, following & ~0x73E0 | (value & 7) << 12 | (value & 0xF8) << 2)
+        store64(row + FIRST_WRITE, 1)
+
+
+@helper
 def _write_picture(row: int, work: int, register: int, value: int) -> None:
     if register == DATA_REGISTER:
         _write_data(row, work, value)
@@ -256,44 +267,7 @@ def _write_picture(row: int, work: int, register: int, value: int) -> None:
         store64(row + ROWS_KEPT, 0)
 
 
-@njit
-def _write_data(row: int, work: int, value: int) -> None:
-    address = load64(row + ADDRESS) & 0x3FFF
-    if address >= 0x3F00:
-        store8(row + PALETTE + palette_place(address), value)
-    else:
-        if address >= 0x2000:
-            store8(row + NAME_TABLES + table_place(work, address), value)
-        store64(row + ROWS_KEPT, 0)
-    _step_address(row)
-
-
-@njit
-def _write_address(row: int, value: int) -> None:
-    following = load64(row + NEXT_ADDRESS)
-    if load64(row + FIRST_WRITE):
-        store64(row + NEXT_ADDRESS, following & 0xFF | (value & 0x3F) << 8)
-        store64(row + FIRST_WRITE, 0)
-    else:
-        following = following & 0xFF00 | value
-        store64(row + NEXT_ADDRESS, following)
-        store64(row + ADDRESS, following)
-        store64(row + FIRST_WRITE, 1)
-
-
-@njit
-def _write_scroll(row: int, value: int) -> None:
-    following = load64(row + NEXT_ADDRESS)
-    if load64(row + FIRST_WRITE):
-        store64(row + NEXT_ADDRESS, following & ~0x1F | value >> 3)
-        store64(row + FINE_X, value & 7)
-        store64(row + FIRST_WRITE, 0)
-    else:
-        store64(row + NEXT_ADDRESS, following & ~0x73E0 | (value & 7) << 12 | (value & 0xF8) << 2)
-        store64(row + FIRST_WRITE, 1)
-
-
-@njit
+@helper
 def _copy_sprites(row: int, work: int, page: int) -> None:
     """Copy a page of 256 bytes, to begin where $2003 says, round and round."""
     list_sprites(row)
@@ -303,7 +277,7 @@ def _copy_sprites(row: int, work: int, page: int) -> None:
         place = row + (source & 0x7FF)
     elif source >= 0x8000:
         place = load64(work + ROM) + source
-    elif 0x6000 <= source < 0x6000 + load64(work + CARTRIDGE_RAM_BYTES):
+    elif 0x6000 <= source <= 0x6000 + load64(work + CARTRIDGE_RAM_BYTES) - 256:
         place = row + CARTRIDGE_RAM + source - 0x6000
     else:
         return
@@ -312,18 +286,42 @@ def _copy_sprites(row: int, work: int, page: int) -> None:
     store64(row + ROWS_KEPT, 0)
 
 
-def fetch_instruction(row: int, pc: int, cycle: int) -> int:
-    """Read the instruction at PC from the bus, where the ROM is not: its bytes, the opcode lowest."""
-    code = _read_bus(row, pc, cycle)
-    for number in range(1, LENGTHS[code]):
-        code |= _read_bus(row, pc + number & 0xFFFF, cycle) << 8 * number
-    return code
+def write_register(row: int, address: int, value: int, cycle: int) -> int:
+    """Write a byte where there is no RAM; returns how many cycles the processor stands still."""
+    work = load64(row + WORK)
+    if address >= 0x8000:
+        return 0
+    if address >= 0x6000:
+        if address - 0x6000 < load64(work + CARTRIDGE_RAM_BYTES):
+            store8(row + CARTRIDGE_RAM + address - 0x6000, value)
+        return 0
+    if address < 0x4000:
+        _advance_to(row, work, cycle)
+        _write_picture(row, work, address & 7, value)
+        return 0
+    if address == COPY_SPRITES:
+        _advance_to(row, work, cycle)
+        _copy_sprites(row, work, value)
+        return 513 + (load64(row + CYCLES_BEFORE) + cycle + 1 & 1)
+    if address == CONTROLLER:
+        store64(row + RELEASED, ~value & 1)
+        if value & 1 == 0:
+            store64(row + LATCH, load64(row + BUTTONS))
+    return 0
 
 
-@njit
+@helper
 def _read_bus(row: int, address: int, cycle: int) -> int:
     if address < 0x2000:
         return load8(row + (address & 0x7FF))
     if address >= 0x8000:
         return load8(load64(load64(row + WORK) + ROM) + address)
     return call4(load64(load64(row + WORK) + READ), row, address, cycle, 0)
+
+
+def fetch_instruction(row: int, pc: int, cycle: int) -> int:
+    """Read the instruction at PC from the bus, where the ROM is not: its bytes, the opcode lowest."""
+    code = _read_bus(row, pc, cycle)
+    for number in range(1, LENGTHS[code]):
+        code |= _read_bus(row, pc + number & 0xFFFF, cycle) << 8 * number
+    return code

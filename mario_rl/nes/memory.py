@@ -15,7 +15,13 @@ from numba.extending import intrinsic
 
 I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 
-_KINDS = {"int": types.int64, "bool": types.boolean, "np.uint64": types.uint64, "None": types.void}
+_KINDS = {
+    "int": types.int64,
+    "float": types.float64,
+    "bool": types.boolean,
+    "np.uint64": types.uint64,
+    "None": types.void,
+}
 
 
 def helper(function: Callable[..., Any]) -> Any:
