@@ -13,6 +13,7 @@ from mario_rl.game.layout import (
     AGENT_STEPS,
     AREAS,
     ARTICLE,
+    ASLEEP,
     AUTORESET,
     BEFORE,
     BEST_X,
@@ -27,6 +28,7 @@ from mario_rl.game.layout import (
     DEATHS,
     DOWN_BEFORE,
     FINAL_STACKS,
+    FINISHED,
     FIRST_MOMENT,
     FLAG_BEFORE,
     FRAME_SKIP,
@@ -35,6 +37,7 @@ from mario_rl.game.layout import (
     GAME_BYTES,
     GAMES,
     GENERATORS,
+    HELPERS,
     IDLE_STEPS,
     INFO,
     INFO_FLAG_GET,
@@ -89,6 +92,7 @@ from mario_rl.game.layout import (
     REWARD_UNCLIPPED,
     SCRATCH,
     SCREENS,
+    SEEN,
     SENT,
     SHAPED,
     SHOW_BUTTONS,
@@ -96,6 +100,7 @@ from mario_rl.game.layout import (
     SNAPSHOT_PERIOD,
     SNAPSHOTS,
     SPARE,
+    SPINS,
     STACK,
     STACKS,
     STAGE,
@@ -112,6 +117,8 @@ from mario_rl.game.layout import (
     TERMINATED,
     TIME_BEFORE,
     TRUNCATED,
+    TURN,
+    TURN_NUMBER,
     WAS_DOWN,
     WISHED_NOOPS,
     WISHED_STAGE,
@@ -133,6 +140,8 @@ from mario_rl.game.tables import SIDE
 from mario_rl.nes.layout import CARTRIDGE_RAM, ROWS_KEPT, SCREEN_BYTES, SNAPSHOT_END
 from mario_rl.nes.memory import (
     atomic_add,
+    atomic_load,
+    atomic_replace,
     call3,
     call4,
     call5,
@@ -579,15 +588,62 @@ def _end_episode(rules: int, thread: int, number: int, game: int) -> None:
     copy(load64(rules + FINAL_STACKS) + number * size, load64(rules + STACKS) + number * size, size)
 
 
-def step_games(rules: int, thread: int) -> int:
-    """Take a step in one game after another, those that other threads have not taken, until all are done; returns 0."""
-    games = load64(rules + NUM_GAMES)
+@helper
+def _take_turn(rules: int, thread: int) -> None:
+    """Take a step in one game after another, those that other threads have not taken, until all are taken."""
+    games, turn = load64(rules + NUM_GAMES), load64(thread + TURN)
     while True:
-        number = atomic_add(load64(thread + NEXT_GAME), 1)
+        number = atomic_add(turn + NEXT_GAME, 1)
         if number >= games:
-            return 0
+            return
         if load64(load64(rules + ACTIONS) + 8 * number) >= 0:
             call3(load64(rules + STEP_GAME), rules, thread, number)
+
+
+def step_games(rules: int, thread: int) -> int:
+    """Take a step in all games, together with the helpers that have been woken; returns how many of them to wait for.
+
+    0 in most cases: they finish about when this thread does, and are waited for here for a while.
+    """
+    _take_turn(rules, thread)
+    turn, helpers = load64(thread + TURN), load64(rules + HELPERS)
+    for _ in range(SPINS):
+        if atomic_load(turn + FINISHED) == helpers:
+            return 0
+    return helpers - atomic_load(turn + FINISHED)
+
+
+def begin_turn(rules: int, thread: int) -> int:
+    """Let every helper that is awake begin; returns 0. Those asleep are to be woken, see `wake`."""
+    turn = load64(thread + TURN)
+    store64(turn + NEXT_GAME, 0)
+    store64(turn + FINISHED, 0)
+    atomic_add(turn + TURN_NUMBER, 1)
+    return 0
+
+
+def wake(thread: int) -> int:
+    """Returns whether a thread was asleep, and is not any more; whoever gets a 1 has to tell it."""
+    return 1 if atomic_replace(thread + ASLEEP, 1, 0) else 0
+
+
+def help_out(rules: int, thread: int) -> int:
+    """Take part in every turn, until there is none for a while; returns whether to wait for being told of the next."""
+    turn = load64(thread + TURN)
+    spins = 0
+    while spins < SPINS:
+        number = atomic_load(turn + TURN_NUMBER)
+        if number != load64(thread + SEEN):
+            store64(thread + SEEN, number)
+            _take_turn(rules, thread)
+            atomic_add(turn + FINISHED, 1)
+            spins = 0
+        spins += 1
+    atomic_replace(thread + ASLEEP, 0, 1)
+    # A turn that has begun meanwhile: either it is seen here, or its owner has seen that this thread sleeps.
+    if atomic_load(turn + TURN_NUMBER) != load64(thread + SEEN):
+        return 0 if atomic_replace(thread + ASLEEP, 1, 0) else 1
+    return 1
 
 
 def draw_game(rules: int, thread: int, number: int) -> int:

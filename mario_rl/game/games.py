@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import ctypes
 import math
+import threading
+import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -57,12 +58,15 @@ class Games:
         self._arrays = _Arrays(config, num_games, self.cartridge, starts, self.pool, self.stages)
         self._rules = _rules(config, num_games, self.cartridge, self._arrays, len(self.stages), autoreset=autoreset)
         self._rules_address = int(self._rules.ctypes.data)
-        self._next_game = np.zeros(1, dtype=np.int64)
+        self._turn = np.zeros(layout.TURN_BYTES // 8, dtype=np.int64)
         article = config.grayscale == "article"
         colours = palette.INDICES if article else palette.GRAY
         count = max(1, min(threads, num_games))
-        self._threads = [_Thread(self.cartridge, colours, self._next_game) for _ in range(count)]
-        self._helpers = ThreadPoolExecutor(count - 1, thread_name_prefix="game") if count > 1 else None
+        self._owner = _Thread(self.cartridge, colours, self._turn)
+        self._rules[layout.HELPERS // 8] = count - 1
+        self._helpers = [
+            _Helper(self._rules_address, _Thread(self.cartridge, colours, self._turn)) for _ in range(count - 1)
+        ]
         self._painter: _Thread | None = None
         self._step_kernel = KERNELS["step_games"]
         self._num_actions = len(action_bytes(config.action_set))
@@ -114,7 +118,7 @@ class Games:
             UserError: there is no such stage here, or no such number of frames.
             GameError: the game does not come back from a scene.
         """
-        thread = self._threads[0]
+        thread = self._owner
         thread.wish(self._stage_number(stage), _noop_frames(noop_frames))
         KERNELS["reset_game"](self._rules_address, thread.address, number)
         thread.wish(-1, -1)
@@ -135,18 +139,16 @@ class Games:
         if taken.max() >= self._num_actions or taken.min() < LEAVE:
             wrong = next(int(action) for action in taken if not LEAVE <= action < self._num_actions)
             raise ValueError(f"action {wrong} is not one of 0 to {self._num_actions - 1}")
-        self._next_game[0] = 0
-        others = [self._helpers.submit(self._play, thread) for thread in self._threads[1:]] if self._helpers else []
-        self._play(self._threads[0])
-        for other in others:
-            other.result()
+        KERNELS["begin_turn"](self._rules_address, self._owner.address)
+        for helper in self._helpers:
+            helper.wake()
+        if self._step_kernel(self._rules_address, self._owner.address):
+            while self._turn[layout.FINISHED // 8] < len(self._helpers):  # a busy machine: they have no processor now
+                time.sleep(0)
         self._refuse_stuck()
         if not self._autoreset:
             for number in np.flatnonzero(taken != LEAVE):
                 self._buttons[number] += self.bytes_sent(int(number))
-
-    def _play(self, thread: _Thread) -> None:
-        self._step_kernel(self._rules_address, thread.address)
 
     def _refuse_stuck(self) -> None:
         if self.numbers(layout.STUCK).any():
@@ -231,7 +233,7 @@ class Games:
     def screen(self, number: int) -> Pixels:
         """uint8 (240, 256, 3): the game's screen now, RGB; draws it, for the sake of whoever looks."""
         if self._painter is None:
-            self._painter = _Thread(self.cartridge, palette.INDICES, self._next_game)
+            self._painter = _Thread(self.cartridge, palette.INDICES, self._turn)
         if not KERNELS["draw_game"](self._rules_address, self._painter.address, number):
             stage = int(self.numbers(layout.STAGE)[number])
             return palette.RGB[stage_start(self.cartridge, self.stages[stage]).screen]
@@ -269,8 +271,9 @@ class Games:
 
     def close(self) -> None:
         """End the threads; a second time does nothing."""
-        if self._helpers is not None:
-            self._helpers.shutdown()
+        _end_all(self._helpers)
+        self._helpers = []
+        self._rules[layout.HELPERS // 8] = 0
 
     def _stage_number(self, stage: str | None) -> int:
         if stage is None:
@@ -390,19 +393,20 @@ class _Arrays:
 class _Thread:
     """What one thread needs to play games."""
 
-    def __init__(self, cartridge: Cartridge, colours: Pixels, next_game: Numbers) -> None:
+    def __init__(self, cartridge: Cartridge, colours: Pixels, turn: Numbers) -> None:
         self._work = WorkArea(cartridge, colours)
         self._screens = np.zeros((2, console.SCREEN_BYTES), dtype=np.uint8)
         self._spare = np.zeros(row_bytes(cartridge) + layout.GAME_BYTES, dtype=np.uint8)
         self._scratch = np.zeros(SCRATCH_BYTES // 8 + 8, dtype=np.int64)
-        self._next_game = next_game
+        self._turn = turn
         self._numbers = np.zeros(layout.THREAD_BYTES // 8, dtype=np.int64)
         for place, value in {
             layout.WORK: self._work.address,
             layout.SCREENS: self._screens.ctypes.data,
             layout.SPARE: self._spare.ctypes.data,
             layout.SCRATCH: self._scratch.ctypes.data,
-            layout.NEXT_GAME: next_game.ctypes.data,
+            layout.TURN: turn.ctypes.data,
+            layout.SEEN: turn[layout.TURN_NUMBER // 8],
         }.items():
             self._numbers[place // 8] = value
         self.address = int(self._numbers.ctypes.data)
@@ -417,6 +421,39 @@ class _Thread:
         """Say how the next reset begins; -1 to draw."""
         self._numbers[layout.WISHED_STAGE // 8] = stage
         self._numbers[layout.WISHED_NOOPS // 8] = noop_frames
+
+
+class _Helper:
+    """A thread that plays with the one that steps; between turns that follow each other it does not even sleep."""
+
+    def __init__(self, rules: int, thread: _Thread) -> None:
+        self._rules, self._thread = rules, thread
+        self._ended = False
+        self._told = threading.Semaphore(0)
+        # A daemon: nobody has to close games before a program ends.
+        self._running = threading.Thread(target=self._run, name="game", daemon=True)
+        self._running.start()
+
+    def wake(self) -> None:
+        """Tell it of a turn that has begun, if it sleeps."""
+        if KERNELS["wake"](self._thread.address):
+            self._told.release()
+
+    def end(self) -> None:
+        """Have it return, soon."""
+        self._ended = True
+        self.wake()
+
+    def _run(self) -> None:
+        help_out = KERNELS["help_out"]
+        while not self._ended:
+            if help_out(self._rules, self._thread.address) and not self._ended:
+                self._told.acquire()
+
+
+def _end_all(helpers: Sequence[_Helper]) -> None:
+    for helper in helpers:
+        helper.end()
 
 
 def _rules(

@@ -154,6 +154,7 @@ CLEAR, DEATH, STALL, LIMIT = 1, 2, 3, 4
 # What all games of a pool share: numbers of eight bytes.
 _rules = count(0, 8)
 NUM_GAMES = next(_rules)
+HELPERS = next(_rules)  # threads besides the one that steps
 MACHINES = next(_rules)  # address of a row of MACHINE_BYTES per game
 MACHINE_BYTES = next(_rules)
 GAMES = next(_rules)  # address of a row of GAME_BYTES per game
@@ -203,9 +204,20 @@ WORK = next(_thread)  # address of the console's work area
 SCREENS = next(_thread)  # address of two screens
 SPARE = next(_thread)  # address of a row of MACHINE_BYTES + GAME_BYTES
 SCRATCH = next(_thread)  # address, see observation.py
-NEXT_GAME = next(_thread)  # address of the number of the next game to play, shared by all threads
+TURN = next(_thread)  # address of what follows, shared by all threads
+SEEN = next(_thread)  # the last turn this thread has played
+ASLEEP = next(_thread)  # whether it waits to be woken
 WISHED_STAGE = next(_thread)  # for a reset: which stage, -1 to draw one
 WISHED_NOOPS = next(_thread)  # for a reset: how many frames without input, -1 to draw
 THREAD_BYTES = next(_thread)
+
+# A turn: one step of all games.
+_turn = count(0, 8)
+TURN_NUMBER = next(_turn)
+NEXT_GAME = next(_turn)
+FINISHED = next(_turn)  # helpers that have nothing left to do
+TURN_BYTES = next(_turn)
+
+SPINS = 20_000  # looks for the next turn, some 20 microseconds, before a thread goes to sleep
 
 STUCK_FRAMES = 36_000  # ten minutes: no scene of the game takes so long

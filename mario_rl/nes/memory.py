@@ -171,6 +171,29 @@ def atomic_add(typing_context: Any, address: Any, value: Any) -> Any:
 
 
 @intrinsic
+def atomic_load(typing_context: Any, address: Any) -> Any:
+    """Read the int64 at an address as another thread has written it."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place = builder.inttoptr(arguments[0], I64.as_pointer())
+        return builder.load_atomic(place, "seq_cst", 8)
+
+    return types.int64(types.int64), code
+
+
+@intrinsic
+def atomic_replace(typing_context: Any, address: Any, expected: Any, value: Any) -> Any:
+    """Write the int64 at an address if it is still what is expected; returns whether it was."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place = builder.inttoptr(arguments[0], I64.as_pointer())
+        pair = builder.cmpxchg(place, arguments[1], arguments[2], "seq_cst", "seq_cst")
+        return builder.extract_value(pair, 1)
+
+    return types.boolean(types.int64, types.int64, types.int64), code
+
+
+@intrinsic
 def draw_double(typing_context: Any, function: Any, state: Any) -> Any:
     """Call a NumPy bit generator's `next_double` at an address with its state: float64 in [0, 1)."""
 

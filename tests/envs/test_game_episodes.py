@@ -104,6 +104,7 @@ def test_classic_rewards_are_those_of_version_7(name: str, emulator: Any) -> Non
     assert returns == list(accumulate(expected))
 
 
+@SLOW_ON_NES_PY
 @pytest.mark.parametrize("name", PLAYS)
 def test_shaped_rewards_are_those_of_version_9(name: str, emulator: Any) -> None:
     rewards, _ = play_frames(emulator, PLAYS[name], reward="shaped", reward_clip=15.0, reward_scale=1.0)

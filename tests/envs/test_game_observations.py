@@ -85,7 +85,7 @@ def article(rgb: Pixels) -> Pixels:
 @pytest.mark.parametrize("action_set", ["right_only", "simple", "complex"])
 def test_article_observations_are_the_articles_pixel_for_pixel(action_set: str, emulator: Any) -> None:
     config = EnvConfig(emulator=emulator, grayscale="article", action_set=action_set, **UNDISTURBED)
-    assert_observations_equal(config, steps=150, capture=capture_rgb, shrink=article)
+    assert_observations_equal(config, steps=90, capture=capture_rgb, shrink=article)
 
 
 def capture_gray(game: Any) -> Pixels:
@@ -98,7 +98,7 @@ def shrink_whole_screen(gray: Pixels) -> Pixels:
 
 def test_plain_observations_are_the_emulators_own_gray_pixel_for_pixel(emulator: Any) -> None:
     config = EnvConfig(emulator=emulator, grayscale="plain", action_set="simple", **UNDISTURBED)
-    assert_observations_equal(config, steps=200, capture=capture_gray, shrink=shrink_whole_screen)
+    assert_observations_equal(config, steps=90, capture=capture_gray, shrink=shrink_whole_screen)
 
 
 def test_normalised_observations_are_the_same_in_float32_255ths(emulator: Any) -> None:

@@ -64,7 +64,7 @@ CONFIGS = {
     ),
 } | {
     f"{num_frames} frames a step": changed(frame_skip=num_frames, grayscale="article" if num_frames % 2 else "plain")
-    for num_frames in range(1, 9)
+    for num_frames in (1, 2, 3, 5, 6, 7, 8)
 }
 
 

@@ -80,7 +80,7 @@ def test_an_episode_from_a_snapshot_goes_on_as_the_game_did(played_to: bool) -> 
     assert {key: info[key] for key in expected} == expected, "what the game keeps in Python is restored as well"
 
     rng = np.random.default_rng(0)
-    for _ in range(400):
+    for _ in range(200):
         byte = RIGHT | int(rng.integers(2))  # now and then a jump
         observation, reward, over, _, info = env.step(byte)
         expected_observation, *expected_rest, expected = plain.step(byte)
