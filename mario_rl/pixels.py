@@ -1,10 +1,8 @@
-"""Pixels on their way into the network: bytes to unit floats (the one place that knows 255), random shifts."""
+"""Bytes of the screen to unit floats: the one place that knows 255."""
 
 from __future__ import annotations
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from mario_rl.types import Pixels, UnitPixels
 
@@ -14,25 +12,3 @@ MAX_PIXEL = 255
 def to_unit(pixels: Pixels) -> UnitPixels:
     """Scale uint8 0..255 to float32 0..1, any shape."""
     return pixels.astype(np.float32) / np.float32(MAX_PIXEL)
-
-
-def tensor_to_unit(pixels: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Scale a uint8 tensor to 0..1 on the device it is on, any shape; in bfloat16, to the nearest there is."""
-    return pixels.to(dtype).div_(MAX_PIXEL)
-
-
-def random_shift(observation: Tensor, pixels: int) -> Tensor:
-    """Shift each observation of a batch (B, stack, H, W) by its own random amount, up to `pixels` each way.
-
-    The border is repeated outwards, as if padded by `pixels` and cropped at random (Yarats et al. 2021, DrQ). All
-    frames of a stack move together. Draws from torch's global generator.
-    """
-    batch, stack, height, width = observation.shape
-    device = observation.device
-    dy_B, dx_B = torch.randint(-pixels, pixels + 1, (2, batch, 1), device=device)
-    row_BH = (torch.arange(height, device=device) + dy_B).clamp_(0, height - 1)
-    column_BW = (torch.arange(width, device=device) + dx_B).clamp_(0, width - 1)
-    # One gather of the flat screen takes a third of the time that one of rows and one of columns take.
-    place_BHW = row_BH.unsqueeze(2) * width + column_BW.unsqueeze(1)
-    place_BSP = place_BHW.view(batch, 1, -1).expand(-1, stack, -1)
-    return observation.flatten(2).gather(2, place_BSP).view_as(observation)

@@ -5,9 +5,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mario_rl.pixels import random_shift, tensor_to_unit, to_unit
+from mario_rl.pixels import to_unit
 from mario_rl.schedules import linear, multiplicative
 from mario_rl.seeding import episode_seeds, generator_state, restore_generator, spawn_streams
+from mario_rl.tensors import random_shift, tensor_to_unit
 
 ALL_BYTES = np.arange(256, dtype=np.uint8)
 

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from mario_rl.networks import QNetwork
-from mario_rl.pixels import tensor_to_unit
+from mario_rl.tensors import tensor_to_unit
 from mario_rl.types import Pixels
 
 BATCH = 16

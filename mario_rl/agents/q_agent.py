@@ -12,8 +12,8 @@ from mario_rl.agents.losses import NEXT_VALUE, action_gap, bootstrapped_target, 
 from mario_rl.agents.policy import NetworkPolicy
 from mario_rl.config import AgentConfig, NetworkConfig
 from mario_rl.networks import QNetwork, build_network
-from mario_rl.pixels import random_shift, tensor_to_unit
 from mario_rl.schedules import linear, multiplicative
+from mario_rl.tensors import random_shift, tensor_to_unit
 from mario_rl.types import Batch, State
 
 

@@ -204,7 +204,7 @@ class MarioVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
 
     def _make_games(self) -> None:
         autoreset = self.autoreset_mode is AutoresetMode.SAME_STEP
-        games = Games(self.config, self.num_envs, threads=self._threads, autoreset=autoreset)
+        games = Games(self.config, self.num_envs, threads=self._threads, autoreset=autoreset, keep_buttons=False)
         self._games = games
         self._columns = {name: games.numbers(layout.INFO + 8 * place) for place, name in enumerate(layout.INFO_NAMES)}
 

@@ -9,6 +9,7 @@ import ctypes
 import math
 import threading
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -47,9 +48,18 @@ class Games:
         num_games: how many.
         threads: how many play them; each takes whichever game is next.
         autoreset: whether the next episode begins within the step that ends one.
+        keep_buttons: whether `buttons` is kept; only without autoreset.
     """
 
-    def __init__(self, config: EnvConfig, num_games: int, *, threads: int = 1, autoreset: bool = False) -> None:
+    def __init__(
+        self,
+        config: EnvConfig,
+        num_games: int,
+        *,
+        threads: int = 1,
+        autoreset: bool = False,
+        keep_buttons: bool = True,
+    ) -> None:
         self.config, self.num_games = config, num_games
         self.cartridge = load_rom(config.rom)
         self.pool = (config.stage,) if isinstance(config.stage, str) else config.stage
@@ -64,16 +74,16 @@ class Games:
         count = max(1, min(threads, num_games))
         self._owner = _Thread(self.cartridge, colours, self._turn)
         self._rules[layout.HELPERS // 8] = count - 1
-        self._helpers = [
-            _Helper(self._rules_address, _Thread(self.cartridge, colours, self._turn)) for _ in range(count - 1)
-        ]
+        others = [_Thread(self.cartridge, colours, self._turn) for _ in range(count - 1)]
+        self._helpers = [_Helper(self._rules_address, thread) for thread in others]
+        weakref.finalize(self, _end_all, list(self._helpers))
         self._painter: _Thread | None = None
         self._step_kernel = KERNELS["step_games"]
         self._num_actions = len(action_bytes(config.action_set))
         stack = (num_games, config.frame_stack, SIDE, SIDE)
         self.observations: Pixels = self._arrays["stacks"].reshape(stack)
         self.final_observations: Pixels = self._arrays["final_stacks"].reshape(stack)
-        self._autoreset = autoreset
+        self._keeps_buttons = keep_buttons and not autoreset
         self._buttons = [bytearray() for _ in range(num_games)]
         self._generators: list[np.random.Generator] = []
         for number in range(num_games):
@@ -146,7 +156,7 @@ class Games:
             while self._turn[layout.FINISHED // 8] < len(self._helpers):  # a busy machine: they have no processor now
                 time.sleep(0)
         self._refuse_stuck()
-        if not self._autoreset:
+        if self._keeps_buttons:
             for number in np.flatnonzero(taken != LEAVE):
                 self._buttons[number] += self.bytes_sent(int(number))
 
@@ -219,7 +229,7 @@ class Games:
         return self._arrays.machines[number, : console.NAME_TABLES]
 
     def buttons(self, number: int) -> bytes:
-        """The joypad byte of every frame since `reset`, no-op and sticky ones included; kept without autoreset only.
+        """The joypad byte of every frame since `reset`, no-op and sticky ones included, where they are kept.
 
         An episode from a snapshot has those since the snapshot.
         """

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from mario_rl.agents import NetworkPolicy
-from mario_rl.pixels import tensor_to_unit
+from mario_rl.tensors import tensor_to_unit
 from mario_rl.types import Pixels
 
 
