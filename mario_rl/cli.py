@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mario_rl import __version__
-from mario_rl.errors import ActorError, StorageError, UserError
+from mario_rl.errors import ActorError, GameError, StorageError, UserError
 from mario_rl.files import require_writable, write_atomically
 
 if TYPE_CHECKING:
@@ -600,13 +600,16 @@ def _parity(stage: str, frames: int, seed: int, rom: Path | None) -> int:
     if stage not in (*STAGES, WHOLE_GAME):
         raise UserError(f"--stage: {stage} is not allowed; must be a stage from 1-1 to 8-4, or {WHOLE_GAME}")
     with tqdm(total=frames, unit="frame", desc="comparing", leave=False) as bar:
-        parting = compare_emulators(
+        comparison = compare_emulators(
             stage, frames=frames, seed=seed, rom=None if rom is None else str(rom), on_frame=bar.update
         )
-    if parting is None:
-        click.echo(f"{stage}: {frames:,} frames, seed {seed}: memory, pixels, rewards and info are the same on both")
+    if comparison.parting is None:
+        seen = ", ".join(f"{count} {end}" for end, count in sorted(comparison.ends.items())) or "no end"
+        click.echo(
+            f"{stage}: {frames:,} frames, seed {seed}: memory, pixels, rewards and info are the same on both ({seen})"
+        )
         return OK
-    click.echo(f"{stage}, seed {seed}: the emulators part in {parting}")
+    click.echo(f"{stage}, seed {seed}: the emulators part in {comparison.parting}")
     return FAILED
 
 
@@ -622,7 +625,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (click.ClickException, UserError) as error:
         message = error.format_message() if isinstance(error, click.ClickException) else str(error)
         return _complain(" ".join(message.split()), BAD_INPUT)
-    except (StorageError, ActorError, OSError) as error:
+    except (StorageError, ActorError, GameError, OSError) as error:
         return _complain(str(error), FAILED)
     except (KeyboardInterrupt, click.Abort):
         return _complain("interrupted", INTERRUPTED)

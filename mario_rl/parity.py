@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from mario_rl.envs import make_game
 
 HELD_FRAMES = (1, 4, 8, 16, 40)  # how long the buttons stay as they are
 RIGHT, LEFT, DOWN, UP, START, JUMP, RUN = 0x80, 0x40, 0x20, 0x10, 0x08, 0x01, 0x02
+IDLE_PROBABILITY, IDLE_FRAMES = 0.0005, 12_000  # so long that the clock runs out, if nothing else happens
 SHOWN = 8  # differences that a message names
 
 
@@ -44,6 +46,18 @@ class Parting(NamedTuple):
         return "; ".join(parts)
 
 
+class Comparison(NamedTuple):
+    """What came of playing on both emulators.
+
+    parting: where they part; None if they don't. frames: how many were compared. ends: what ended how many episodes
+    ("clock": a death with nothing left on it), and in the whole game how many "stages" were left behind and lives lost.
+    """
+
+    parting: Parting | None
+    frames: int
+    ends: dict[str, int]
+
+
 def compare_emulators(
     stage: str,
     *,
@@ -51,8 +65,8 @@ def compare_emulators(
     seed: int,
     rom: str | None = None,
     on_frame: Callable[[], object] = lambda: None,
-) -> Parting | None:
-    """Play the same bytes on both emulators; returns where they part, None if they don't.
+) -> Comparison:
+    """Play the same bytes on both emulators, up to the frame in which they part.
 
     All 2,048 bytes of memory, every pixel, reward, end and info are compared after every frame.
 
@@ -70,30 +84,43 @@ def compare_emulators(
     try:
         pressed = random_bytes(np.random.default_rng(seed))
         over, episode_frame = True, 0
+        ends: Counter[str] = Counter()
         for frame in range(1, frames + 1):
             if over:
                 for game in games:
-                    game.reset()
+                    _, before = game.reset()
                 episode_frame = 0
             byte = next(pressed)
             episode_frame += 1
             ours, theirs = (game.step(byte) for game in games)
             memories = [_memory(game) for game in games]
             if parting := _parting(frame, episode_frame, byte, memories, ours, theirs):
-                return parting
+                return Comparison(parting, frame, dict(ends))
             over = bool(ours[2] or ours[3])
+            ends.update(_ends(before, ours[4], over=over))
+            before = ours[4]
             on_frame()
     finally:
         for game in games:
             game.close()
-    return None
+    return Comparison(None, frames, dict(ends))
+
+
+def _ends(before: dict[str, Any], now: dict[str, Any], *, over: bool) -> list[str]:
+    """Name what a frame has ended."""
+    if over:
+        return ["clear" if now["flag_get"] else "clock" if now["time"] == 0 else "death"]
+    lost = ["life"] if now["life"] < before["life"] else []
+    return lost + (["stage"] if (now["world"], now["stage"]) != (before["world"], before["stage"]) else [])
 
 
 def random_bytes(generator: np.random.Generator) -> Iterator[int]:
-    """Make up what is pressed: mostly running and jumping to the right, often anything at all."""
+    """Make up what is pressed: mostly running and jumping to the right, often anything at all, now and then nothing."""
     while True:
         style = generator.random()
         held = int(generator.choice(HELD_FRAMES))
+        if generator.random() < IDLE_PROBABILITY:
+            yield from [0] * IDLE_FRAMES
         if style < 0.6:
             byte = RIGHT | (RUN if generator.random() < 0.7 else 0) | (JUMP if generator.random() < 0.5 else 0)
         elif style < 0.7:

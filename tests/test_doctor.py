@@ -16,7 +16,7 @@ import torch
 from mario_rl import doctor, envs, machine
 from mario_rl.doctor import run_checks
 
-NAMES = ["python", "packages", "rom", "device", "threads", "video encoder", "disk", "memory"]
+NAMES = ["python", "packages", "emulator", "rom", "device", "threads", "video encoder", "disk", "memory"]
 
 
 class StandingStill(gym.Env):

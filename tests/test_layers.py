@@ -13,9 +13,9 @@ PACKAGE = Path(mario_rl.__file__).parent
 CONTRIBUTING = Path(__file__).parents[1] / "CONTRIBUTING.md"
 
 LAYERS = [
-    {"__version__", "types", "errors", "machine", "pixels"},
-    {"config", "files", "seeding", "schedules", "tensors", "rundir", "devices", "sharing", "priorities"},
-    {"compiling"},
+    {"__version__", "types", "errors", "machine"},
+    {"config", "files", "seeding", "schedules", "pixels", "rundir", "devices", "sharing", "priorities"},
+    {"compiling", "tensors"},
     {"nes"},
     {"game", "networks", "replay", "checkpoint", "metrics"},
     {"envs", "agents"},
