@@ -153,6 +153,7 @@ from mario_rl.nes.memory import (
     load8,
     load64,
     load_float64,
+    pause,
     store8,
     store64,
     store_float64,
@@ -601,25 +602,21 @@ def _take_turn(rules: int, thread: int) -> None:
 
 
 def step_games(rules: int, thread: int) -> int:
-    """Take a step in all games, together with the helpers that have been woken; returns how many of them to wait for.
+    """Take a step in all games, together with the helpers that are awake; returns how many helpers to wait for.
 
-    0 in most cases: they finish about when this thread does, and are waited for here for a while.
+    0 in most cases: they finish about when this thread does, and are waited for here for a while. The others are asleep
+    and have to be woken, see `wake`, or have no processor.
     """
-    _take_turn(rules, thread)
     turn, helpers = load64(thread + TURN), load64(rules + HELPERS)
-    for _ in range(SPINS):
-        if atomic_load(turn + FINISHED) == helpers:
-            return 0
-    return helpers - atomic_load(turn + FINISHED)
-
-
-def begin_turn(rules: int, thread: int) -> int:
-    """Let every helper that is awake begin; returns 0. Those asleep are to be woken, see `wake`."""
-    turn = load64(thread + TURN)
     store64(turn + NEXT_GAME, 0)
     store64(turn + FINISHED, 0)
     atomic_add(turn + TURN_NUMBER, 1)
-    return 0
+    _take_turn(rules, thread)
+    for _ in range(SPINS):
+        if atomic_load(turn + FINISHED) == helpers:
+            return 0
+        pause()
+    return helpers - atomic_load(turn + FINISHED)
 
 
 def wake(thread: int) -> int:
@@ -639,6 +636,7 @@ def help_out(rules: int, thread: int) -> int:
             atomic_add(turn + FINISHED, 1)
             spins = 0
         spins += 1
+        pause()
     atomic_replace(thread + ASLEEP, 0, 1)
     # A turn that has begun meanwhile: either it is seen here, or its owner has seen that this thread sleeps.
     if atomic_load(turn + TURN_NUMBER) != load64(thread + SEEN):

@@ -149,11 +149,12 @@ class Games:
         if taken.max() >= self._num_actions or taken.min() < LEAVE:
             wrong = next(int(action) for action in taken if not LEAVE <= action < self._num_actions)
             raise ValueError(f"action {wrong} is not one of 0 to {self._num_actions - 1}")
-        KERNELS["begin_turn"](self._rules_address, self._owner.address)
         for helper in self._helpers:
             helper.wake()
         if self._step_kernel(self._rules_address, self._owner.address):
-            while self._turn[layout.FINISHED // 8] < len(self._helpers):  # a busy machine: they have no processor now
+            while self._turn[layout.FINISHED // 8] < len(self._helpers):  # on a busy machine they have no processor now
+                for helper in self._helpers:
+                    helper.wake()
                 time.sleep(0)
         self._refuse_stuck()
         if self._keeps_buttons:
@@ -427,6 +428,11 @@ class _Thread:
         """uint8 (240, 256): the first of its screens."""
         return self._screens[0, : console.WIDTH * console.HEIGHT].reshape(console.HEIGHT, console.WIDTH)
 
+    @property
+    def is_asleep(self) -> bool:
+        """Whether it waits to be told of the next turn."""
+        return bool(self._numbers[layout.ASLEEP // 8])
+
     def wish(self, stage: int, noop_frames: int) -> None:
         """Say how the next reset begins; -1 to draw."""
         self._numbers[layout.WISHED_STAGE // 8] = stage
@@ -445,8 +451,8 @@ class _Helper:
         self._running.start()
 
     def wake(self) -> None:
-        """Tell it of a turn that has begun, if it sleeps."""
-        if KERNELS["wake"](self._thread.address):
+        """Have it look for a turn, if it sleeps; it looks for a while, so it sees one that is about to begin."""
+        if self._thread.is_asleep and KERNELS["wake"](self._thread.address):
             self._told.release()
 
     def end(self) -> None:

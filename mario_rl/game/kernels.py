@@ -16,7 +16,6 @@ KERNELS = Library(
         "reset_game": "mario_rl.game.episode",
         "step_game": "mario_rl.game.episode",
         "step_games": "mario_rl.game.episode",
-        "begin_turn": "mario_rl.game.episode",
         "help_out": "mario_rl.game.episode",
         "wake": "mario_rl.game.episode",
         "draw_game": "mario_rl.game.episode",

@@ -218,6 +218,6 @@ NEXT_GAME = next(_turn)
 FINISHED = next(_turn)  # helpers that have nothing left to do
 TURN_BYTES = next(_turn)
 
-SPINS = 20_000  # looks for the next turn, some 20 microseconds, before a thread goes to sleep
+SPINS = 4_000  # looks for the next turn, some 100 microseconds, before a thread goes to sleep
 
 STUCK_FRAMES = 36_000  # ten minutes: no scene of the game takes so long

@@ -194,6 +194,19 @@ def atomic_replace(typing_context: Any, address: Any, expected: Any, value: Any)
 
 
 @intrinsic
+def pause(typing_context: Any) -> Any:
+    """Tell the processor that this is a loop that waits, where it can be told; another thread may share its core."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        if builder.module.triple.startswith("x86_64"):
+            kind = ir.FunctionType(ir.VoidType(), [])
+            builder.call(builder.module.declare_intrinsic("llvm.x86.sse2.pause", (), kind), [])
+        return context.get_dummy_value()
+
+    return types.void(), code
+
+
+@intrinsic
 def draw_double(typing_context: Any, function: Any, state: Any) -> Any:
     """Call a NumPy bit generator's `next_double` at an address with its state: float64 in [0, 1)."""
 
