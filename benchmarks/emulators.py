@@ -68,7 +68,7 @@ def stable_retro() -> Play:
     folder = Path(retro.data.path()) / "stable" / RETRO_GAME
     # It knows games by their hashes, and this release is not among them: the ROM is put where that one would be.
     shutil.copy(find_rom(None), folder / "rom.nes")
-    env = retro.make(RETRO_GAME, state=retro.State.NONE, inttype=retro.data.Integrations.STABLE)
+    env = retro.make(RETRO_GAME, state=retro.State.NONE, inttype=retro.data.Integrations.STABLE, render_mode=None)
     env.reset()
     emulator, nothing = env.em, np.zeros(len(env.buttons), dtype=np.int8)
     start_button, right = nothing.copy(), nothing.copy()

@@ -26,7 +26,7 @@ from mario_rl.game.tables import SCRATCH_BYTES, SIDE, article_tables
 from mario_rl.nes import layout as console
 from mario_rl.nes import palette
 from mario_rl.nes.cartridge import Cartridge
-from mario_rl.nes.console import WorkArea, row_bytes
+from mario_rl.nes.console import WorkArea, aligned_zeros, row_bytes
 from mario_rl.nes.kernels import KERNELS as CONSOLE
 from mario_rl.seeding import generator_state, restore_generator
 from mario_rl.types import EpisodeResult, Pixels, State
@@ -68,7 +68,7 @@ class Games:
         self._arrays = _Arrays(config, num_games, self.cartridge, starts, self.pool, self.stages)
         self._rules = _rules(config, num_games, self.cartridge, self._arrays, len(self.stages), autoreset=autoreset)
         self._rules_address = int(self._rules.ctypes.data)
-        self._turn = np.zeros(layout.TURN_BYTES // 8, dtype=np.int64)
+        self._turn = aligned_zeros((layout.TURN_BYTES // 8,), dtype=np.int64)
         article = config.grayscale == "article"
         colours = palette.INDICES if article else palette.GRAY
         count = max(1, min(threads, num_games))
@@ -325,17 +325,17 @@ class _Arrays:
         for row, start in zip(screens, starts, strict=True):
             row[: start.screen.size] = colours[start.screen].reshape(-1)
         self._by_name: dict[str, NDArray[Any]] = {
-            "machines": np.zeros((num_games, machine), dtype=np.uint8),
-            "games": np.zeros((num_games, layout.GAME_BYTES // 8), dtype=np.int64),
+            "machines": aligned_zeros((num_games, machine), dtype=np.uint8),
+            "games": aligned_zeros((num_games, layout.GAME_BYTES // 8), dtype=np.int64),
             "stacks": np.zeros((num_games, stack), dtype=np.uint8),
-            "before": np.zeros((num_games, machine + layout.GAME_BYTES), dtype=np.uint8),
-            "sent": np.zeros((num_games, layout.MAX_SKIP), dtype=np.uint8),
+            "before": aligned_zeros((num_games, machine + layout.GAME_BYTES), dtype=np.uint8),
+            "sent": aligned_zeros((num_games, layout.MAX_SKIP), dtype=np.uint8),
             "moments": np.zeros((num_games if snapshots else 0, self.max_moments, snapshot), dtype=np.uint8),
             "deaths": np.zeros(
                 (num_games if snapshots else 0, len(stages), layout.KEPT_DEATHS, snapshot), dtype=np.uint8
             ),
             "num_deaths": np.zeros((num_games, len(stages)), dtype=np.int64),
-            "results": np.zeros((num_games, layout.RESULT_BYTES // 8), dtype=np.int64),
+            "results": aligned_zeros((num_games, layout.RESULT_BYTES // 8), dtype=np.int64),
             "final_stacks": np.zeros((num_games, stack), dtype=np.uint8),
             "generators": np.zeros((num_games, 3), dtype=np.int64),
             "actions": np.zeros(num_games, dtype=np.int64),
@@ -407,10 +407,10 @@ class _Thread:
     def __init__(self, cartridge: Cartridge, colours: Pixels, turn: Numbers) -> None:
         self._work = WorkArea(cartridge, colours)
         self._screens = np.zeros((2, console.SCREEN_BYTES), dtype=np.uint8)
-        self._spare = np.zeros(row_bytes(cartridge) + layout.GAME_BYTES, dtype=np.uint8)
+        self._spare = aligned_zeros((row_bytes(cartridge) + layout.GAME_BYTES,), dtype=np.uint8)
         self._scratch = np.zeros(SCRATCH_BYTES // 8 + 8, dtype=np.int64)
         self._turn = turn
-        self._numbers = np.zeros(layout.THREAD_BYTES // 8, dtype=np.int64)
+        self._numbers = aligned_zeros((layout.THREAD_BYTES // 8,), dtype=np.int64)
         for place, value in {
             layout.WORK: self._work.address,
             layout.SCREENS: self._screens.ctypes.data,

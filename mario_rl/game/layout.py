@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from itertools import count
 
+from mario_rl.nes.layout import CACHE_LINES
+
 MAX_AREAS = 32  # of one stage and life, of which the best x is remembered
 MAX_SKIP = 256  # frames that one action is held for
 KEPT_DEATHS = 16  # per stage, whose snapshots episodes may begin at
@@ -129,7 +131,7 @@ INFO_NAMES = (
 """The same by name, from INFO on."""
 INFO = INFO_AREA
 
-GAME_BYTES = _numbers(1)
+GAME_BYTES = -(-_numbers(1) // CACHE_LINES) * CACHE_LINES
 
 # What is left of an episode that has ended, whatever has begun since; in an array of its own.
 _result = count(0, 8)
@@ -146,7 +148,7 @@ RESULT_TRUNCATED = next(_result)
 RESULT_INFO = next(_result)  # as INFO, of the episode's last frame
 for _ in INFO_NAMES[1:]:
     next(_result)
-RESULT_BYTES = next(_result)
+RESULT_BYTES = -(-next(_result) // CACHE_LINES) * CACHE_LINES
 
 ENDS = ("", "clear", "death", "stall", "limit")
 CLEAR, DEATH, STALL, LIMIT = 1, 2, 3, 4
@@ -209,7 +211,7 @@ SEEN = next(_thread)  # the last turn this thread has played
 ASLEEP = next(_thread)  # whether it waits to be woken
 WISHED_STAGE = next(_thread)  # for a reset: which stage, -1 to draw one
 WISHED_NOOPS = next(_thread)  # for a reset: how many frames without input, -1 to draw
-THREAD_BYTES = next(_thread)
+THREAD_BYTES = -(-next(_thread) // CACHE_LINES) * CACHE_LINES
 
 # A turn: one step of all games.
 _turn = count(0, 8)

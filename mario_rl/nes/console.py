@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -61,8 +62,16 @@ class WorkArea:
 
 
 def row_bytes(cartridge: Cartridge) -> int:
-    """Count the bytes of a machine's state."""
-    return layout.CARTRIDGE_RAM + cartridge.ram_bytes
+    """Count the bytes of a machine's state, filled up to whole cache lines."""
+    return -(-(layout.CARTRIDGE_RAM + cartridge.ram_bytes) // layout.CACHE_LINES) * layout.CACHE_LINES
+
+
+def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
+    """Make an array of zeros that begins with a cache line."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    memory = np.zeros(size + layout.CACHE_LINES, dtype=np.uint8)
+    begin = -memory.ctypes.data % layout.CACHE_LINES
+    return memory[begin : begin + size].view(dtype).reshape(shape)
 
 
 class Console:

@@ -95,6 +95,9 @@ next(_shared)
 TILE_VICTIM = next(_shared)  # counts, so that the oldest makes room
 WORK_BYTES = next(_shared)
 
+CACHE_LINES = 128  # bytes, two of them
+"""Rows begin at multiples of this: where two threads play neighbours, none may write to what the other one reads."""
+
 WIDTH, HEIGHT = 256, 240  # pixels
 SCREEN_BYTES = WIDTH * HEIGHT + 8  # drawing writes words, and may write the last one beyond the end
 
