@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from mario_rl.agents import QAgent, epsilon_greedy
+from mario_rl.agents import NetworkPolicy, QAgent, epsilon_greedy
 from mario_rl.config import AgentConfig, EpsilonConfig, NetworkConfig
 from mario_rl.devices import denormals_flushed
+from mario_rl.networks import build_network
 from mario_rl.types import Batch
 
 CPU = torch.device("cpu")
@@ -277,3 +278,14 @@ def test_quantiles_learn_towards_the_mean():
     batch = make_batch()._replace(terminated=torch.ones(4, dtype=torch.bool))
     errors = [agent.learn(batch).td_error.abs().mean().item() for _ in range(100)]
     assert errors[-1] < 0.2 * errors[0]
+
+
+def test_the_values_of_an_observation_do_not_depend_on_what_else_is_asked_for() -> None:
+    network = build_network(NetworkConfig(hidden_size=32), num_actions=5, frame_stack=4, seed=0)
+    policy = NetworkPolicy(network, torch.device("cpu"))
+    observations = np.random.default_rng(0).integers(256, size=(37, 4, 84, 84), dtype=np.uint8)
+    together = policy.q_values(observations)
+    assert together.shape == (37, 5)
+    for number in (0, 15, 16, 36):
+        assert np.array_equal(policy.q_values(observations[number : number + 1]), together[number : number + 1])
+    assert np.array_equal(policy.q_values(observations[::-1].copy()), together[::-1])

@@ -1,0 +1,121 @@
+"""N games stepped together: their states saved and restored, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mario_rl.config import EnvConfig
+from mario_rl.errors import GameError, UserError
+from mario_rl.game import layout
+from mario_rl.game.games import LEAVE, Games
+from mario_rl.nes import layout as console
+
+pytestmark = pytest.mark.emulator
+
+DISTURBED: dict[str, Any] = {"sticky_probability": 0.25, "snapshot_probability": 0.5, "stall_limit": 20}
+
+
+def begun(count: int = 3, **env: Any) -> Games:
+    """Games after a few steps."""
+    games = Games(EnvConfig(**env), count, autoreset=True)
+    for number in range(count):
+        games.seed(number, number)
+        games.reset(number)
+    play(games, 60)
+    return games
+
+
+def play(games: Games, steps: int, seed: int = 0) -> bytes:
+    """Take random steps; returns all that was seen."""
+    rng, seen = np.random.default_rng(seed), b""
+    for _ in range(steps):
+        games.step(rng.choice([1, 3, 4], size=games.num_games))
+        seen += games.observations[:, -1].tobytes() + games.rewards.tobytes() + games.truncated.tobytes()
+    return seen
+
+
+def test_games_go_on_from_a_state_as_if_never_interrupted() -> None:
+    games = begun(**DISTURBED)
+    state = games.state_dict()
+    expected = play(games, 120, seed=1)
+    other = Games(EnvConfig(**DISTURBED), 3, autoreset=True)
+    other.load_state_dict(state)
+    assert play(other, 120, seed=1) == expected
+
+
+def test_one_game_is_left_as_it_is_while_another_plays() -> None:
+    games = begun(2)
+    before = games.ram(0).tobytes()
+    games.step([LEAVE, 4])
+    assert games.ram(0).tobytes() == before
+    games.step([4, LEAVE])
+    assert games.ram(0).tobytes() != before
+
+
+def test_an_action_that_is_not_one_of_the_set_is_named() -> None:
+    games = begun(2)
+    with pytest.raises(ValueError, match="action 5 is not one of 0 to 4"):
+        games.step([1, 5])
+    with pytest.raises(ValueError, match="action -2 is not one of 0 to 4"):
+        games.step([-2, 1])
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"stage": "9-9"}, "reset option stage: '9-9' is not allowed; must be one of 1-1"),
+        ({"noop_frames": -1}, "reset option noop_frames: -1 is not allowed; must be a whole number from 0 up"),
+        ({"noop_frames": 1.5}, "reset option noop_frames: 1.5 is not allowed"),
+    ],
+)
+def test_a_reset_option_that_is_not_allowed_is_named(options: dict[str, Any], says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        begun(1).reset(0, **options)
+
+
+def test_a_game_that_does_not_come_back_from_a_scene_is_named() -> None:
+    games = begun(2)
+    games.numbers(layout.STUCK)[1] = 1  # as compiled code notes it
+    with pytest.raises(GameError, match=r"^game 1 does not come back from a scene: 36,000 frames"):
+        games.step([1, LEAVE])
+
+
+def break_console(state: dict[str, Any], place: int, value: int) -> None:
+    state["arrays"]["machines"][1].view(np.int64)[place // 8] = value
+
+
+BROKEN = {
+    "a counter outside memory": lambda state: break_console(state, console.PC, 0x10000),
+    "a line that no screen has": lambda state: break_console(state, console.LINE, 262),
+    "a stack outside its page": lambda state: break_console(state, console.STACK, -1),
+    "a ninth sprite on a line": lambda state: break_console(state, console.NUM_LISTED, 9),
+    "a sprite there is not": lambda state: state["arrays"]["machines"].__setitem__((0, console.LISTED), 64),
+    "a stage there is not": lambda state: state["arrays"]["games"].__setitem__((0, layout.STAGE // 8), 1),
+    "more moments than are kept": lambda state: state["arrays"]["games"].__setitem__((2, layout.NUM_MOMENTS // 8), 99),
+    "other games": lambda state: state["arrays"].update(games=state["arrays"]["games"][:2]),
+    "another type": lambda state: state["arrays"].update(stacks=state["arrays"]["stacks"].astype(np.float32)),
+    "nothing of the machines": lambda state: state["arrays"].pop("machines"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_state_that_would_lead_compiled_code_astray_is_refused_and_changes_nothing(name: str) -> None:
+    games = begun(**DISTURBED)
+    state = games.state_dict()
+    BROKEN[name](state)
+    before = games.state_dict()
+    with pytest.raises(ValueError, match="the games'"):
+        games.load_state_dict(state)
+    after = games.state_dict()
+    assert all(np.array_equal(before["arrays"][key], after["arrays"][key]) for key in before["arrays"])
+    assert before["generators"] == after["generators"]
+
+
+def test_neighbours_share_no_cache_line() -> None:
+    games = begun(2)
+    rows = [games.ram(number).ctypes.data for number in range(2)]
+    assert [address % console.CACHE_LINES for address in rows] == [0, 0]
+    assert games.row(1).ctypes.data % console.CACHE_LINES == 0
