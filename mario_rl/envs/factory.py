@@ -11,6 +11,7 @@ from mario_rl.envs.episodes import ResumableEpisodes
 from mario_rl.envs.frames import FrameByFrame
 from mario_rl.envs.native import MarioEnv
 from mario_rl.envs.pool import GamePool
+from mario_rl.envs.wrappers import CopiedScreen
 from mario_rl.game.games import Games
 
 
@@ -46,7 +47,7 @@ def make_game(config: EnvConfig) -> gym.Env[Any, Any]:
     from mario_rl.envs import nes_py
 
     stage = config.stage if isinstance(config.stage, str) else config.stage[0]
-    return nes_py.make_game(stage, config.rom)
+    return CopiedScreen(nes_py.make_game(stage, config.rom))
 
 
 def make_games(config: EnvConfig, num_games: int, *, threads: int = 1, autoreset: bool = False) -> GamePool:

@@ -26,7 +26,7 @@ from mario_rl.game.tables import SCRATCH_BYTES, SIDE, article_tables
 from mario_rl.nes import layout as console
 from mario_rl.nes import palette
 from mario_rl.nes.cartridge import Cartridge
-from mario_rl.nes.console import WorkArea, aligned_zeros, row_bytes
+from mario_rl.nes.console import WorkArea, aligned_zeros, row_bytes, to_rgb
 from mario_rl.nes.kernels import KERNELS as CONSOLE
 from mario_rl.seeding import generator_state, restore_generator
 from mario_rl.types import EpisodeResult, Pixels, State
@@ -247,8 +247,8 @@ class Games:
             self._painter = _Thread(self.cartridge, palette.INDICES, self._turn)
         if not KERNELS["draw_game"](self._rules_address, self._painter.address, number):
             stage = int(self.numbers(layout.STAGE)[number])
-            return palette.RGB[stage_start(self.cartridge, self.stages[stage]).screen]
-        return palette.RGB[self._painter.screen]
+            return to_rgb(stage_start(self.cartridge, self.stages[stage]).screen)
+        return to_rgb(self._painter.screen)
 
     # --- Saved and restored. ---
 

@@ -101,7 +101,7 @@ class Console:
     @property
     def rgb(self) -> Pixels:
         """uint8 (240, 256, 3): the frame that was drawn last, a copy."""
-        return palette.RGB[self.indices]
+        return to_rgb(self.indices)
 
     @property
     def gray(self) -> Pixels:
@@ -128,6 +128,17 @@ class Console:
         """Go back to a snapshot; the controller stays as it is, as in nes-py."""
         self.row[: layout.SNAPSHOT_END] = state[: layout.SNAPSHOT_END]
         self.row[layout.CARTRIDGE_RAM :] = state[layout.CARTRIDGE_RAM :]
+
+
+_COLOURS = np.concatenate([palette.RGB, np.zeros((64, 1), dtype=np.uint8)], axis=1)
+
+
+def to_rgb(indices: Pixels) -> Pixels:
+    """Turn the numbers of a screen's colours, uint8 (240, 256), into red, green and blue: uint8 (240, 256, 3)."""
+    source = np.ascontiguousarray(indices)
+    output = np.empty(3 * source.size + 1, dtype=np.uint8)
+    KERNELS["colour_screen"](source.ctypes.data, _COLOURS.ctypes.data, output.ctypes.data)
+    return output[:-1].reshape(*source.shape, 3)
 
 
 def forget_rows(state: Pixels) -> None:

@@ -16,6 +16,7 @@ KERNELS = Library(
         "advance_picture": "mario_rl.nes.ppu",
         "draw_lines": "mario_rl.nes.ppu",
         "find_hit": "mario_rl.nes.ppu",
+        "colour_screen": "mario_rl.nes.ppu",
     },
     packages=("nes",),
 )

@@ -76,10 +76,12 @@ from mario_rl.nes.memory import (
     fill,
     helper,
     load8,
+    load32,
     load64,
     load_word,
     mirrored,
     store8,
+    store32,
     store64,
     store_word,
     store_words,
@@ -715,3 +717,16 @@ def dots_to_blanking(row: int) -> int:
         left = (LAST_BLANK + 1 - line + FIRST_BLANK) * LINE_DOTS - done
         is_certain = load64(row + EVEN) == 0  # it changes before the pre-render line
     return left if is_certain else left - 1
+
+
+def colour_screen(indices: int, colours: int, output: int) -> int:
+    """Turn the numbers of a screen's colours into red, green and blue; returns 0.
+
+    Args:
+        indices: address of 240 x 256 bytes, below 64.
+        colours: address of 64 x 4 bytes: red, green, blue and one unused.
+        output: address of 240 x 256 x 3 bytes and one more.
+    """
+    for pixel in range(WIDTH * HEIGHT):
+        store32(output + 3 * pixel, load32(colours + 4 * load8(indices + pixel)))
+    return 0
