@@ -202,8 +202,8 @@ def _native_frames(seconds: float, *, draw: bool) -> float:
 
 def _wrappers(seconds: float) -> float:
     """The same work by what Gymnasium has: four frames, maximum of two, gray, 84 x 84, stack of four."""
-    game = make_game(EnvConfig(stage=STAGE, emulator="nes_py")).env  # without the copy of ours around it
-    env: gym.Env[Any, Any] = MaxAndSkipObservation(game, skip=4)
+    game: Any = make_game(EnvConfig(stage=STAGE, emulator="nes_py"))
+    env: gym.Env[Any, Any] = MaxAndSkipObservation(game.env, skip=4)  # without the copy that ours makes
     env = FrameStackObservation(ResizeObservation(GrayscaleObservation(env), (84, 84)), 4)
     env = ButtonActions(env, actions=action_buttons("right_only"))
     rng = np.random.default_rng(0)
