@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import os
 import threading
 import time
 import weakref
@@ -76,6 +77,7 @@ class Games:
         self._rules[layout.HELPERS // 8] = count - 1
         others = [_Thread(self.cartridge, colours, self._turn) for _ in range(count - 1)]
         self._helpers = [_Helper(self._rules_address, thread) for thread in others]
+        self._process = os.getpid()
         weakref.finalize(self, _end_all, list(self._helpers))
         self._painter: _Thread | None = None
         self._step_kernel = KERNELS["step_games"]
@@ -149,17 +151,29 @@ class Games:
         if taken.max() >= self._num_actions or taken.min() < LEAVE:
             wrong = next(int(action) for action in taken if not LEAVE <= action < self._num_actions)
             raise ValueError(f"action {wrong} is not one of 0 to {self._num_actions - 1}")
+        if self._helpers and self._process != os.getpid():  # a forked child has no threads but its own
+            self.close()
         for helper in self._helpers:
             helper.wake()
         if self._step_kernel(self._rules_address, self._owner.address):
-            while self._turn[layout.FINISHED // 8] < len(self._helpers):  # on a busy machine they have no processor now
-                for helper in self._helpers:
-                    helper.wake()
-                time.sleep(0)
+            self._wait_for_helpers()
         self._refuse_stuck()
         if self._keeps_buttons:
             for number in np.flatnonzero(taken != LEAVE):
                 self._buttons[number] += self.bytes_sent(int(number))
+
+    def _wait_for_helpers(self) -> None:
+        """Wait until those have finished that had no processor so far; only then may anything else happen here."""
+        interruption: KeyboardInterrupt | None = None
+        while self._turn[layout.FINISHED // 8] < len(self._helpers):
+            try:
+                for helper in self._helpers:
+                    helper.wake()
+                time.sleep(0)
+            except KeyboardInterrupt as error:
+                interruption = error
+        if interruption is not None:
+            raise interruption
 
     def _refuse_stuck(self) -> None:
         if self.numbers(layout.STUCK).any():

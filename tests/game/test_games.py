@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from typing import Any
 
 import numpy as np
@@ -119,3 +121,24 @@ def test_neighbours_share_no_cache_line() -> None:
     rows = [games.ram(number).ctypes.data for number in range(2)]
     assert [address % console.CACHE_LINES for address in rows] == [0, 0]
     assert games.row(1).ctypes.data % console.CACHE_LINES == 0
+
+
+def test_a_forked_child_plays_on_without_the_threads_it_does_not_have() -> None:
+    games = Games(EnvConfig(noop_max=0), 4, threads=3, autoreset=True)
+    for number in range(4):
+        games.reset(number)
+    games.step([1, 2, 3, 4])
+    reading, writing = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forking a process with threads, which is the point
+        child = os.fork()
+    if child == 0:
+        games.step([4, 4, 4, 4])
+        os.write(writing, games.observations[:, -1].tobytes()[:4096])
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    games.step([4, 4, 4, 4])
+    assert os.read(reading, 4096) == games.observations[:, -1].tobytes()[:4096]
+    os.close(reading)
+    os.close(writing)
+    games.close()
