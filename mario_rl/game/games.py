@@ -341,7 +341,7 @@ class _Arrays:
         self._by_name: dict[str, NDArray[Any]] = {
             "machines": aligned_zeros((num_games, machine), dtype=np.uint8),
             "games": aligned_zeros((num_games, layout.GAME_BYTES // 8), dtype=np.int64),
-            "stacks": np.zeros((num_games, stack), dtype=np.uint8),
+            "stacks": aligned_zeros((num_games, stack), dtype=np.uint8),
             "before": aligned_zeros((num_games, machine + layout.GAME_BYTES), dtype=np.uint8),
             "sent": aligned_zeros((num_games, layout.MAX_SKIP), dtype=np.uint8),
             "moments": np.zeros((num_games if snapshots else 0, self.max_moments, snapshot), dtype=np.uint8),
@@ -420,9 +420,9 @@ class _Thread:
 
     def __init__(self, cartridge: Cartridge, colours: Pixels, turn: Numbers) -> None:
         self._work = WorkArea(cartridge, colours)
-        self._screens = np.zeros((2, console.SCREEN_BYTES), dtype=np.uint8)
+        self._screens = aligned_zeros((2, console.SCREEN_BYTES), dtype=np.uint8)
         self._spare = aligned_zeros((row_bytes(cartridge) + layout.GAME_BYTES,), dtype=np.uint8)
-        self._scratch = np.zeros(SCRATCH_BYTES // 8 + 8, dtype=np.int64)
+        self._scratch = aligned_zeros((SCRATCH_BYTES // 8 + 8,), dtype=np.int64)
         self._turn = turn
         self._numbers = aligned_zeros((layout.THREAD_BYTES // 8,), dtype=np.int64)
         for place, value in {

@@ -45,10 +45,10 @@ class WorkArea:
             layout.PATTERNS: _spread_patterns(cartridge.characters),
             layout.SPREAD: _spread_bytes(),
             layout.COLOURS: np.array(colours),
-            layout.TILES: _aligned(layout.ALL_TILE_BYTES),
-            layout.CANVAS: np.zeros(layout.CANVAS_BYTES, dtype=np.uint8),
+            layout.TILES: aligned_zeros((layout.ALL_TILE_BYTES,), np.uint8),
+            layout.CANVAS: aligned_zeros((layout.CANVAS_BYTES,), np.uint8),
         }
-        self._numbers = np.zeros(layout.WORK_BYTES // 8, dtype=np.int64)
+        self._numbers = aligned_zeros((layout.WORK_BYTES // 8,), np.int64)
         numbers = {
             layout.NAME_TABLE_BITS: 0x400 if cartridge.vertical else 0x800,
             layout.CARTRIDGE_RAM_BYTES: cartridge.ram_bytes,
@@ -67,9 +67,9 @@ def row_bytes(cartridge: Cartridge) -> int:
 
 
 def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
-    """Make an array of zeros that begins with a cache line."""
+    """Make an array of zeros that shares no cache line with anything else."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
-    memory = np.zeros(size + layout.CACHE_LINES, dtype=np.uint8)
+    memory = np.zeros(size + 2 * layout.CACHE_LINES, dtype=np.uint8)
     begin = -memory.ctypes.data % layout.CACHE_LINES
     return memory[begin : begin + size].view(dtype).reshape(shape)
 
@@ -144,13 +144,6 @@ def to_rgb(indices: Pixels) -> Pixels:
 def forget_rows(state: Pixels) -> None:
     """Do what nes-py does on restoring a snapshot: sprite rows that were read ahead are read again."""
     state[layout.ROWS_KEPT : layout.ROWS_KEPT + 8] = 0
-
-
-def _aligned(size: int) -> Pixels:
-    """Give zeros that begin at a line of the processor's cache."""
-    room = np.zeros(size + 64, dtype=np.uint8)
-    begin = -room.ctypes.data % 64
-    return room[begin : begin + size]
 
 
 def _spread_bytes() -> Pixels:
