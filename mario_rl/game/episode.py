@@ -26,9 +26,9 @@ from mario_rl.game.layout import (
     DEATH,
     DEATH_PENALTY,
     DEATHS,
+    DONE,
     DOWN_BEFORE,
     FINAL_STACKS,
-    FINISHED,
     FIRST_MOMENT,
     FLAG_BEFORE,
     FRAME_SKIP,
@@ -37,7 +37,6 @@ from mario_rl.game.layout import (
     GAME_BYTES,
     GAMES,
     GENERATORS,
-    HELPERS,
     IDLE_STEPS,
     INFO,
     INFO_FLAG_GET,
@@ -92,7 +91,6 @@ from mario_rl.game.layout import (
     REWARD_UNCLIPPED,
     SCRATCH,
     SCREENS,
-    SEEN,
     SENT,
     SHAPED,
     SHOW_BUTTONS,
@@ -118,7 +116,6 @@ from mario_rl.game.layout import (
     TIME_BEFORE,
     TRUNCATED,
     TURN,
-    TURN_NUMBER,
     WAS_DOWN,
     WISHED_NOOPS,
     WISHED_STAGE,
@@ -142,6 +139,7 @@ from mario_rl.nes.memory import (
     atomic_add,
     atomic_load,
     atomic_replace,
+    atomic_store,
     call3,
     call4,
     call5,
@@ -599,24 +597,24 @@ def _take_turn(rules: int, thread: int) -> None:
             return
         if load64(load64(rules + ACTIONS) + 8 * number) >= 0:
             call3(load64(rules + STEP_GAME), rules, thread, number)
+        atomic_add(turn + DONE, 1)
 
 
 def step_games(rules: int, thread: int) -> int:
-    """Take a step in all games, together with the helpers that are awake; returns how many helpers to wait for.
+    """Take a step in all games, together with the helpers that are awake; returns how many games to wait for.
 
-    0 in most cases: they finish about when this thread does, and are waited for here for a while. The others are asleep
-    and have to be woken, see `wake`, or have no processor.
+    0 in most cases: the helpers finish about when this thread does, and are waited for here for a while. A helper that
+    has no processor just now does not count, unless it is in the middle of a game.
     """
-    turn, helpers = load64(thread + TURN), load64(rules + HELPERS)
-    store64(turn + NEXT_GAME, 0)
-    store64(turn + FINISHED, 0)
-    atomic_add(turn + TURN_NUMBER, 1)
+    turn, games = load64(thread + TURN), load64(rules + NUM_GAMES)
+    atomic_store(turn + DONE, 0)
+    atomic_store(turn + NEXT_GAME, 0)  # from here on the turn has begun: all that it needs is there
     _take_turn(rules, thread)
     for _ in range(SPINS):
-        if atomic_load(turn + FINISHED) == helpers:
+        if atomic_load(turn + DONE) == games:
             return 0
         pause()
-    return helpers - atomic_load(turn + FINISHED)
+    return games - atomic_load(turn + DONE)
 
 
 def wake(thread: int) -> int:
@@ -626,21 +624,16 @@ def wake(thread: int) -> int:
 
 def help_out(rules: int, thread: int) -> int:
     """Take part in every turn, until there is none for a while; returns whether to wait for being told of the next."""
-    turn = load64(thread + TURN)
+    turn, games = load64(thread + TURN), load64(rules + NUM_GAMES)
     spins = 0
     while spins < SPINS:
-        number = atomic_load(turn + TURN_NUMBER)
-        if number != load64(thread + SEEN):
-            store64(thread + SEEN, number)
+        if atomic_load(turn + NEXT_GAME) < games:
             _take_turn(rules, thread)
-            atomic_add(turn + FINISHED, 1)
             spins = 0
         spins += 1
         pause()
+    # A turn that begins before this is seen goes on without this thread.
     atomic_replace(thread + ASLEEP, 0, 1)
-    # A turn that has begun meanwhile: either it is seen here, or its owner has seen that this thread sleeps.
-    if atomic_load(turn + TURN_NUMBER) != load64(thread + SEEN):
-        return 0 if atomic_replace(thread + ASLEEP, 1, 0) else 1
     return 1
 
 

@@ -70,13 +70,13 @@ class Games:
         self._rules = _rules(config, num_games, self.cartridge, self._arrays, len(self.stages), autoreset=autoreset)
         self._rules_address = int(self._rules.ctypes.data)
         self._turn = aligned_zeros((layout.TURN_BYTES // 8,), dtype=np.int64)
+        self._turn[layout.NEXT_GAME // 8] = num_games  # no turn has begun
         article = config.grayscale == "article"
         colours = palette.INDICES if article else palette.GRAY
         count = max(1, min(threads, num_games))
         self._owner = _Thread(self.cartridge, colours, self._turn)
-        self._rules[layout.HELPERS // 8] = count - 1
         others = [_Thread(self.cartridge, colours, self._turn) for _ in range(count - 1)]
-        self._helpers = [_Helper(self._rules_address, thread) for thread in others]
+        self._helpers = [_Helper(self._rules, thread) for thread in others]
         self._process = os.getpid()
         weakref.finalize(self, _end_all, list(self._helpers))
         self._painter: _Thread | None = None
@@ -163,12 +163,10 @@ class Games:
                 self._buttons[number] += self.bytes_sent(int(number))
 
     def _wait_for_helpers(self) -> None:
-        """Wait until those have finished that had no processor so far; only then may anything else happen here."""
+        """Wait until the games are done that helpers are playing; only then may anything else happen here."""
         interruption: KeyboardInterrupt | None = None
-        while self._turn[layout.FINISHED // 8] < len(self._helpers):
+        while self._turn[layout.DONE // 8] < self.num_games:
             try:
-                for helper in self._helpers:
-                    helper.wake()
                 time.sleep(0)
             except KeyboardInterrupt as error:
                 interruption = error
@@ -298,7 +296,6 @@ class Games:
         """End the threads; a second time does nothing."""
         _end_all(self._helpers)
         self._helpers = []
-        self._rules[layout.HELPERS // 8] = 0
 
     def _stage_number(self, stage: str | None) -> int:
         if stage is None:
@@ -431,7 +428,6 @@ class _Thread:
             layout.SPARE: self._spare.ctypes.data,
             layout.SCRATCH: self._scratch.ctypes.data,
             layout.TURN: turn.ctypes.data,
-            layout.SEEN: turn[layout.TURN_NUMBER // 8],
         }.items():
             self._numbers[place // 8] = value
         self.address = int(self._numbers.ctypes.data)
@@ -456,8 +452,8 @@ class _Thread:
 class _Helper:
     """A thread that plays with the one that steps; between turns that follow each other it does not even sleep."""
 
-    def __init__(self, rules: int, thread: _Thread) -> None:
-        self._rules, self._thread = rules, thread
+    def __init__(self, rules: Numbers, thread: _Thread) -> None:
+        self._rules, self._thread = rules, thread  # kept: it may look at them when the games are gone already
         self._ended = False
         self._told = threading.Semaphore(0)
         # A daemon: nobody has to close games before a program ends.
@@ -477,7 +473,7 @@ class _Helper:
     def _run(self) -> None:
         help_out = KERNELS["help_out"]
         while not self._ended:
-            if help_out(self._rules, self._thread.address) and not self._ended:
+            if help_out(self._rules.ctypes.data, self._thread.address) and not self._ended:
                 self._told.acquire()
 
 

@@ -156,7 +156,6 @@ CLEAR, DEATH, STALL, LIMIT = 1, 2, 3, 4
 # What all games of a pool share: numbers of eight bytes.
 _rules = count(0, 8)
 NUM_GAMES = next(_rules)
-HELPERS = next(_rules)  # threads besides the one that steps
 MACHINES = next(_rules)  # address of a row of MACHINE_BYTES per game
 MACHINE_BYTES = next(_rules)
 GAMES = next(_rules)  # address of a row of GAME_BYTES per game
@@ -207,17 +206,15 @@ SCREENS = next(_thread)  # address of two screens
 SPARE = next(_thread)  # address of a row of MACHINE_BYTES + GAME_BYTES
 SCRATCH = next(_thread)  # address, see observation.py
 TURN = next(_thread)  # address of what follows, shared by all threads
-SEEN = next(_thread)  # the last turn this thread has played
 ASLEEP = next(_thread)  # whether it waits to be woken
 WISHED_STAGE = next(_thread)  # for a reset: which stage, -1 to draw one
 WISHED_NOOPS = next(_thread)  # for a reset: how many frames without input, -1 to draw
 THREAD_BYTES = -(-next(_thread) // CACHE_LINES) * CACHE_LINES
 
-# A turn: one step of all games.
-_turn = count(0, 8)
-TURN_NUMBER = next(_turn)
-NEXT_GAME = next(_turn)
-FINISHED = next(_turn)  # helpers that have nothing left to do
+# A turn: one step of all games. Numbers that several threads write, or wait for, each in a cache line of its own.
+_turn = count(0, CACHE_LINES)
+NEXT_GAME = next(_turn)  # the next that nobody has taken
+DONE = next(_turn)  # how many have been played
 TURN_BYTES = next(_turn)
 
 SPINS = 4_000  # looks for the next turn, some 100 microseconds, before a thread goes to sleep

@@ -182,6 +182,18 @@ def atomic_load(typing_context: Any, address: Any) -> Any:
 
 
 @intrinsic
+def atomic_store(typing_context: Any, address: Any, value: Any) -> Any:
+    """Write the int64 at an address for other threads to see, after all that was written before."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place = builder.inttoptr(arguments[0], I64.as_pointer())
+        builder.store_atomic(arguments[1], place, "seq_cst", 8)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), code
+
+
+@intrinsic
 def atomic_replace(typing_context: Any, address: Any, expected: Any, value: Any) -> Any:
     """Write the int64 at an address if it is still what is expected; returns whether it was."""
 
