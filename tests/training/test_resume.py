@@ -16,6 +16,8 @@ from mario_rl.checkpoint import load_checkpoint, save_checkpoint
 from mario_rl.config import Config, load_config
 from mario_rl.errors import CheckpointError, ConfigError, UserError
 from mario_rl.evaluation import EvaluationReport
+from mario_rl.nes import layout as console
+from mario_rl.nes.cartridge import SUPER_MARIO_BROS_PAL
 from mario_rl.rundir import RunDir
 from mario_rl.training import Observer, resume, train
 
@@ -218,6 +220,38 @@ def test_a_checkpoint_damaged_inside_is_one_clear_line(tmp_path, small_run):
     save_checkpoint(latest, state)
     with pytest.raises(CheckpointError, match=r"latest\.pt: damaged, training can't go on from it \(KeyError: 'coll"):
         resume(tmp_path / "run")
+
+
+def test_a_run_from_before_the_compiled_emulator_is_refused_with_what_to_do_instead(tmp_path, small_run):
+    train(small_run, tmp_path / "run", observer=StopAt(20))
+    latest = RunDir(tmp_path / "run").latest
+    state = load_checkpoint(latest)
+    games = state["training"]["collector"].pop("games")
+    state["training"]["collector"]["episodes"] = [{"seed": 1, "actions": []}] * len(games)
+    save_checkpoint(latest, state)
+    with pytest.raises(CheckpointError, match=r"before the compiled emulator; begin another run .*initial_checkpoint="):
+        resume(tmp_path / "run")
+
+
+def test_another_rom_is_refused(tmp_path, small_run):
+    train(small_run, tmp_path / "run", observer=StopAt(20))
+    latest = RunDir(tmp_path / "run").latest
+    state = load_checkpoint(latest)
+    assert state["rom"] == SUPER_MARIO_BROS_PAL
+    save_checkpoint(latest, state | {"rom": "ab" * 32})
+    with pytest.raises(CheckpointError, match=r"run: was begun with the ROM of SHA-256 abab.*, env\.rom is now ec299b"):
+        resume(tmp_path / "run")
+
+
+def test_a_game_whose_state_is_damaged_inside_is_one_clear_line(tmp_path, small_run):
+    train(small_run, tmp_path / "run", observer=StopAt(20))
+    latest = RunDir(tmp_path / "run").latest
+    state = load_checkpoint(latest)
+    state["training"]["collector"]["games"]["arrays"]["machines"][0, console.LISTED] = 200
+    save_checkpoint(latest, state)
+    with pytest.raises(CheckpointError, match=r"damaged.*a sprite that is not between 0 and 63") as refused:
+        resume(tmp_path / "run")
+    assert "\n" not in str(refused.value)
 
 
 def test_a_run_older_than_a_key_counts_as_having_its_default(tmp_path, small_run):
