@@ -14,6 +14,7 @@ import importlib
 import json
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from importlib.metadata import version
@@ -24,6 +25,7 @@ import llvmlite.binding as llvm
 from filelock import FileLock
 from platformdirs import user_cache_path
 
+from mario_rl.errors import StorageError
 from mario_rl.files import write_atomically
 
 PACKAGE = Path(__file__).parent
@@ -49,6 +51,8 @@ class Library(Mapping[str, Callable[..., int]]):
 
     def __init__(self, name: str, kernels: Mapping[str, str], *, packages: tuple[str, ...]) -> None:
         self._name, self._kernels, self._packages = name, dict(kernels), packages
+        self._addresses: dict[str, tuple[int, int]] = {}
+        self._lock = threading.RLock()
 
     def __getitem__(self, kernel: str) -> Callable[..., int]:
         """Return a kernel as a function of Python integers; a call lets go of the interpreter lock."""
@@ -94,17 +98,21 @@ class Library(Mapping[str, Callable[..., int]]):
     def _functions(self) -> dict[str, Callable[..., int]]:
         return {kernel: _as_function(address, count) for kernel, (address, count) in self._loaded.items()}
 
-    @cached_property
+    @property
     def _loaded(self) -> dict[str, tuple[int, int]]:
         """Address and number of arguments of each kernel."""
-        objects = self._read_any() or self._make()
-        self._engine = _engine()
-        for _, code in objects.values():
-            self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-        self._engine.finalize_object()
-        return {
-            kernel: (int(self._engine.get_function_address(kernel)), count) for kernel, (count, _) in objects.items()
-        }
+        with self._lock:  # threads may come at once
+            if not self._addresses:
+                objects = self._read_any() or self._make()
+                self._engine = _engine()
+                for _, code in objects.values():
+                    self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+                self._engine.finalize_object()
+                self._addresses = {
+                    kernel: (int(self._engine.get_function_address(kernel)), count)
+                    for kernel, (count, _) in objects.items()
+                }
+        return self._addresses
 
     def _read_any(self) -> Objects | None:
         found = (self._read(folder / self.file_name) for folder in folders())
@@ -141,13 +149,20 @@ class Library(Mapping[str, Callable[..., int]]):
                     if objects is None:
                         _say("compiling the emulator, once: about 30 s")
                         objects = self.compile_here()
-                        self._write(objects, folder / self.file_name)
-                        self._remove_old(folder)
+                        self._keep(objects, folder)
                     return objects
-            except OSError:
+            except OSError:  # not a folder to write in
                 continue
         _say(f"compiling the emulator, about 30 s: no folder can be written to keep it, {FOLDER_VARIABLE} may name one")
         return self.compile_here()
+
+    def _keep(self, objects: Objects, folder: Path) -> None:
+        """Write the file; a disk that is full costs the next start, not this one."""
+        try:
+            self._write(objects, folder / self.file_name)
+            self._remove_old(folder)
+        except (StorageError, OSError) as error:
+            _say(f"the compiled emulator could not be kept, the next start compiles it again ({error})")
 
     def _remove_old(self, folder: Path) -> None:
         """Keep the few newest files: other versions and processors may share the folder."""

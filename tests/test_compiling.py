@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from mario_rl import compiling
 from mario_rl.compiling import FOLDER_VARIABLE, Library
+from mario_rl.errors import StorageError
 
 KERNEL = "reset_machine"  # a small one; it writes to memory that ctypes gives it
 USE = f"""
@@ -121,3 +123,17 @@ def test_only_the_newest_files_are_kept(tmp_path: Path) -> None:
         "a test-2.kernels",
         "another-0.kernels",
     }
+
+
+def test_a_full_disk_costs_the_next_start_and_not_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(path: Path, write: object) -> None:
+        raise StorageError(f"{path}: could not be written (No space left on device)")
+
+    monkeypatch.setenv("MARIO_RL_CACHE", str(tmp_path))
+    monkeypatch.setattr(compiling, "write_atomically", full)
+    library = Library("tiny", {"reset_machine": "mario_rl.nes.frame"}, packages=("nes",))
+    assert library.address("reset_machine") > 0
+    assert library.kept_in is None
+    assert "could not be kept, the next start compiles it again" in capsys.readouterr().err
