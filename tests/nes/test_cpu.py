@@ -261,7 +261,7 @@ def run_on_console(before: Machine) -> Machine:
     seen = np.frombuffer(before.memory, np.uint8)
     ctypes.memmove(work.rom_address + 0x8000, bytes(before.memory[0x8000:]), 0x8000)
     row[:0x800] = seen[:0x800]
-    row[layout.CARTRIDGE_RAM :] = seen[0x6000:0x8000]
+    row[layout.CARTRIDGE_RAM : layout.CARTRIDGE_RAM + 0x2000] = seen[0x6000:0x8000]
     numbers = row.view(np.int64)
     registers = {
         layout.PC: before.pc,
@@ -289,7 +289,7 @@ def run_on_console(before: Machine) -> Machine:
     flags |= (N if last & 0x8080 else 0) | (Z if last & 0xFF == 0 else 0)
     memory = bytearray(before.memory)
     memory[:0x800] = row[:0x800].tobytes()
-    memory[0x6000:0x8000] = row[layout.CARTRIDGE_RAM :].tobytes()
+    memory[0x6000:0x8000] = row[layout.CARTRIDGE_RAM : layout.CARTRIDGE_RAM + 0x2000].tobytes()
     return Machine(
         pc=number(layout.PC) & 0xFFFF,
         a=number(layout.A),
