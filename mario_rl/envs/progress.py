@@ -6,19 +6,19 @@ from typing import Any, NamedTuple
 
 import gymnasium as gym
 
+from mario_rl.game.addresses import (
+    AREA_OFFSET,
+    AREA_TYPE,
+    LEVEL,
+    LIVES,
+    PLAYER_PAGE,
+    PLAYER_X,
+    SCREEN_LEFT_PAGE,
+    SCREEN_LEFT_X,
+    WORLD,
+)
 from mario_rl.types import Pixels
 
-# RAM addresses (the SMB disassembly's names). AreaPointer (0x0750) is not among them because the game sets it ahead of
-# the change of area, nor is AreaNumber (0x0760, info["area"]) because 1-1 keeps it in its bonus room.
-WORLD_NUMBER = 0x075F
-LEVEL_NUMBER = 0x075C
-NUMBER_OF_LIVES = 0x075A
-AREA_TYPE = 0x074E
-AREA_ADDRESS_OFFSET = 0x074F
-PLAYER_PAGE = 0x006D
-SCREEN_LEFT_PAGE = 0x071A
-SCREEN_LEFT_X = 0x071C
-PLAYER_X = 0x0086
 PAGE_PIXELS = 256
 
 
@@ -42,9 +42,9 @@ def read_position(ram: Pixels) -> Position:
     info still has the x of the area that was left, while the memory has area and x of the one that was entered.
     """
     return Position(
-        stage=f"{int(ram[WORLD_NUMBER]) + 1}-{int(ram[LEVEL_NUMBER]) + 1}",
-        area=(int(ram[AREA_TYPE]), int(ram[AREA_ADDRESS_OFFSET])),
-        life=int(ram[NUMBER_OF_LIVES]),
+        stage=f"{int(ram[WORLD]) + 1}-{int(ram[LEVEL]) + 1}",
+        area=(int(ram[AREA_TYPE]), int(ram[AREA_OFFSET])),
+        life=int(ram[LIVES]),
         x=int(ram[PLAYER_PAGE]) * PAGE_PIXELS + int(ram[PLAYER_X]),
     )
 

@@ -98,12 +98,12 @@ class MarioVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         self._any_over = False
 
     @property  # type: ignore[misc]  # nothing to set, as in SyncVectorEnv
-    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
+    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]  # as there, one each
         """The generator of each game, which everything random in it draws from."""
         return tuple(self._games.generator(number) for number in range(self.num_envs))
 
     @property
-    def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]
+    def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]  # as in SyncVectorEnv, one each
         """The seed of each of them."""
         return tuple(self._seeds)
 

@@ -11,6 +11,8 @@ Y_VIEWPORT = 0x00B5
 Y_PIXEL = 0x03B8
 CHANGE_AREA_TIMER = 0x06DE
 SCREEN_LEFT_PAGE, SCREEN_LEFT_X = 0x071A, 0x071C
+# The map that is loaded (AreaType, AreaAddrsLOffset). AreaPointer (0x0750) won't do because the game sets it ahead of
+# the change of area, nor AreaNumber (0x0760, info["area"]) because 1-1 keeps it in its bonus room.
 AREA_TYPE, AREA_OFFSET = 0x074E, 0x074F
 STATUS = 0x0756
 LIVES = 0x075A

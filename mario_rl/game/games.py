@@ -393,13 +393,12 @@ class _Arrays:
         check_machines(state["before"][:, :machine])
         before = np.ascontiguousarray(state["before"][:, machine:]).view(np.int64)
         games = [state["games"], before]
-        for rows, size in ((state["moments"], self.max_moments), (state["deaths"], layout.KEPT_DEATHS)):
+        for rows in (state["moments"], state["deaths"]):
             flat = rows.reshape(-1, rows.shape[-1])
             check_machines(flat[:, :machine])
             numbers = np.ascontiguousarray(flat[:, machine:]).view(np.int64)
             _check_range(numbers[:, -1], 0, 255, "byte of a snapshot")
             games.append(numbers[:, :-1])
-            assert size > 0
         for numbers in games:
             for place, most, name in (
                 (layout.STAGE, num_stages - 1, "stage"),

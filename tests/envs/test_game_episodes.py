@@ -16,8 +16,8 @@ from gymnasium.utils.env_checker import data_equivalence
 from mario_rl.config import EnvConfig
 from mario_rl.envs import MarioEnv, ResumableEpisodes, action_buttons, make_env
 from mario_rl.envs.nes_py import make_game
-from mario_rl.envs.progress import LEVEL_NUMBER, WORLD_NUMBER
 from mario_rl.game.actions import joypad_byte
+from mario_rl.game.addresses import LEVEL, WORLD
 from mario_rl.seeding import generator_state
 from mario_rl.types import EpisodeResult
 
@@ -342,7 +342,7 @@ def test_the_whole_game_ends_cleared_when_8_4_is_won(emulator: Any) -> None:
     env = make_env(EnvConfig(emulator=emulator, stage="game", **UNDISTURBED))
     env.reset()
     game: Any = env.unwrapped
-    game.ram[WORLD_NUMBER], game.ram[LEVEL_NUMBER] = 7, 3
+    game.ram[WORLD], game.ram[LEVEL] = 7, 3
     assert env.step(0)[2] is False
     game.ram[OPERATION_MODE] = 2  # what the game sets when the axe is reached: the world is won
     _, _, terminated, truncated, info = env.step(0)
