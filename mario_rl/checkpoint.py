@@ -36,7 +36,8 @@ def load_checkpoint(path: Path) -> State:
     """Read a checkpoint onto the CPU, as tensors and plain values only (`weights_only`).
 
     Raises:
-        CheckpointError: there is no such file, or it is cut short, damaged or not one of ours.
+        CheckpointError: there is no such file, it is cut short, damaged or not one of ours, or its weights are not
+            finite numbers.
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint file")
@@ -55,6 +56,9 @@ def load_checkpoint(path: Path) -> State:
     missing = [key for key in POLICY_KEYS if key not in state]
     if missing:
         raise CheckpointError(f"{path}: incomplete checkpoint, it lacks {', '.join(missing)}")
+    learner = state.get(TRAINING_KEY)
+    if not _finite([state["network"], learner.get("agent") if isinstance(learner, dict) else None]):
+        raise CheckpointError(f"{path}: damaged, or of an agent that diverged: its weights are not finite numbers")
     return dict(state)
 
 
@@ -72,3 +76,11 @@ def find_checkpoint(path: Path) -> Path:
         if candidate.is_file():
             return candidate
     raise CheckpointError(f"{path}: no checkpoint in this directory (looked for checkpoints/best.pt and latest.pt)")
+
+
+def _finite(tree: object) -> bool:
+    """Tell whether all tensors in nested states hold finite numbers."""
+    if isinstance(tree, torch.Tensor):
+        return bool(tree.isfinite().all())
+    parts = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list | tuple) else ()
+    return all(_finite(part) for part in parts)

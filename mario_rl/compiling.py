@@ -27,6 +27,7 @@ from platformdirs import user_cache_path
 
 from mario_rl.errors import StorageError
 from mario_rl.files import write_atomically
+from mario_rl.streams import SCREEN
 
 PACKAGE = Path(__file__).parent
 FOLDER_VARIABLE = "MARIO_RL_CACHE"
@@ -249,8 +250,5 @@ def _say(message: str) -> None:
     if message in _said:
         return
     _said.add(message)
-    try:
-        sys.stderr.write(f"{message}\n")
-        sys.stderr.flush()
-    except (OSError, ValueError, AttributeError):  # nobody is there to read it
-        pass
+    SCREEN.write(f"{message}\n")
+    SCREEN.flush()

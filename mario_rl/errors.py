@@ -13,13 +13,21 @@ class CheckpointError(UserError):
     """A checkpoint or run directory that cannot be used."""
 
 
-class ActorError(RuntimeError):
-    """The actor processes can't go on; what they have played is saved (exit code 1)."""
+class FailedError(RuntimeError):
+    """Something could not go on as it should: the message is one line for the user (exit code 1)."""
 
 
-class GameError(RuntimeError):
-    """The emulated game can't go on (exit code 1)."""
+class ActorError(FailedError):
+    """The actor processes can't go on; what they have played is saved."""
 
 
-class StorageError(RuntimeError):
-    """The disk refused a write; whatever was there before is untouched (exit code 1)."""
+class GameError(FailedError):
+    """The emulated game can't go on."""
+
+
+class StorageError(FailedError):
+    """The disk refused a write; whatever was there before is untouched."""
+
+
+class DivergedError(FailedError):
+    """Learning ran away: loss or weights are not finite numbers any more; the last checkpoint is from before."""

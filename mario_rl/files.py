@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from mario_rl.errors import StorageError, UserError
 
@@ -32,6 +35,22 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         raise StorageError(
             f"{path}: could not be written ({_reason(error)}); what was there before is intact"
         ) from error
+
+
+def json_text(values: Any, *, indent: int | None = None) -> str:
+    """Write plain values as JSON that every reader takes: numbers that are not finite, which it lacks, become null."""
+    separators = (",", ":") if indent is None else None
+    return json.dumps(_without_infinities(values), indent=indent, separators=separators, allow_nan=False)
+
+
+def _without_infinities(values: Any) -> Any:
+    if isinstance(values, float):
+        return values if math.isfinite(values) else None
+    if isinstance(values, dict):
+        return {key: _without_infinities(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [_without_infinities(value) for value in values]
+    return values
 
 
 def remove_partials(folder: Path) -> None:

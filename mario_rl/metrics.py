@@ -93,6 +93,8 @@ class RunMetrics:
         self._metrics = _TableWriter(run_dir.metrics, METRIC_COLUMNS, resume_at)
         self._evaluation = _TableWriter(run_dir.evaluation, EVALUATION_COLUMNS, evaluated_at)
         self._board = _open_tensorboard(run_dir.tensorboard, resume_at) if tensorboard else None
+        self.last_interval = self._metrics.last_step
+        """Agent steps of the last row of metrics, 0 where there is none."""
 
     def episode(self, row: Row) -> None:
         """Write a finished training episode.
@@ -119,6 +121,7 @@ class RunMetrics:
             ValueError: the row's keys are not exactly METRIC_COLUMNS.
         """
         self._metrics.append([row])
+        self.last_interval = row["agent_steps"]
         self._show("training", row, METRIC_COLUMNS[1:])
 
     def evaluation(self, rows: Iterable[Row]) -> None:
@@ -188,6 +191,7 @@ class _TableWriter:
         self._path = path
         self._columns = columns
         kept = _rows_until(path, columns, resume_at)
+        self.last_step = int(float(kept[-1][columns.index("agent_steps")])) if kept else 0
         write_atomically(path, lambda partial: partial.write_bytes(_csv_bytes([columns, *kept])))
         # Unbuffered: what a failed write leaves behind can't fail once more on closing.
         self._file = path.open("ab", buffering=0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from tqdm import tqdm
 
 from mario_rl.config import Config
 from mario_rl.evaluation import EvaluationReport
+from mario_rl.streams import SCREEN
 from mario_rl.training import RECENT_EPISODES, Observer, Progress
 
 SECONDS_BETWEEN_REFRESHES = 0.2
@@ -28,8 +28,10 @@ class TerminalObserver(Observer):
         self._seconds_between_lines = config.logging.every_seconds
         verb = f"resuming at {agent_steps:,} agent steps in" if agent_steps else "training in"
         _say(f"{verb} {run_dir}")
-        if sys.stderr.isatty():
-            self._bar = tqdm(total=1.0, bar_format="{percentage:3.0f}%|{bar:12}| {desc}", dynamic_ncols=True)
+        if SCREEN.isatty():
+            self._bar = tqdm(
+                file=SCREEN, total=1.0, bar_format="{percentage:3.0f}%|{bar:12}| {desc}", dynamic_ncols=True
+            )
 
     def warned(self, message: str) -> None:
         _say(f"warning: {message}")
@@ -72,7 +74,7 @@ class CountingBar:
 
     def __call__(self, done: object, total: int) -> None:
         if self._bar is None:
-            self._bar = tqdm(total=total, unit=self._unit, desc=self._doing, disable=None, leave=False)
+            self._bar = tqdm(file=SCREEN, total=total, unit=self._unit, desc=self._doing, disable=None, leave=False)
         self._bar.update(1)
         if self._bar.n >= total:
             self._bar.close()
@@ -94,4 +96,4 @@ def _describe(progress: Progress) -> str:
 
 
 def _say(line: str) -> None:
-    tqdm.write(line, file=sys.stderr)
+    tqdm.write(line, file=SCREEN)

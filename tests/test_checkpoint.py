@@ -102,3 +102,13 @@ def test_a_run_directory_stands_for_its_best_then_its_latest_checkpoint(tmp_path
     assert find_checkpoint(tmp_path / "checkpoints" / "latest.pt").name == "latest.pt"
     with pytest.raises(CheckpointError, match="no such file or directory"):
         find_checkpoint(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("where", ["network", "agent"])
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(tmp_path, where, number):
+    broken = {"weight": torch.tensor([1.0, number])}
+    state = {**STATE, "network": broken} if where == "network" else {**STATE, "training": {"agent": {"online": broken}}}
+    save_checkpoint(tmp_path / "a.pt", state)
+    with pytest.raises(CheckpointError, match=r"a\.pt: damaged, or .* diverged: its weights are not finite numbers"):
+        load_checkpoint(tmp_path / "a.pt")

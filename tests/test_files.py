@@ -1,11 +1,13 @@
 """Files that are whole or absent, and outputs that are refused before the work."""
 
+import json
+import math
 from pathlib import Path
 
 import pytest
 
 from mario_rl.errors import StorageError, UserError
-from mario_rl.files import remove_partials, require_writable, write_atomically
+from mario_rl.files import json_text, remove_partials, require_writable, write_atomically
 
 
 def test_the_previous_file_stays_until_the_new_one_is_whole(tmp_path):
@@ -56,3 +58,10 @@ def test_an_output_that_is_a_folder_or_below_a_file_is_refused(tmp_path, path):
 def test_a_device_is_no_file_to_be_replaced():
     with pytest.raises(UserError, match=r"^/dev/null: can't be written; name a file"):
         require_writable(Path("/dev/null"))
+
+
+def test_json_has_null_where_a_number_is_not_finite():
+    values = {"loss": math.nan, "rates": [1.5, -math.inf, (math.inf, 2)], "name": "nan", "flag": True}
+    text = json_text(values)
+    assert text == '{"loss":null,"rates":[1.5,null,[null,2]],"name":"nan","flag":true}'
+    assert json.loads(json_text(values, indent=1)) == json.loads(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ def shown(moments: list[Progress], *, terminal: bool, monkeypatch: pytest.Monkey
     stderr = io.StringIO()
     stderr.isatty = lambda: terminal
     clock = iter(range(0, 10_000, 6))  # seconds
-    monkeypatch.setattr(mario_rl.terminal.sys, "stderr", stderr)
+    monkeypatch.setattr(sys, "stderr", stderr)
     monkeypatch.setattr(mario_rl.terminal.time, "monotonic", lambda: float(next(clock)))
     observer = TerminalObserver()
     observer.started(Config(), Path("run"), 0)

@@ -88,6 +88,12 @@ class QAgent:
         falling = max(0, self.updates - config.decay_start_updates)
         return linear(config.learning_rate, config.learning_rate_end, decay_steps=config.decay_updates, steps=falling)
 
+    @property
+    def finite(self) -> bool:
+        """Whether all weights are finite numbers; waits for the device."""
+        parameters = [one for network in (self.online, self.averaged) for one in network.parameters()]
+        return bool(torch.stack([one.detach().isfinite().all() for one in parameters]).all())
+
     def learn(self, batch: Batch) -> LearnStats:
         """Make one update from a batch of uint8 stacks and keep the target network up to date."""
         batch = Batch(*(part.to(self.device, non_blocking=True) for part in batch))

@@ -16,7 +16,7 @@ from mario_rl.compare.runner import RunFailed
 from mario_rl.compare.study import FinalConfig, StudyRun
 from mario_rl.compare.work import CountingObserver, RunStopped, perform
 from mario_rl.config import parse_config, parse_section
-from mario_rl.errors import ActorError, StorageError, UserError
+from mario_rl.errors import FailedError, UserError
 from mario_rl.rundir import RunDir
 
 LOCAL = "local"
@@ -174,7 +174,7 @@ def _perform(job: dict[str, Any], run_dir: RunDir, messages: queue.Queue[Message
             observer=CountingObserver(messages.put, on_saved=send),
         )
         send()
-    except (UserError, StorageError, ActorError, OSError) as error:
+    except (UserError, FailedError, OSError) as error:
         messages.put(Failure(str(error)))
     except Exception as error:
         messages.put(Failure(f"{type(error).__name__}: {error}"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from mario_rl.compare.runner import Outcome, StudyObserver, run_study
 from mario_rl.compare.study import StudyDir, StudyRun, expand, load_study
 from mario_rl.errors import UserError
 from mario_rl.files import write_atomically
+from mario_rl.streams import SCREEN
 
 MAX_CLUSTER_JOBS = 256
 
@@ -103,10 +103,12 @@ class TerminalStudyObserver(StudyObserver):
         self._total = 0  # agent steps of this sitting
 
     def started(self, done: int, agent_steps: int) -> None:
-        tqdm.write(f"study in {self._directory.path}, {done} runs are done already", file=sys.stderr)
+        tqdm.write(f"study in {self._directory.path}, {done} runs are done already", file=SCREEN)
         # As many units as agent steps in all: the rate is what the machine makes, all runs together.
         self._total = agent_steps
-        self._bar = tqdm(total=agent_steps, unit=" agent steps", unit_scale=True, dynamic_ncols=True, disable=None)
+        self._bar = tqdm(
+            file=SCREEN, total=agent_steps, unit=" agent steps", unit_scale=True, dynamic_ncols=True, disable=None
+        )
 
     def progressed(self, run: StudyRun, agent_steps: int) -> None:
         assert self._bar is not None
@@ -120,10 +122,10 @@ class TerminalStudyObserver(StudyObserver):
         self._steps[key] = agent_steps
 
     def finished(self, run: StudyRun) -> None:
-        tqdm.write(f"done: {run}: {self._directory.run(run.arm, run.seed).path}", file=sys.stderr)
+        tqdm.write(f"done: {run}: {self._directory.run(run.arm, run.seed).path}", file=SCREEN)
 
     def failed(self, run: StudyRun, reason: str) -> None:
-        tqdm.write(f"failed: {run}: {reason} ({self._directory.error(run.arm, run.seed)})", file=sys.stderr)
+        tqdm.write(f"failed: {run}: {reason} ({self._directory.error(run.arm, run.seed)})", file=SCREEN)
 
     def close(self) -> None:
         """Leave the terminal as it was."""

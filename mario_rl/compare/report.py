@@ -19,7 +19,7 @@ from mario_rl.compare.figures import PROTOCOLS, Drawn, draw_all, styles
 from mario_rl.compare.runs import Arm, StudyRunData, finished, load_arms, settled
 from mario_rl.compare.statistics import estimate
 from mario_rl.compare.words import p_text, percent_text, pixels_text
-from mario_rl.files import write_atomically
+from mario_rl.files import json_text, write_atomically
 
 type Rows = list[dict[str, str]]
 
@@ -162,7 +162,7 @@ def _page(
 
 def _script_json(values: Any) -> str:
     """JSON that can stand in a script element: nothing in it ends the element."""
-    return json.dumps(values, separators=(",", ":")).replace("<", "\\u003c")
+    return json_text(values).replace("<", "\\u003c")
 
 
 def _film(path: Path, arm: Arm) -> dict[str, str] | None:

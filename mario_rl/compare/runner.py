@@ -73,7 +73,8 @@ def run_study(
 ) -> Outcome:
     """Work on all runs of a study that are not done, `jobs` at once.
 
-    A run that fails stops no other; it is tried again in the next sitting. SIGINT and SIGTERM let all runs save.
+    A run that fails stops no other; it is tried again in the next sitting. SIGINT, SIGTERM and SIGHUP let all runs
+    save.
 
     Raises:
         UserError: the directory holds runs with other settings, or another process works on it.

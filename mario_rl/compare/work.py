@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import signal
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from mario_rl.compare.study import FinalConfig
 from mario_rl.config import Config, load_config
 from mario_rl.devices import describe_machine, resolve_device, software_versions
 from mario_rl.evaluation import PROTOCOLS, EvaluatedEpisode, evaluate
-from mario_rl.files import write_atomically
+from mario_rl.files import json_text, write_atomically
 from mario_rl.metrics import EVALUATION_COLUMNS, write_table
 from mario_rl.report.video import Recording, write_video
 from mario_rl.rundir import RunDir
@@ -44,8 +43,8 @@ def perform(config: Config, run_dir: RunDir, final: FinalConfig, *, threads: int
         observer: hears how training goes.
 
     Raises:
-        RunStopped: SIGINT or SIGTERM came while it trained; it has been saved.
-        UserError, StorageError, ActorError: as for `train` and `evaluate`.
+        RunStopped: SIGINT, SIGTERM or SIGHUP came while it trained; it has been saved.
+        UserError, FailedError: as for `train` and `evaluate`.
     """
     if not run_dir.final.exists():
         torch.set_num_threads(threads)
@@ -53,7 +52,7 @@ def perform(config: Config, run_dir: RunDir, final: FinalConfig, *, threads: int
         result = resume(run_dir.path, observer=observer) if begun else train(config, run_dir.path, observer=observer)
         if result.signal is not None:
             raise RunStopped(result.signal)
-        filmed = film(run_dir)  # now: a published study keeps tables and films, not checkpoints
+        filmed = film(run_dir, observer)  # now: a published study keeps tables and films, not checkpoints
         state = load_checkpoint(run_dir.latest)
         rows = [
             {"agent_steps": state["agent_steps"], "seconds": state["seconds"], **row}
@@ -70,18 +69,23 @@ def perform(config: Config, run_dir: RunDir, final: FinalConfig, *, threads: int
     _remove_what_only_training_needs(run_dir)
 
 
-def film(run_dir: RunDir) -> EvaluatedEpisode | None:
+def film(run_dir: RunDir, observer: Observer) -> EvaluatedEpisode | None:
     """Film the greedy episode of a run's best checkpoint; None where it has none, having made no evaluation.
 
+    A film that can't be made is a warning to the observer, and no reason to lose the run.
+
     Raises:
-        CheckpointError, StorageError: it can't be read, or the film can't be written.
+        CheckpointError: the checkpoint can't be read.
     """
     if not run_dir.best.is_file():
         return None
     (episode,) = evaluate(run_dir.best, protocol="greedy").episodes
     rom = load_config(run_dir.config).env.rom
     caption = f"{run_dir.path.parent.name} {run_dir.path.name}, greedy: {episode.result.end} at x {episode.result.x}"
-    write_video(run_dir.film, [Recording(episode.stage, episode.buttons, caption, rom)])
+    try:
+        write_video(run_dir.film, [Recording(episode.stage, episode.buttons, caption, rom)])
+    except Exception as error:
+        observer.warned(f"{run_dir.film}: could not be made ({' '.join(str(error).split())})")
     return episode
 
 
@@ -136,7 +140,7 @@ def _write_record(run_dir: RunDir, config: Config, threads: int, filmed: Evaluat
         "seconds": state["seconds"],
         "best": best,
     }
-    write_atomically(run_dir.record, lambda partial: partial.write_text(json.dumps(record, indent=2) + "\n"))
+    write_atomically(run_dir.record, lambda partial: partial.write_text(json_text(record, indent=2) + "\n"))
 
 
 def _remove_what_only_training_needs(run_dir: RunDir) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from mario_rl.compare.study import FinalConfig
 from mario_rl.compare.work import CountingObserver, RunStopped, perform
 from mario_rl.config import parse_config, parse_section
-from mario_rl.errors import ActorError, StorageError, UserError
+from mario_rl.errors import FailedError, UserError
 from mario_rl.rundir import RunDir
 
 SOURCE = "the study"  # what messages call the place a job came from
@@ -32,7 +32,7 @@ def main() -> int:
         )
     except RunStopped as stopped:
         return 128 + stopped.number
-    except (UserError, StorageError, ActorError, OSError) as error:
+    except (UserError, FailedError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0

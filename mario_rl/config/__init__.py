@@ -7,6 +7,7 @@ from mario_rl.config.files import (
     parse_section,
     read_yaml,
     render_config,
+    with_absolute_paths,
 )
 from mario_rl.config.schema import (
     AgentConfig,
@@ -30,6 +31,7 @@ __all__ = [
     "parse_section",
     "read_yaml",
     "render_config",
+    "with_absolute_paths",
     "Section",
     "Config",
     "EnvConfig",

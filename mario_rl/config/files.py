@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,10 @@ MAX_SHOWN = 60  # characters of a refused value
 
 PLAIN_TEXT = re.compile(r"(?!(?:y|n|yes|no|on|off|true|false|null)$)[a-z][a-z0-9_-]*|\d-\d", re.IGNORECASE | re.ASCII)
 """Text that needs no quotes: a word that YAML, 1.1 or 1.2, takes for nothing else, and a stage."""
+
+
+PATHS = (("env", "rom"), ("training", "initial_checkpoint"))
+"""The options that name files, by section and key."""
 
 
 class _Given(NamedTuple):
@@ -48,7 +53,7 @@ _WORDS = {
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """Read a YAML (1.2) file, apply `key=value` overrides to it, and check the whole.
+    """Read a YAML (1.2) file, apply `key=value` overrides to it, and check the whole; paths become absolute.
 
     Args:
         path: the file; an empty one means the defaults.
@@ -59,11 +64,11 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """
     tree = read_yaml(Path(path))
     given = [_apply_override(tree, override) for override in overrides]
-    return _check(Config, tree, str(path), _Given(COMMAND_LINE, given))
+    return with_absolute_paths(_check(Config, tree, str(path), _Given(COMMAND_LINE, given)))
 
 
 def load_config_with(path: str | Path, values: Mapping[str, Any], source: str) -> Config:
-    """Read a YAML file, set dotted keys such as `agent.gamma` to values, and check the whole.
+    """Read a YAML file, set dotted keys such as `agent.gamma` to values, and check the whole; paths become absolute.
 
     Args:
         path: the file.
@@ -76,7 +81,18 @@ def load_config_with(path: str | Path, values: Mapping[str, Any], source: str) -
     tree = read_yaml(Path(path))
     for key, value in values.items():
         _set(tree, key, value, f"{source}: {key}")
-    return _check(Config, tree, str(path), _Given(source, list(values)))
+    return with_absolute_paths(_check(Config, tree, str(path), _Given(source, list(values))))
+
+
+def with_absolute_paths(config: Config) -> Config:
+    """Let the files that a config names be found from every folder, not only from the one of this moment."""
+    for section, key in PATHS:
+        part = getattr(config, section)
+        named = getattr(part, key)
+        if named:
+            changed = part.model_copy(update={key: os.path.abspath(named)})  # resolves no link, as given
+            config = config.model_copy(update={section: changed})
+    return config
 
 
 def parse_config(tree: Mapping[str, Any], source: str) -> Config:

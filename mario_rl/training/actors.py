@@ -32,6 +32,7 @@ from mario_rl.schedules import exploration_exponents
 from mario_rl.seeding import Streams, restarted
 from mario_rl.sharing import SharedArrays
 from mario_rl.training.collect import Collector, FinishedEpisode, Played, Waited
+from mario_rl.training.interrupts import ENDING
 from mario_rl.training.weights import SharedWeights
 from mario_rl.types import State
 
@@ -363,7 +364,7 @@ class ActorPool:
         # Spawned, because a forked child could not use PyTorch. Ctrl-C goes to all processes of a terminal: the learner
         # decides what becomes of it, so the actors inherit that they don't hear it.
         process = multiprocessing.get_context("spawn").Process(target=run_actor, args=(job,), name=f"actor {index}")
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         try:
             process.start()
         finally:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a question the loop asks, so that a run ends between two steps and saves."""
+"""Ctrl-C, SIGTERM and a closed terminal as a question the loop asks, so that a run ends between two steps and saves."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""The signals that end a run. SIGHUP is what a terminal sends when it is closed; Windows has none."""
+
 
 class Interrupts:
-    """While entered, note SIGINT and SIGTERM instead of dying; a second SIGINT raises KeyboardInterrupt.
+    """While entered, note SIGINT, SIGTERM and SIGHUP instead of dying; a second SIGINT raises KeyboardInterrupt.
 
-    Outside the main thread, where Python allows no handlers, nothing is caught.
+    A SIGHUP that was ignored before, as `nohup` has it, stays ignored. Outside the main thread, where Python allows no
+    handlers, nothing is caught.
     """
 
     def __init__(self) -> None:
@@ -20,7 +24,9 @@ class Interrupts:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in ENDING:
+                if number != signal.SIGINT and signal.getsignal(number) == signal.SIG_IGN:
+                    continue
                 self._previous[number] = signal.signal(number, self._note)
         return self
 

@@ -11,7 +11,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from mario_rl.checkpoint import load_checkpoint
-from mario_rl.config import Config, load_config, parse_config, render_config
+from mario_rl.config import Config, load_config, parse_config, render_config, with_absolute_paths
 from mario_rl.devices import denormals_flushed, resolve_device, software_versions
 from mario_rl.errors import ActorError, CheckpointError, ConfigError, UserError
 from mario_rl.evaluation import EvaluationInterrupted, evaluate_policy
@@ -19,7 +19,7 @@ from mario_rl.files import write_atomically
 from mario_rl.machine import keep_freed_memory
 from mario_rl.rundir import RunDir
 from mario_rl.training.interrupts import Interrupts
-from mario_rl.training.observer import Observer, Progress
+from mario_rl.training.observer import Heard, Observer, ObserverFailed, Progress
 from mario_rl.training.session import Session, check_machine
 
 RESUMABLE_SECTIONS = ("logging", "evaluation")
@@ -40,12 +40,16 @@ class TrainingResult(NamedTuple):
 
 
 def train(config: Config, run_dir: str | Path, *, observer: Observer | None = None) -> TrainingResult:
-    """Begin a run in a new directory and train until a stop condition is met, SIGINT or SIGTERM.
+    """Begin a run in a new directory and train until a stop condition is met, SIGINT, SIGTERM or SIGHUP.
+
+    What an observer raises ends the run as well, but only after it has been saved.
 
     Raises:
         UserError: the directory is in use, or the machine lacks the device, the memory or the disk space.
         StorageError: the disk refused a write; the last checkpoint is intact.
+        DivergedError: loss or weights are not finite any more; the last checkpoint is from before.
     """
+    config = with_absolute_paths(config)
     directory = RunDir(Path(run_dir))
     if not directory.path.name:
         raise UserError(f"{directory.path}: is not allowed; name a --run-dir that does not exist yet")
@@ -75,6 +79,7 @@ def resume(run_dir: str | Path, overrides: Sequence[str] = (), *, observer: Obse
         UserError: not a run directory, in use by another process, something else would change, or a file of it is
             damaged (CheckpointError) or refused (ConfigError).
         StorageError: the disk refused a write; the last checkpoint is intact.
+        DivergedError: loss or weights are not finite any more; the last checkpoint is from before.
     """
     directory = RunDir(Path(run_dir))
     if not directory.config.is_file():
@@ -84,7 +89,7 @@ def resume(run_dir: str | Path, overrides: Sequence[str] = (), *, observer: Obse
     if directory.latest.exists():
         state = load_checkpoint(directory.latest)
         # Through the schema, so that a key younger than the run counts as its default.
-        begun = parse_config(state["config"], str(directory.latest))
+        begun = with_absolute_paths(parse_config(state["config"], str(directory.latest)))
         _refuse_changes(begun.model_dump(mode="json"), config.model_dump(mode="json"))
         _warn_of_versions(state["versions"], observer)
     elif overrides:
@@ -112,7 +117,10 @@ def _sit(config: Config, directory: RunDir, observer: Observer, *, rewrite_confi
                 write_config(directory, config)
             session = Session(config, directory, warn=observer.warned)
             try:
-                return _loop(session, observer, interrupts)
+                return _loop(session, Heard(observer), interrupts)
+            except ObserverFailed as failure:
+                _save(session, Observer())
+                raise failure.reason from None
             except ActorError as error:
                 _save(session, observer)
                 raise ActorError(f"{error}; saved, go on with: mario-rl train --resume {directory.path}") from error
@@ -125,6 +133,8 @@ def _sit(config: Config, directory: RunDir, observer: Observer, *, rewrite_confi
 def _loop(session: Session, observer: Observer, interrupts: Interrupts) -> TrainingResult:
     config, agent, replay = session.config, session.agent, session.replay
     observer.started(config, session.run_dir.path, session.agent_steps)
+    if not session.run_dir.latest.exists():  # from its first moment on, a run can be watched and gone on with
+        _save(session, observer)
     if session.evaluation_due:  # a signal cut it off in the sitting before
         _evaluate(session, observer, interrupts)
     stop = session.stop_reason
@@ -147,17 +157,18 @@ def _loop(session: Session, observer: Observer, interrupts: Interrupts) -> Train
     with session.paused():
         if stop is not None and session.last_evaluation_due:
             _evaluate(session, observer, interrupts)
-        if session.unsaved:
-            _save(session, observer)
+        _save(session, observer)
     ended_by = interrupts.received.name if interrupts.received is not None else stop
     return TrainingResult(session.run_dir, ended_by or "", session.progress(), interrupts.received)
 
 
 def _save(session: Session, observer: Observer) -> None:
+    """Leave everything as a run should be left: saved first, drawn after."""
     with session.paused():
         session.write_row()
+        if session.unsaved:
+            observer.saved(session.save(), session.agent_steps)
         session.draw_curve()
-        observer.saved(session.save(), session.agent_steps)
 
 
 def _evaluate(session: Session, observer: Observer, interrupts: Interrupts) -> None:
@@ -176,8 +187,8 @@ def _evaluate(session: Session, observer: Observer, interrupts: Interrupts) -> N
     except EvaluationInterrupted:
         return
     best = session.count_evaluation(report)
-    session.draw_curve()
     observer.evaluated(report, session.agent_steps, best=best)
+    session.draw_curve()
 
 
 def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

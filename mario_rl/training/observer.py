@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,3 +56,53 @@ class Observer:
 
     def saved(self, path: Path, agent_steps: int) -> None:
         """A checkpoint was written."""
+
+
+class ObserverFailed(Exception):  # what it failed with is its cause
+    """An observer raised an exception, between two steps of training."""
+
+    def __init__(self, reason: Exception) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+class Heard(Observer):
+    """Passes everything on to an observer, and tells its failures from those of training.
+
+    Every method raises ObserverFailed where the observer raises an exception.
+    """
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+
+    def started(self, config: Config, run_dir: Path, agent_steps: int) -> None:
+        with _its_own_failures():
+            self._observer.started(config, run_dir, agent_steps)
+
+    def warned(self, message: str) -> None:
+        with _its_own_failures():
+            self._observer.warned(message)
+
+    def progressed(self, progress: Progress) -> None:
+        with _its_own_failures():
+            self._observer.progressed(progress)
+
+    def evaluating(self, episode: EvaluatedEpisode, total: int) -> None:
+        with _its_own_failures():
+            self._observer.evaluating(episode, total)
+
+    def evaluated(self, report: EvaluationReport, agent_steps: int, *, best: bool) -> None:
+        with _its_own_failures():
+            self._observer.evaluated(report, agent_steps, best=best)
+
+    def saved(self, path: Path, agent_steps: int) -> None:
+        with _its_own_failures():
+            self._observer.saved(path, agent_steps)
+
+
+@contextmanager
+def _its_own_failures() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        raise ObserverFailed(error) from error

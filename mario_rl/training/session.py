@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import shutil
+import textwrap
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from mario_rl.devices import (
     torch_generators,
 )
 from mario_rl.envs import num_actions
-from mario_rl.errors import CheckpointError, StorageError, UserError
+from mario_rl.errors import CheckpointError, DivergedError, StorageError, UserError
 from mario_rl.evaluation import EvaluationReport
 from mario_rl.files import remove_partials
 from mario_rl.game.rom import load_rom
@@ -44,6 +45,7 @@ from mario_rl.training.observer import RECENT_EPISODES, Progress
 from mario_rl.types import State
 
 LEARNED_COLUMNS = ("loss", "mean_q", "gradient_norm")  # of LearnStats, as metrics.csv has them
+MAX_REASON = 300  # characters of what a library says
 ROOM_BESIDES_REPLAY = 200_000_000  # bytes of checkpoints, metrics and curve
 
 
@@ -64,6 +66,12 @@ class Session:
         self.config = config
         self.run_dir = run_dir
         self._warn = warn
+        with ExitStack() as opened:  # whatever is refused on the way, nothing stays open
+            self._assemble(opened)
+            self._opened = opened.pop_all()
+
+    def _assemble(self, opened: ExitStack) -> None:
+        config, run_dir = self.config, self.run_dir
         for folder in (run_dir.path, run_dir.checkpoints, run_dir.replay):
             remove_partials(folder)
         streams = spawn_streams(config.seed, config.training.envs)
@@ -85,7 +93,7 @@ class Session:
             self.agent.begin_with(initial.policy.network.state_dict())
             self.initial_agent_steps, self.initial_seconds = initial.agent_steps, initial.seconds
         self.collector: Collector | ActorPool
-        self._threads_before = torch.get_num_threads()
+        opened.callback(torch.set_num_threads, torch.get_num_threads())
         if shared is None:
             self.collector = Collector(
                 config.env,
@@ -101,19 +109,21 @@ class Session:
                 shared=shared,
                 replay=self.replay,
                 agent=self.agent,
-                warn=warn,
+                warn=self._warn,
             )
             # Each actor has a core; more threads than are left would wait for each other.
             torch.set_num_threads(max(1, usable_cores() - actors))
+        opened.callback(self.collector.close)
         torch.manual_seed(streams.dropout)  # dropout draws from the global generator
         self.agent_steps = 0
         self.episodes = 0  # from the stage's start, as in all that is reported but snapshots.csv
         self.snapshot_episodes = 0
         self.evaluated_at = 0
         self.checkpointed_at = 0
-        self.best: tuple[float, ...] | None = None  # the merit of best.pt under the config's protocol
+        self.best: tuple[float, ...] | None = None  # the highest merit under the config's protocol
+        self._kept_best: tuple[float, ...] | None = None  # that of best.pt; higher if a kill came before latest.pt
         self._generation = 0
-        self._saved_at = (0, 0)  # agent_steps and evaluated_at as latest.pt has them
+        self._saved_at: tuple[int, int] | None = None  # agent_steps and evaluated_at as latest.pt has them
         self._recent: deque[tuple[float, int, bool]] = deque(maxlen=RECENT_EPISODES)
         self._seconds_before = 0.0
         if run_dir.latest.exists():
@@ -127,12 +137,14 @@ class Session:
             resume_at=self.agent_steps,
             evaluated_at=self.evaluated_at,
         )
+        opened.callback(self.metrics.close)
         self._started = time.monotonic()
         self._row_at, self._curve_at = self.seconds, self.seconds
         self._curve_took = 0.0  # seconds
+        self._curve_failed = False
         self._steps_at_row, self._updates_at_row = self.agent_steps, self.agent.updates
         self._rates: tuple[float, float] | None = None  # agent steps and updates per second, of the last row
-        self._learned: list[LearnStats] = []
+        self._learned, self._num_learned = torch.zeros(len(LEARNED_COLUMNS)), 0  # summed
 
     @property
     def seconds(self) -> float:
@@ -191,8 +203,26 @@ class Session:
             self._count_episode(finished)
 
     def count_update(self, stats: LearnStats) -> None:
-        """Keep what an update measured for the next row of metrics."""
-        self._learned.append(stats)
+        """Add what an update measured to the next row of metrics."""
+        measured = torch.stack([getattr(stats, name) for name in LEARNED_COLUMNS])
+        self._learned = measured + self._learned.to(measured.device)
+        self._num_learned += 1
+
+    def require_finite(self) -> None:
+        """See that learning has not run away, before anything is kept that would be worthless then.
+
+        Raises:
+            DivergedError: loss or weights are not finite numbers; says what to change.
+        """
+        if bool(self._learned.isfinite().all()) and self.agent.finite:
+            return
+        agent, latest = self.config.agent, self.run_dir.latest
+        kept = f"; {latest} is from before" if latest.exists() else ""
+        raise DivergedError(
+            f"{self.run_dir.path}: learning diverged, loss or weights are not finite after {self.agent.updates:,} "
+            f"updates; agent.learning_rate {agent.learning_rate} may be too high, or agent.gradient_clip "
+            f"{agent.gradient_clip or 'null'}{kept}"
+        )
 
     def log(self) -> None:
         """Write a row of metrics, and redraw the curve, when it is time."""
@@ -203,18 +233,19 @@ class Session:
             self.draw_curve()
 
     def write_row(self) -> None:
-        """Write a row of metrics, if anything has happened since the last."""
+        """Write a row of metrics, if the last is not of this moment.
+
+        Raises:
+            DivergedError: as `require_finite`.
+        """
         now = self.seconds
-        if self.agent_steps == self._steps_at_row:
+        if self.agent_steps == self.metrics.last_interval:
             return
+        self.require_finite()
         self._rates = self._rates_since_row(now)
         mean_return, mean_x, clear_rate = self._recent_means()
-        learned = {
-            name: torch.stack([getattr(stats, name) for stats in self._learned]).mean().item()
-            if self._learned
-            else None
-            for name in LEARNED_COLUMNS
-        }
+        means = (self._learned / self._num_learned).tolist() if self._num_learned else [None] * len(LEARNED_COLUMNS)
+        learned = dict(zip(LEARNED_COLUMNS, means, strict=True))
         row: dict[str, Any] = {
             "agent_steps": self.agent_steps,
             "updates": self.agent.updates,
@@ -229,21 +260,29 @@ class Session:
             "clear_rate": clear_rate if self._recent else None,
         }
         self.metrics.interval(row)
-        self._learned.clear()
+        self._learned, self._num_learned = torch.zeros_like(self._learned), 0
         self._row_at, self._steps_at_row, self._updates_at_row = now, self.agent_steps, self.agent.updates
 
     def draw_curve(self) -> None:
-        """Draw curve.png anew; a picture that can't be drawn is no reason to end a run."""
+        """Draw curve.png anew; a picture that can't be drawn, whyever, is no reason to end a run: one warning."""
         began = self.seconds
         try:
             draw_curves([self.run_dir.path], self.run_dir.curve)
-        except (StorageError, UserError) as error:
-            self._warn(str(error))
+        except Exception as error:
+            if not self._curve_failed:
+                self._curve_failed = True
+                said = isinstance(error, StorageError | UserError)
+                reason = str(error) if said else f"{type(error).__name__}: {error}"
+                reason = textwrap.shorten(reason, MAX_REASON, placeholder=" ...")
+                self._warn(f"the curve can't be drawn, training goes on without it ({reason})")
         self._curve_at = self.seconds
         self._curve_took = self._curve_at - began
 
     def count_evaluation(self, report: EvaluationReport) -> bool:
-        """Write an evaluation's rows and keep the agent as `best` if none before was better; returns whether so."""
+        """Write an evaluation's rows and keep the agent as `best` if none before was better; returns whether so.
+
+        What counts is the evaluation in best.pt itself, which a killed process may have written after latest.pt.
+        """
         self.evaluated_at = self.agent_steps
         self._row_at = self.seconds  # the time it took belongs to no rate
         common = {"agent_steps": self.agent_steps, "seconds": self.seconds}
@@ -251,8 +290,13 @@ class Session:
         if self.best is not None and report.merit < self.best:  # of equals the newer: it has learned from more
             return False
         self.best = report.merit
+        if self._kept_best is not None and report.merit < self._kept_best:
+            return False
+        self._kept_best = report.merit
         summary = {key: value for key, value in report.summary().items() if key != "results"}
-        save_checkpoint(self.run_dir.best, self._policy_state() | {"evaluation": summary})
+        save_checkpoint(
+            self.run_dir.best, self._policy_state() | {"evaluation": summary | {"merit": list(report.merit)}}
+        )
         return True
 
     def progress(self) -> Progress:
@@ -279,7 +323,11 @@ class Session:
         """Write `latest.pt` and the replay it names, then let the replay before it go; to be called while paused.
 
         In this order, whatever moment a kill or a second Ctrl-C comes at, latest.pt names a replay that is complete.
+
+        Raises:
+            DivergedError: as `require_finite`. StorageError: the disk refused; the last checkpoint is intact.
         """
+        self.require_finite()
         self.checkpointed_at = self.agent_steps
         previous, self._generation = self._generation, self._generation + 1
         try:
@@ -296,7 +344,12 @@ class Session:
         return self.run_dir.latest
 
     def keep_step_checkpoint(self) -> None:
-        """Keep this moment's weights beside `latest` and `best`, and only the last few of such moments."""
+        """Keep this moment's weights beside `latest` and `best`, and only the last few of such moments.
+
+        Raises:
+            DivergedError: as `require_finite`. StorageError: the disk refused.
+        """
+        self.require_finite()
         keep = self.config.training.keep_checkpoints
         if keep:
             save_checkpoint(self.run_dir.step_checkpoint(self.agent_steps), self._policy_state())
@@ -313,9 +366,7 @@ class Session:
 
     def close(self) -> None:
         """Close the emulators and the metrics."""
-        self.collector.close()
-        torch.set_num_threads(self._threads_before)
-        self.metrics.close()
+        self._opened.close()
 
     @property
     def _replay_file(self) -> Path:
@@ -388,8 +439,23 @@ class Session:
                 f"the best so far was found under {training['best_protocol']} and doesn't compare with {protocol}: "
                 "the next evaluation's will take its place"
             )
+        self._kept_best = self._merit_of_best(protocol)
         self.snapshot_episodes = training["snapshot_episodes"]
         self._recent.extend(tuple(entry) for entry in training["recent"])
+
+    def _merit_of_best(self, protocol: str) -> tuple[float, ...] | None:
+        """The merit of best.pt; None where there is none to compare with."""
+        if not self.run_dir.best.exists():
+            return None
+        try:
+            evaluation = load_checkpoint(self.run_dir.best)["evaluation"]
+            if evaluation["protocol"] != protocol:
+                return None
+            # Older files have no merit: it was written so that the middle number counts in the whole game alone.
+            return tuple(evaluation.get("merit", (evaluation["clear_rate"], 0.0, evaluation["mean_x"])))
+        except (CheckpointError, KeyError, TypeError) as error:
+            self._warn(f"{self.run_dir.best}: can't be read, the next evaluation's will take its place ({error})")
+            return None
 
     def _count_episode(self, finished: FinishedEpisode) -> None:
         result = finished.result

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import cv2
@@ -11,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from mario_rl.agents import NetworkPolicy
+from mario_rl.files import json_text
 from mario_rl.tensors import tensor_to_unit
 from mario_rl.types import Pixels
 
@@ -39,7 +39,7 @@ def pack(header: dict[str, Any], pictures: list[bytes]) -> bytes:
 
     The header's `sizes` are their lengths in bytes; one that is left out has none.
     """
-    text = json.dumps(header | {"sizes": [len(picture) for picture in pictures]}, separators=(",", ":")).encode()
+    text = json_text(header | {"sizes": [len(picture) for picture in pictures]}).encode()
     return b"".join([len(text).to_bytes(4, "big"), text, *pictures])
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import socket
 import tempfile
 from collections.abc import AsyncIterator
@@ -18,11 +17,12 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from mario_rl.errors import UserError
+from mario_rl.files import json_text
 from mario_rl.metrics import EVALUATION_COLUMNS, METRIC_COLUMNS, read_table
 from mario_rl.report.video import Recording, write_video
 from mario_rl.rundir import RunDir
@@ -86,7 +86,8 @@ def make_app(game: Game, *, host: str, port: int) -> Starlette:
         return Response(content, media_type=kind, headers=HEADERS)
 
     async def curve(request: Request) -> Response:
-        return JSONResponse(await run_in_threadpool(_curve, game.place), headers=HEADERS)
+        text = json_text(await run_in_threadpool(_curve, game.place))
+        return Response(text, media_type="application/json", headers=HEADERS)
 
     async def stage_picture(request: Request) -> Response:
         content = game.stage_picture.content
@@ -99,7 +100,7 @@ def make_app(game: Game, *, host: str, port: int) -> Starlette:
         if last is None:
             return Response("no episode has ended yet", 404)
         kept = {"stage": last.stage, "end": last.end, "x": last.x, "by_hand": last.by_hand, "buttons": last.buttons}
-        text = json.dumps({"format": "mario_rl trajectory 1", "frames_per_second": 60, **kept})
+        text = json_text({"format": "mario_rl trajectory 1", "frames_per_second": 60, **kept})
         return Response(text, media_type="application/json", headers=HEADERS | _as_file("episode.json"))
 
     async def video(request: Request) -> Response:
@@ -181,14 +182,14 @@ async def _show(game: Game, viewer: WebSocket) -> None:
     values = [round(value, 4) for value in so_far.values]
     with contextlib.suppress(WebSocketDisconnect, RuntimeError):
         begin = {"catalog": catalog, "so_far": {"episode": so_far.episode, "predicted": values}}
-        await viewer.send_text(json.dumps(begin))
+        await viewer.send_text(json_text(begin))
         while True:
             if (now := game.catalog()) != catalog:
                 catalog = now
-                await viewer.send_text(json.dumps({"catalog": catalog}))
+                await viewer.send_text(json_text({"catalog": catalog}))
             for episode in [one for one in game.ended if one.number > ended]:
                 ended = episode.number
-                await viewer.send_text(json.dumps({"ended": _plain(episode)}))
+                await viewer.send_text(json_text({"ended": _plain(episode)}))
             picture = game.picture
             if picture.number != number:
                 number = picture.number

@@ -10,6 +10,7 @@ import pytest
 from small_run import SMALL_RUN
 
 from mario_rl.checkpoint import load_checkpoint
+from mario_rl.compare import work
 from mario_rl.compare.study import FinalConfig
 from mario_rl.compare.work import film, perform
 from mario_rl.config import load_config
@@ -20,11 +21,11 @@ from mario_rl.training import Observer
 FINAL = FinalConfig(protocols=("greedy",))
 
 
-def see_through(folder: Path, *overrides: str) -> RunDir:
+def see_through(folder: Path, *overrides: str, observer: Observer | None = None) -> RunDir:
     (folder / "small.yaml").write_text(SMALL_RUN)
     config = load_config(folder / "small.yaml", ["training.agent_steps=100", *overrides])
     run = RunDir(folder / "double" / "seed_11")
-    perform(config, run, FINAL, threads=1, observer=Observer())
+    perform(config, run, FINAL, threads=1, observer=observer or Observer())
     return run
 
 
@@ -46,5 +47,23 @@ def test_a_run_that_is_done_leaves_the_film_of_its_best_checkpoint_and_says_what
 def test_a_run_that_made_no_evaluation_has_no_best_checkpoint_to_film(tmp_path):
     run = see_through(tmp_path)
     assert json.loads(run.record.read_text())["best"] is None
-    assert film(run) is None
+    assert film(run, Observer()) is None
+    assert not run.film.exists()
+
+
+@pytest.mark.emulator
+def test_a_film_that_cannot_be_made_is_a_warning_and_the_run_is_done(tmp_path, monkeypatch):
+    def fail(*arguments: object) -> None:
+        raise RuntimeError("no\nencoder")
+
+    warnings: list[str] = []
+
+    class Listen(Observer):
+        def warned(self, message: str) -> None:
+            warnings.append(message)
+
+    monkeypatch.setattr(work, "write_video", fail)
+    run = see_through(tmp_path, "evaluation.every_steps=100", observer=Listen())
+    assert warnings == [f"{run.film}: could not be made (no encoder)"]
+    assert run.final.is_file()
     assert not run.film.exists()

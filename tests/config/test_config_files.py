@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 
-from mario_rl.config import Config, load_config, parse_config, render_config
+from mario_rl.config import (
+    Config,
+    load_config,
+    load_config_with,
+    parse_config,
+    render_config,
+    with_absolute_paths,
+)
 from mario_rl.config.schema import BUTTONS, STAGES
 from mario_rl.errors import ConfigError
 
@@ -358,7 +365,18 @@ def configs(draw: st.DrawFn) -> Config:
 def test_what_is_rendered_loads_back_to_an_equal_config(config, tmp_path_factory):
     file = tmp_path_factory.mktemp("rendered") / "config.yaml"
     file.write_text(render_config(config), encoding="utf-8")
-    assert load_config(file) == config
+    assert load_config(file) == with_absolute_paths(config)
+
+
+def test_files_that_a_config_names_are_found_from_every_folder(tmp_path, monkeypatch):
+    file = tmp_path / "config.yaml"
+    file.write_text("env: {rom: game.nes}\n")
+    monkeypatch.chdir(tmp_path)
+    config = load_config(file, ["training.initial_checkpoint=../agent.pt"])
+    assert config.env.rom == str(tmp_path / "game.nes")
+    assert config.training.initial_checkpoint == str(tmp_path.parent / "agent.pt")
+    assert with_absolute_paths(config) == config
+    assert load_config_with(file, {"env.rom": None}, "study").env.rom is None
 
 
 @pytest.mark.parametrize(

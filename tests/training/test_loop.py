@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import csv
+import os
 import time
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 import torch
 
 from mario_rl.checkpoint import load_checkpoint
 from mario_rl.config import load_config
-from mario_rl.errors import StorageError, UserError
+from mario_rl.errors import DivergedError, StorageError, UserError
 from mario_rl.rundir import RunDir
-from mario_rl.training import Observer, Progress, loop, session, train
+from mario_rl.training import Observer, Progress, loop, resume, session, train
 
 pytestmark = pytest.mark.emulator
 
@@ -167,20 +169,115 @@ def test_each_moment_has_one_row_of_metrics_and_evaluating_slows_no_rate(tmp_pat
         assert float(row["steps_per_second"]) * (spans[at + 1] - spans[at] - waited) >= 0.9 * done
 
 
-def test_a_curve_that_cannot_be_drawn_is_a_warning(tmp_path, small_run_file, monkeypatch):
-    def fail(*arguments: object) -> None:
-        raise StorageError("curve.png: could not be written")
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (StorageError("curve.png: could not be written"), "curve.png: could not be written"),
+        (KeyError("a fault in the drawing"), "KeyError: 'a fault in the drawing'"),
+        (MemoryError("no room"), "MemoryError: no room"),
+    ],
+)
+def test_a_curve_that_cannot_be_drawn_is_one_warning_and_the_run_is_saved(
+    tmp_path, small_run_file, monkeypatch, error, said
+):
+    drawn = []
+
+    def fail(run_dirs: list[Path], output: Path) -> None:
+        drawn.append(load_checkpoint(RunDir(run_dirs[0]).latest)["agent_steps"])  # saved first, drawn after
+        raise error
+
+    warnings: list[str] = []
 
     class Listen(Observer):
-        warnings: ClassVar[list[str]] = []
-
         def warned(self, message: str) -> None:
-            self.warnings.append(message)
+            warnings.append(message)
 
     monkeypatch.setattr(session, "draw_curves", fail)
     config = load_config(small_run_file, ["training.agent_steps=20"])
     assert train(config, tmp_path / "run", observer=Listen()).progress.agent_steps == 20
-    assert Listen.warnings == ["curve.png: could not be written"]
+    assert drawn == [0, 20]
+    assert warnings == [f"the curve can't be drawn, training goes on without it ({said})"]
+
+
+@pytest.mark.parametrize("name", ["a$x_$b", b"not \xff utf-8"])
+def test_a_run_directory_may_have_any_name_that_the_disk_allows(name, tmp_path, small_run_file):
+    settings = ["training.agent_steps=60", "training.checkpoint_every_steps=30", "evaluation.every_steps=60"]
+    config = load_config(small_run_file, [*settings, "logging.tensorboard=true"])
+    result = train(config, tmp_path / os.fsdecode(name))
+    assert result.run_dir.curve.read_bytes().startswith(b"\x89PNG")
+    resumed = resume(result.run_dir.path, ["training.agent_steps=70"])
+    assert resumed.progress.agent_steps == 70
+    assert load_checkpoint(result.run_dir.latest)["agent_steps"] == 70
+
+
+def test_a_run_has_its_first_checkpoint_before_its_first_step(tmp_path, small_run):
+    seen = []
+
+    class Look(Observer):
+        def progressed(self, progress: Progress) -> None:
+            if not seen:
+                seen.append(load_checkpoint(RunDir(tmp_path / "run").latest)["agent_steps"])
+
+    train(small_run, tmp_path / "run", observer=Look())
+    assert seen == [0]
+
+
+@pytest.mark.parametrize("method", ["started", "progressed", "evaluating", "evaluated", "saved"])
+def test_what_an_observer_fails_with_ends_the_run_only_after_it_was_saved(method, tmp_path, small_run_file):
+    class Faulty(Observer):
+        def __getattribute__(self, name: str) -> Any:
+            return self.fail if name == method else super().__getattribute__(name)
+
+        def fail(self, *arguments: object, **rest: object) -> None:
+            counted.append(1)
+            if len(counted) == 2 or method == "started":
+                raise ZeroDivisionError("a fault of the observer's")
+
+    counted: list[int] = []
+    config = load_config(small_run_file, ["evaluation.every_steps=50"])
+    with pytest.raises(ZeroDivisionError, match="a fault of the observer's"):
+        train(config, tmp_path / "run", observer=Faulty())
+    expected = {"started": 0, "progressed": 4, "evaluating": 100, "evaluated": 100, "saved": 80}[method]
+    place = RunDir(tmp_path / "run")
+    assert load_checkpoint(place.latest)["agent_steps"] == expected
+    assert resume(place.path, ["training.agent_steps=110"]).progress.agent_steps == 110
+
+
+def test_a_finished_run_has_its_last_row_and_its_curve_also_where_a_checkpoint_was_due_just_then(
+    tmp_path, small_run_file
+):
+    config = load_config(small_run_file, ["training.agent_steps=160", "logging.every_seconds=3600"])
+    place = train(config, tmp_path / "run").run_dir
+    assert [row["agent_steps"] for row in rows(place.metrics)] == ["160"]
+    assert place.curve.is_file()
+
+
+def test_learning_that_diverges_ends_the_run_and_overwrites_nothing(tmp_path, small_run_file, monkeypatch):
+    settings = ["agent.learning_rate=1e30", "agent.gradient_clip=null", "evaluation.every_steps=100"]
+    with pytest.raises(
+        DivergedError, match=r"run: learning diverged, .* updates; agent\.learning_rate 1e\+30"
+    ) as ended:
+        train(load_config(small_run_file, settings), tmp_path / "run")
+    assert "\n" not in str(ended.value)
+    place = RunDir(tmp_path / "run")
+    assert load_checkpoint(place.latest)["agent_steps"] == 0  # read back: what is not finite would be refused
+    assert not place.best.exists()
+    assert not place.step_checkpoints()
+    assert "nan" not in place.metrics.read_text()
+
+
+def test_what_updates_measured_is_summed_not_hoarded(tmp_path, small_run_file, monkeypatch):
+    config = load_config(small_run_file, ["logging.every_seconds=3600"])
+    kept, made = [], []
+    assemble = session.Session._assemble
+    monkeypatch.setattr(session.Session, "_assemble", lambda self, opened: made.append(self) or assemble(self, opened))
+
+    class Look(Observer):
+        def progressed(self, progress: Progress) -> None:
+            kept.append((progress.updates, made[0]._num_learned, tuple(made[0]._learned.shape)))
+
+    train(config, tmp_path / "run", observer=Look())
+    assert kept[-1] == (40, 40, (3,))
 
 
 def test_the_folder_one_is_in_cannot_become_a_run_directory(tmp_path, small_run, monkeypatch):
@@ -195,7 +292,8 @@ def test_a_full_disk_ends_the_run_and_leaves_the_last_checkpoint(tmp_path, small
 
     class FillTheDisk(Observer):
         def saved(self, path, agent_steps: int) -> None:
-            monkeypatch.setattr(session, "save_checkpoint", full)
+            if agent_steps == 80:
+                monkeypatch.setattr(session, "save_checkpoint", full)
 
     with pytest.raises(StorageError, match="No space left"):
         train(small_run, tmp_path / "run", observer=FillTheDisk())

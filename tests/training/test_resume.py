@@ -19,9 +19,14 @@ from mario_rl.evaluation import EvaluationReport
 from mario_rl.nes import layout as console
 from mario_rl.nes.cartridge import SUPER_MARIO_BROS_PAL
 from mario_rl.rundir import RunDir
-from mario_rl.training import Observer, resume, train
+from mario_rl.training import Observer, collect, resume, train
 
 pytestmark = pytest.mark.emulator
+
+
+class PowerCut(BaseException):
+    """What no code has time to react to."""
+
 
 BY_THE_CLOCK = {"seconds", "versions", "config"}
 
@@ -170,6 +175,93 @@ def test_the_best_so_far_and_the_clock_go_on(tmp_path, small_run_file):
     assert seconds == sorted(seconds)
 
 
+def test_a_better_checkpoint_than_the_last_save_knows_of_is_only_replaced_by_a_better_one(
+    tmp_path, small_run_file, monkeypatch
+):
+    rates = iter([0.2, 0.9, 0.5, 0.3])
+    merit: list[float] = []
+    monkeypatch.setattr(EvaluationReport, "clear_rate", property(lambda report: merit[-1]))
+
+    class Watch(Observer):
+        def __init__(self, dies_at: int | None = None) -> None:
+            self.dies_at, self.told = dies_at, []
+
+        def progressed(self, progress) -> None:
+            if progress.agent_steps % 50 == 0:
+                merit.append(next(rates))  # of the evaluation that comes next
+
+        def evaluated(self, report, agent_steps: int, *, best: bool) -> None:
+            self.told.append((agent_steps, best))
+            if agent_steps == self.dies_at:
+                raise PowerCut
+
+    place = RunDir(tmp_path / "run")
+    settings = ["evaluation.every_steps=50", "training.checkpoint_every_steps=60", "training.agent_steps=150"]
+    with pytest.raises(PowerCut):
+        train(load_config(small_run_file, settings), place.path, observer=Watch(dies_at=100))
+    assert load_checkpoint(place.latest)["training"]["best"][0] == 0.2  # saved at step 60
+    assert load_checkpoint(place.best)["evaluation"]["clear_rate"] == 0.9
+    watch = Watch()
+    resume(place.path, observer=watch)
+    assert watch.told == [(100, False), (150, False)]
+    assert load_checkpoint(place.best)["evaluation"]["clear_rate"] == 0.9
+    # What the run itself knows is as if nothing had happened to it.
+    assert load_checkpoint(place.latest)["training"]["best"][0] == 0.5
+
+
+def test_a_best_checkpoint_that_cannot_be_read_is_a_warning_and_replaced(tmp_path, small_run_file):
+    class Listen(Observer):
+        warnings: ClassVar[list[str]] = []
+
+        def warned(self, message: str) -> None:
+            self.warnings.append(message)
+
+    place = RunDir(tmp_path / "run")
+    config = load_config(small_run_file, ["evaluation.every_steps=50", "training.agent_steps=50"])
+    train(config, place.path)
+    place.best.write_bytes(place.best.read_bytes()[:1000])
+    resume(place.path, ["training.agent_steps=100", "evaluation.protocol=noop"], observer=Listen())
+    assert any("best.pt: can't be read, the next evaluation's will take its place" in line for line in Listen.warnings)
+    assert load_checkpoint(place.best)["agent_steps"] == 100
+
+
+def test_the_last_row_of_metrics_comes_back_where_a_kill_took_it(tmp_path, small_run_file):
+    config = load_config(small_run_file, ["training.agent_steps=160", "logging.every_seconds=3600"])
+    place = train(config, tmp_path / "run").run_dir
+    place.metrics.write_text(place.metrics.read_text().splitlines(keepends=True)[0])
+    place.curve.unlink()
+    resume(place.path)
+    assert [row["agent_steps"] for row in rows(place.metrics)] == ["160"]
+    assert place.curve.is_file()
+
+
+def test_a_run_goes_on_from_another_folder_than_it_was_begun_in(tmp_path, small_run_file, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    train(load_config(small_run_file, ["training.agent_steps=20"]), "teacher")
+    config = load_config(small_run_file, ["training.initial_checkpoint=teacher", "training.agent_steps=20"])
+    train(config, "student")
+    monkeypatch.chdir(tmp_path)
+    assert resume("here/student", ["training.agent_steps=24"]).progress.agent_steps == 24
+    RunDir(tmp_path / "here" / "student").latest.unlink()  # as if killed before it: the teacher is asked for again
+    assert resume("here/student").progress.agent_steps == 24
+
+
+def test_a_run_that_is_refused_leaves_no_emulator_open(tmp_path, small_run, monkeypatch):
+    closed = []
+    close = collect.Collector.close
+    monkeypatch.setattr(collect.Collector, "close", lambda self: closed.append(1) or close(self))
+    train(small_run, tmp_path / "run", observer=StopAt(20))
+    assert len(closed) == 1
+    latest = RunDir(tmp_path / "run").latest
+    state = load_checkpoint(latest)
+    del state["training"]["recent"]
+    save_checkpoint(latest, state)
+    with pytest.raises(CheckpointError, match="damaged"):
+        resume(tmp_path / "run")
+    assert len(closed) == 2
+
+
 def test_the_best_under_one_protocol_is_not_compared_with_another(tmp_path, small_run_file, monkeypatch):
     rates = {"greedy": 1.0, "sticky": 0.9}
     monkeypatch.setattr(EvaluationReport, "clear_rate", property(lambda report: rates[report.protocol]))
@@ -275,9 +367,9 @@ def test_rows_written_after_the_last_checkpoint_are_dropped(tmp_path, small_run)
     class Die(Observer):
         def progressed(self, progress) -> None:
             if progress.agent_steps >= 150:
-                raise RuntimeError("power cut")
+                raise PowerCut
 
-    with pytest.raises(RuntimeError, match="power cut"):
+    with pytest.raises(PowerCut):
         train(small_run, tmp_path / "run", observer=Die())
     before = rows(tmp_path / "run" / "episodes.csv")
     assert any(int(row["agent_steps"]) > 80 for row in before)  # the last checkpoint is from step 80
@@ -287,12 +379,12 @@ def test_rows_written_after_the_last_checkpoint_are_dropped(tmp_path, small_run)
     assert_equal(training_state(tmp_path / "whole"), training_state(tmp_path / "run"))
 
 
-def test_a_run_that_died_before_its_first_checkpoint_begins_again(tmp_path, small_run):
+def test_a_run_that_died_at_its_first_step_begins_again(tmp_path, small_run):
     class Die(Observer):
         def progressed(self, progress) -> None:
-            raise RuntimeError("power cut")
+            raise PowerCut
 
-    with pytest.raises(RuntimeError, match="power cut"):
+    with pytest.raises(PowerCut):
         train(small_run, tmp_path / "run", observer=Die())
     resume(tmp_path / "run")
     train(small_run, tmp_path / "whole")
