@@ -5,11 +5,12 @@ What needs torch is imported inside the commands, so that `--help` answers at on
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +23,8 @@ from mario_rl.files import require_writable, write_atomically
 
 if TYPE_CHECKING:
     from mario_rl.cards import Verdict
-    from mario_rl.config import Protocol
+    from mario_rl.config import Config, Protocol
+    from mario_rl.training import Observer, TrainingResult
 
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 PROTOCOL_NAMES = ("greedy", "noop", "sticky", "epsilon")
@@ -36,8 +38,8 @@ def cli() -> None:
     \b
     A first run, a look at it, and going on with it:
       mario-rl train configs/demo.yaml
-      mario-rl evaluate checkpoints/demo/20261123-104500 --video mario.mp4
-      mario-rl train --resume checkpoints/demo/20261123-104500 training.minutes=10
+      mario-rl evaluate checkpoints/demo/20261123-104500-seed0 --video mario.mp4
+      mario-rl train --resume checkpoints/demo/20261123-104500-seed0 training.minutes=10
     """
 
 
@@ -49,7 +51,8 @@ def cli() -> None:
 @click.option(
     "--run-dir",
     type=click.Path(path_type=Path),
-    help="Where the run's files go; must not exist yet.  [default: checkpoints/<config name>/<timestamp>]",
+    help="Where the run's files go; must not exist yet, or be empty.  "
+    "[default: checkpoints/<config name>/<timestamp>-seed<seed>]",
 )
 def train(arguments: tuple[str, ...], resume: Path | None, run_dir: Path | None) -> int:
     """Train an agent as a config file says.
@@ -62,7 +65,7 @@ def train(arguments: tuple[str, ...], resume: Path | None, run_dir: Path | None)
     Examples:
       mario-rl train configs/ddqn_right_only.yaml
       mario-rl train configs/ddqn_right_only.yaml env.stage=1-2 training.agent_steps=200000 seed=3
-      mario-rl train --resume checkpoints/ddqn_right_only/20261123-104500 training.agent_steps=400000
+      mario-rl train --resume checkpoints/ddqn_right_only/20261123-104500-seed0 training.agent_steps=400000
     """
     from mario_rl.config import load_config
     from mario_rl.terminal import TerminalObserver
@@ -80,7 +83,7 @@ def train(arguments: tuple[str, ...], resume: Path | None, run_dir: Path | None)
                     "train needs a config file first, such as configs/demo.yaml, or --resume RUN_DIR"
                 )
             config = load_config(arguments[0], arguments[1:])
-            result = loop.train(config, run_dir or _default_run_dir(arguments[0]), observer=observer)
+            result = _train_in(_run_dirs(run_dir, arguments[0], config.seed), config, observer)
     finally:
         observer.close()
     place, progress = result.run_dir, result.progress
@@ -143,7 +146,7 @@ def evaluate(
 
     \b
     Examples:
-      mario-rl evaluate checkpoints/demo/20261123-104500
+      mario-rl evaluate checkpoints/demo/20261123-104500-seed0
       mario-rl evaluate RUN_DIR/checkpoints/latest.pt --protocol sticky --episodes 100 --seed 7 --json report.json
       mario-rl evaluate RUN_DIR --stage 1-2 --video mario.mp4 --video-episodes all
     """
@@ -310,7 +313,7 @@ def watch(
     \b
     Examples:
       mario-rl watch checkpoints/pretrained/ddqn_right_only_1-1_seed_1.pt
-      mario-rl watch checkpoints/ddqn_right_only/20261123-104500 --protocol sticky --port 8123 --no-browser
+      mario-rl watch checkpoints/ddqn_right_only/20261123-104500-seed0 --protocol sticky --port 8123 --no-browser
     """
     import threading
     import webbrowser
@@ -646,8 +649,28 @@ def _verdict(verdict: Verdict) -> str:
     return text if verdict.comparable else text + " (other versions or another platform than the card's)"
 
 
-def _default_run_dir(config_file: str) -> Path:
-    return Path("checkpoints") / Path(config_file).stem / datetime.now().strftime("%Y%m%d-%H%M%S")
+def _run_dirs(wanted: Path | None, config_file: str, seed: int) -> Iterator[Path]:
+    """Name where a run may go: the place wanted, else by config, time and seed, with a number where that is taken."""
+    if wanted is not None:
+        yield wanted
+        return
+    name = f"{datetime.now().strftime('%Y%m%d-%H%M%S')}-seed{seed}"
+    for number in itertools.count(1):
+        yield Path("checkpoints") / Path(config_file).stem / (name if number == 1 else f"{name}-{number}")
+
+
+def _train_in(run_dirs: Iterator[Path], config: Config, observer: Observer) -> TrainingResult:
+    """Train in the first of the places that nobody else has taken; of one place, it is an error where it is taken."""
+    from mario_rl.training import RunDirTaken, train
+
+    taken: RunDirTaken | None = None
+    for run_dir in run_dirs:
+        try:
+            return train(config, run_dir, observer=observer)
+        except RunDirTaken as error:
+            taken = error
+    assert taken is not None
+    raise taken
 
 
 def _require_output(option: str, path: Path | None, *suffixes: str) -> None:

@@ -13,7 +13,6 @@ from mario_rl.compare.processes import Processes
 from mario_rl.compare.runner import Outcome, StudyObserver, run_study
 from mario_rl.compare.study import StudyDir, StudyRun, expand, load_study
 from mario_rl.errors import UserError
-from mario_rl.files import write_atomically
 
 MAX_CLUSTER_JOBS = 256
 
@@ -58,6 +57,7 @@ def run(study_file: Path, directory: StudyDir, *, jobs: int | None, cluster: str
     """
     study = load_study(study_file)
     runs = expand(study, study_file)
+    text = study_file.read_text(encoding="utf-8")
     left = _left(runs, directory)
     observer = TerminalStudyObserver(directory)
     try:
@@ -67,15 +67,13 @@ def run(study_file: Path, directory: StudyDir, *, jobs: int | None, cluster: str
             most = max((memory_bytes(run.config) for run in left), default=0)
             executor = Cluster(cluster, study.final, threads=study.threads, gpus=study.gpus, memory_bytes=most)
             try:
-                _keep(study_file, directory)
                 at_once = jobs or min(MAX_CLUSTER_JOBS, max(1, len(left)))
-                return run_study(runs, directory, executor, jobs=at_once, observer=observer)
+                return run_study(runs, directory, executor, jobs=at_once, study=text, observer=observer)
             finally:
                 executor.close()
         at_once = jobs or (default_jobs(left, threads=study.threads) if left else 1)
-        _keep(study_file, directory)
         processes = Processes(study.final, threads=study.threads)
-        return run_study(runs, directory, processes, jobs=at_once, observer=observer)
+        return run_study(runs, directory, processes, jobs=at_once, study=text, observer=observer)
     finally:
         observer.close()
 
@@ -133,9 +131,3 @@ class TerminalStudyObserver(StudyObserver):
 
 def _left(runs: list[StudyRun], directory: StudyDir) -> list[StudyRun]:
     return [run for run in runs if not directory.run(run.arm, run.seed).final.exists()]
-
-
-def _keep(study_file: Path, directory: StudyDir) -> None:
-    """Keep the study as it was asked for beside its runs."""
-    text = study_file.read_text(encoding="utf-8")
-    write_atomically(directory.study, lambda partial: partial.write_text(text, encoding="utf-8"))

@@ -183,12 +183,6 @@ def test_a_curve_that_cannot_be_drawn_is_a_warning(tmp_path, small_run_file, mon
     assert Listen.warnings == ["curve.png: could not be written"]
 
 
-def test_the_folder_one_is_in_cannot_become_a_run_directory(tmp_path, small_run, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r"^\.: is not allowed; name a --run-dir"):
-        train(small_run, ".")
-
-
 def test_a_full_disk_ends_the_run_and_leaves_the_last_checkpoint(tmp_path, small_run, monkeypatch):
     def full(*arguments: object) -> None:
         raise StorageError("latest.pt: could not be written (No space left on device)")
