@@ -17,7 +17,7 @@ import torch
 
 from mario_rl.agents import QAgent
 from mario_rl.config import Config
-from mario_rl.devices import describe_machine, resolve_device, software_versions
+from mario_rl.devices import describe_machine, no_more_threads_than_cores, resolve_device, software_versions
 from mario_rl.envs import make_games, num_actions
 from mario_rl.game.rom import load_rom, stage_start
 from mario_rl.machine import keep_freed_memory
@@ -70,6 +70,7 @@ class BenchmarkReport(NamedTuple):
         return self._asdict() | {"figures": [figure._asdict() for figure in self.figures]}
 
 
+@no_more_threads_than_cores()
 def run_benchmark(
     config: Config,
     *,

@@ -20,6 +20,7 @@ import click
 from mario_rl import __version__
 from mario_rl.errors import ActorError, GameError, StorageError, UserError
 from mario_rl.files import require_writable, write_atomically
+from mario_rl.machine import allowed_cores, usable_cores
 
 if TYPE_CHECKING:
     from mario_rl.cards import Verdict
@@ -623,6 +624,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # cores an update took 420 ms instead of 22. Spinning less: 120 ms, and still 22 when nothing else runs. libgomp
     # reads this when torch is imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+    if usable_cores() < allowed_cores():  # PyTorch, and those of its kind, know nothing of CPU quotas
+        os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
     try:
         code = cli.main(args=arguments or ["--help"], prog_name="mario-rl", standalone_mode=False)
     except (click.ClickException, UserError) as error:

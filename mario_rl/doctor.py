@@ -148,10 +148,11 @@ def _threads() -> tuple[bool, str]:
     """More threads than cores make each update slower."""
     import torch
 
-    from mario_rl.machine import usable_cores
+    from mario_rl.machine import allowed_cores, cpu_quota, usable_cores
 
-    threads, cores = torch.get_num_threads(), usable_cores()
-    return threads <= cores, f"{threads} for PyTorch, on {cores} cores"
+    threads, cores, quota = torch.get_num_threads(), usable_cores(), cpu_quota()
+    paid = "no CPU quota" if quota is None else f"a CPU quota of {quota:.1f}"
+    return threads <= cores, f"{threads} for PyTorch, on {cores} of {allowed_cores()} cores, {paid}"
 
 
 def _video_encoder() -> tuple[bool, str]:

@@ -18,7 +18,7 @@ from mario_rl.agents.q_agent import load_policy
 from mario_rl.checkpoint import find_checkpoint, load_checkpoint
 from mario_rl.config import Config, EnvConfig, Protocol, parse_config
 from mario_rl.config.schema import STAGES, WHOLE_GAME
-from mario_rl.devices import resolve_device
+from mario_rl.devices import no_more_threads_than_cores, resolve_device
 from mario_rl.envs import GamePool, make_games, num_actions
 from mario_rl.errors import CheckpointError, UserError
 from mario_rl.seeding import episode_seeds
@@ -192,6 +192,7 @@ class EvaluationInterrupted(Exception):
     """The caller asked to stop before the last episode ended; there is no report."""
 
 
+@no_more_threads_than_cores()
 def evaluate(
     checkpoint: str | Path,
     *,

@@ -107,6 +107,15 @@ def test_a_package_that_does_not_load_is_a_finding(monkeypatch):
     assert "av" in broken.detail
 
 
+@pytest.mark.parametrize(("quota", "says"), [(1.5, "a CPU quota of 1.5"), (None, "no CPU quota")])
+def test_threads_are_held_against_the_cores_and_against_what_the_quota_pays_for(quota, says, monkeypatch):
+    monkeypatch.setattr(machine, "allowed_cores", lambda: 4)
+    monkeypatch.setattr(machine, "cpu_quota", lambda: quota)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    cores = 4 if quota is None else 1
+    assert doctor._threads() == (quota is None, f"4 for PyTorch, on {cores} of 4 cores, {says}")
+
+
 @pytest.mark.parametrize(
     ("flags", "says"),
     [

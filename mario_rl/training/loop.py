@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from mario_rl.checkpoint import load_checkpoint
 from mario_rl.config import Config, load_config, parse_config
-from mario_rl.devices import denormals_flushed, resolve_device, software_versions
+from mario_rl.devices import denormals_flushed, no_more_threads_than_cores, resolve_device, software_versions
 from mario_rl.errors import ActorError, CheckpointError, ConfigError, UserError
 from mario_rl.evaluation import EvaluationInterrupted, evaluate_policy
 from mario_rl.machine import keep_freed_memory
@@ -92,6 +92,7 @@ def _sit(config: Config, directory: RunDir, observer: Observer, *, rewrite_confi
             Interrupts() as interrupts,
             torch.random.fork_rng(devices=gpus),
             denormals_flushed(),
+            no_more_threads_than_cores(),
         ):
             if rewrite_config:
                 write_config(directory, config)
