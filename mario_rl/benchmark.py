@@ -93,7 +93,7 @@ def run_benchmark(
     Raises:
         UserError: the machine lacks the device, the memory or the disk space.
     """
-    check_machine(config, RunDir(Path(tempfile.gettempdir())))
+    check_machine(_for_training(config, 0, agent_steps), RunDir(Path(tempfile.gettempdir())))
     keep_freed_memory()
     measurements: dict[tuple[str, str], Callable[[], Measured]] = {
         ("emulator alone, 1 core", "frames"): partial(_emulator, config, seconds),

@@ -570,7 +570,7 @@ def _benchmark_emulator(agent: Path | None, *, seconds: float, repeats: int, out
 @click.option("--rom", type=click.Path(path_type=Path), metavar="FILE.nes", help="With --parity: another ROM.")
 @click.option("--opcode", metavar="LDA", help="Print what the 6502's operation becomes, opcode by opcode (LLVM).")
 def doctor(parity: bool, stage: str, frames: int, seed: int, rom: Path | None, opcode: str | None) -> int:
-    """Check what a run needs here: versions, emulator, ROM, device, threads, video encoder, disk and memory.
+    """Check what a run needs here: versions, emulator, ROM, device, threads, packages, disk and memory.
 
     \b
     Examples:
@@ -633,6 +633,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(" ".join(message.split()), BAD_INPUT)
     except (StorageError, ActorError, GameError, OSError) as error:
         return _complain(str(error), FAILED)
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] == "mario_rl":  # a mistake of ours
+            raise
+        return _complain(f"a package is not installed or does not load ({error}); see: mario-rl doctor", FAILED)
     except (KeyboardInterrupt, click.Abort):
         return _complain("interrupted", INTERRUPTED)
     return code if isinstance(code, int) else OK

@@ -251,8 +251,23 @@ def _read_column(path: Path, name: str, fields: Sequence[str]) -> NDArray[Any]:
         raise UserError(f"{path}: column {name} must hold numbers ({error})") from error
 
 
-def _open_tensorboard(path: Path, resume_at: int) -> SummaryWriter:
-    from torch.utils.tensorboard import SummaryWriter  # slow to import: only for those who asked for it
+def load_tensorboard() -> type[SummaryWriter]:
+    """Import what writes TensorBoard's event files; slow, so only for those who asked for it.
 
+    Raises:
+        UserError: it is not installed, or does not load here.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except Exception as error:  # what it needs itself fails in ways of its own
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(
+            f"logging.tensorboard: the package tensorboard is not installed or does not load ({reason}); "
+            "pip install tensorboard, or train with logging.tensorboard=false"
+        ) from error
+    return SummaryWriter
+
+
+def _open_tensorboard(path: Path, resume_at: int) -> SummaryWriter:
     # Events from the purge step on are hidden; those of the checkpoint's own step stay.
-    return SummaryWriter(str(path), purge_step=resume_at + 1)
+    return load_tensorboard()(str(path), purge_step=resume_at + 1)

@@ -57,6 +57,24 @@ def test_no_command_is_a_request_for_help(capsys):
     assert "train" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("package", "module", "arguments"),
+    [
+        ("av", "mario_rl.report.video", ["evaluate", "run"]),
+        ("matplotlib.figure", "mario_rl.report.curve", ["plot", "run"]),
+        ("uvicorn", "mario_rl.watch.server", ["watch", "run"]),
+    ],
+)
+def test_a_package_that_is_missing_is_named_in_one_line(package, module, arguments, monkeypatch, capsys):
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setitem(sys.modules, package, None)
+    assert main(arguments) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("mario-rl: a package is not installed or does not load (")
+    assert package in said
+    assert said.endswith("; see: mario-rl doctor\n")
+
+
 CONFIG = "configs/demo.yaml"
 BAD_INPUTS = [
     # arguments, what the one line must say

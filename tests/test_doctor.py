@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import sys
+import tomllib
 from collections import namedtuple
 from importlib.metadata import PackageNotFoundError
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
 import pytest
 import torch
 
-from mario_rl import doctor, envs, machine
+from mario_rl import doctor, envs, machine, metrics
 from mario_rl.doctor import run_checks
+from mario_rl.errors import UserError
 
-NAMES = ["python", "packages", "emulator", "rom", "device", "threads", "video encoder", "disk", "memory"]
+NAMES = ["python", "packages", "emulator", "rom", "device", "threads", "tensorboard", "video encoder", "disk", "memory"]
 
 
 class StandingStill(gym.Env):
@@ -80,6 +84,7 @@ BROKEN = [
     ("rom", (envs, "make_game", lambda _: StandingStill()), "x = 40"),
     ("device", (torch, "ones", fails(RuntimeError("CUDA error:\nno kernel"))), "RuntimeError: CUDA error: no kernel"),
     ("threads", (torch, "get_num_threads", lambda: 10_000), "10000 for PyTorch"),
+    ("tensorboard", (metrics, "load_tensorboard", fails(UserError("the package tensorboard"))), "package tensorboard"),
     ("video encoder", (io, "BytesIO", NothingArrives), "MP4"),
     ("disk", (doctor, "NEEDED_DISK_BYTES", 1e18), "GB free here"),
     ("memory", (machine, "available_memory_bytes", lambda: 500_000_000), "0.5 GB available"),
@@ -96,6 +101,24 @@ def test_what_is_broken_is_found_and_the_rest_is_still_looked_at(name, broken, s
     assert says in checks[name].detail
     assert checks[name].advice
     assert "\n" not in checks[name].detail + checks[name].advice
+
+
+def test_every_package_that_the_project_asks_for_is_looked_for():
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+
+    def names(requirements: list[str]) -> list[str]:
+        return sorted(re.split(r"[<>=\[]", one)[0].strip() for one in requirements)
+
+    assert sorted(doctor.PACKAGES) == names(project["dependencies"])
+    assert sorted(doctor.EXTRAS) == names(project["optional-dependencies"]["cluster"])
+
+
+def test_a_package_for_something_special_may_be_missing(monkeypatch):
+    found = doctor._version
+    monkeypatch.setattr(doctor, "_version", lambda package: None if package == "ray" else found(package))
+    ok, detail = doctor._packages()
+    assert ok
+    assert detail.endswith("ray not installed, compare --cluster needs it")
 
 
 @pytest.mark.emulator

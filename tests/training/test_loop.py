@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import sys
 import time
 from typing import ClassVar
 
 import pytest
 import torch
 
+from mario_rl import envs
 from mario_rl.checkpoint import load_checkpoint
 from mario_rl.config import load_config
 from mario_rl.errors import StorageError, UserError
@@ -181,6 +183,25 @@ def test_a_curve_that_cannot_be_drawn_is_a_warning(tmp_path, small_run_file, mon
     config = load_config(small_run_file, ["training.agent_steps=20"])
     assert train(config, tmp_path / "run", observer=Listen()).progress.agent_steps == 20
     assert Listen.warnings == ["curve.png: could not be written"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "missing", "says"),
+    [
+        ("logging.tensorboard=true", "torch.utils.tensorboard", "or train with logging.tensorboard=false"),
+        ("env.emulator=nes_py", "mario_rl.envs.nes_py", "or env.emulator=native, which gives the same"),
+        ("env.rom=nothing.nes", None, "nothing.nes: the ROM can't be read"),
+    ],
+)
+def test_what_is_not_there_is_said_before_anything_is_made(
+    tmp_path, small_run_file, setting, missing, says, monkeypatch
+):
+    monkeypatch.delattr(envs, "nes_py", raising=False)
+    if missing is not None:
+        monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(UserError, match=says):
+        train(load_config(small_run_file, [setting]), tmp_path / "run")
+    assert list(tmp_path.iterdir()) == [small_run_file]
 
 
 def test_a_full_disk_ends_the_run_and_leaves_the_last_checkpoint(tmp_path, small_run, monkeypatch):
