@@ -27,6 +27,7 @@ from mario_rl.rundir import RunDir
 from mario_rl.seeding import spawn_streams
 from mario_rl.training import Observer, Progress, check_machine, make_replay, resolve_actors, train
 from mario_rl.types import Transition
+from mario_rl.wording import count_text
 
 RIGHT = 1 << 7  # the joypad byte
 WARMUP_STEPS = 500  # agent steps before the first update of a measured training run
@@ -101,9 +102,11 @@ def run_benchmark(
         ("replay, sampling", "transitions"): partial(_replay, config, seconds),
     }
     for threads in sorted({1, torch.get_num_threads()}):
-        measurements[f"learner, {_count(threads, 'thread')}", "updates"] = partial(_learner, config, seconds, threads)
+        measurements[f"learner, {count_text(threads, 'thread')}", "updates"] = partial(
+            _learner, config, seconds, threads
+        )
     for number in actors:
-        key = f"training, {_count(number, 'actor')}", "agent steps"
+        key = f"training, {count_text(number, 'actor')}", "agent steps"
         measurements[key] = partial(_training, config, number, agent_steps)
 
     results: dict[tuple[str, str], list[Measured]] = {key: [] for key in measurements}
@@ -137,12 +140,13 @@ def markdown(report: BenchmarkReport) -> str:
     number = "bfloat16" if agent["bfloat16"] else "float32"
     return "\n".join(
         [
-            f"{report.machine['processor']}, {report.machine['cores']} cores, {report.machine['memory']}, "
-            f"{report.machine['device']}; {report.settings['date']}; Python {report.versions['python']}, "
-            f"torch {report.versions['torch']}.",
+            f"{report.machine['processor']}, {count_text(int(report.machine['cores']), 'core')}, "
+            f"{report.machine['memory']}, {report.machine['device']}; {report.settings['date']}; "
+            f"Python {report.versions['python']}, torch {report.versions['torch']}.",
             f"Stage {config['env']['stage']}, {config['env']['grayscale']} grayscale, target {agent['target']}, "
-            f"batch {agent['batch_size']}, one update per {agent['steps_per_update']} agent steps, {number}, "
-            f"{config['training']['envs']} environments; median of {report.settings['repeats']}.",
+            f"batch {agent['batch_size']}, one update per {count_text(agent['steps_per_update'], 'agent step')}, "
+            f"{number}, {count_text(config['training']['envs'], 'environment')}; "
+            f"median of {report.settings['repeats']}.",
             "",
             *("| " + " | ".join(row) + " |" for row in rows),
             "",
@@ -339,7 +343,3 @@ def _range(figure: Figure) -> str:
 
 def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -21,6 +21,7 @@ from mario_rl import __version__
 from mario_rl.errors import ActorError, GameError, StorageError, UserError
 from mario_rl.files import require_writable, write_atomically
 from mario_rl.machine import allowed_cores, usable_cores
+from mario_rl.wording import count_text
 
 if TYPE_CHECKING:
     from mario_rl.cards import Verdict
@@ -88,7 +89,10 @@ def train(arguments: tuple[str, ...], resume: Path | None, run_dir: Path | None)
     finally:
         observer.close()
     place, progress = result.run_dir, result.progress
-    click.echo(f"stopped by {result.stop} after {progress.agent_steps:,} agent steps, {progress.episodes:,} episodes")
+    click.echo(
+        f"stopped by {result.stop} after {count_text(progress.agent_steps, 'agent step')}, "
+        f"{count_text(progress.episodes, 'episode')}"
+    )
     files = {"checkpoint": place.latest, "best": place.best, "metrics": place.metrics, "episodes": place.episodes}
     for name, path in (files | {"curve": place.curve}).items():
         if path.exists():
@@ -172,7 +176,7 @@ def evaluate(
         on_episode=CountingBar("evaluating", "episode"),
     )
     summary = {"checkpoint": str(file), "agent_steps": state["agent_steps"], **report.summary()}
-    click.echo(f"checkpoint:  {file} ({state['agent_steps']:,} agent steps)")
+    click.echo(f"checkpoint:  {file} ({count_text(state['agent_steps'], 'agent step')})")
     click.echo(evaluation_table(summary))
     if json_file is not None:
         text = json.dumps(summary | {"versions": state["versions"]}, indent=2) + "\n"
@@ -610,7 +614,8 @@ def _parity(stage: str, frames: int, seed: int, rom: Path | None) -> int:
     if comparison.parting is None:
         seen = ", ".join(f"{count} {end}" for end, count in sorted(comparison.ends.items())) or "no end"
         click.echo(
-            f"{stage}: {frames:,} frames, seed {seed}: memory, pixels, rewards and info are the same on both ({seen})"
+            f"{stage}: {count_text(frames, 'frame')}, seed {seed}: memory, pixels, rewards and info are the same on "
+            f"both ({seen})"
         )
         return OK
     click.echo(f"{stage}, seed {seed}: the emulators part in {comparison.parting}")
@@ -652,7 +657,8 @@ def _verdict(verdict: Verdict) -> str:
     text = f"{claim.protocol}: cleared {repeated.clears} of {repeated.episodes}, the card says {claim.clears}; "
     if verdict.changed == 0:
         return text + "every episode the same"
-    text += f"{verdict.changed} episodes differ, mean x {repeated.mean_x:,.0f} for {claim.mean_x:,.0f}"
+    text += f"{count_text(verdict.changed, 'episode')} went otherwise, "
+    text += f"mean x {repeated.mean_x:,.0f} for {claim.mean_x:,.0f}"
     return text if verdict.comparable else text + " (other versions or another platform than the card's)"
 
 

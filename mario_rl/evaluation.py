@@ -23,6 +23,7 @@ from mario_rl.envs import GamePool, make_games, num_actions
 from mario_rl.errors import CheckpointError, UserError
 from mario_rl.seeding import episode_seeds
 from mario_rl.types import EpisodeResult, Policy
+from mario_rl.wording import count_text
 
 UNKNOWN_SHARE = 0.01
 """Weight of what follows a cut, in the return of a state before it, up to which it is left aside."""
@@ -427,8 +428,8 @@ def _episode_count(protocol: Protocol, episodes: int | None, config: Config) -> 
         return count
     if episodes not in (None, fixed):
         raise UserError(
-            f"episodes: {episodes} is not allowed with protocol {protocol}, which has exactly {fixed} different "
-            f"episode{'s' if fixed > 1 else ''}; leave it out, or use sticky or epsilon"
+            f"episodes: {episodes} is not allowed with protocol {protocol}, which has exactly "
+            f"{count_text(fixed, 'different episode')}; leave it out, or use sticky or epsilon"
         )
     return fixed
 

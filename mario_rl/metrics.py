@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mario_rl.errors import StorageError, UserError
 from mario_rl.files import write_atomically
 from mario_rl.rundir import RunDir
+from mario_rl.wording import count_text
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -238,7 +239,7 @@ def _read_rows(path: Path, columns: Sequence[str]) -> list[list[str]]:
         raise UserError(f"{path}: not the expected table; its first line must be {','.join(columns)}")
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header):
-            raise UserError(f"{path}: line {number} has {len(row)} fields; must have {len(header)}")
+            raise UserError(f"{path}: line {number} has {count_text(len(row), 'field')}; must have {len(header)}")
     return [row + [""] * len(younger) for row in rows]
 
 

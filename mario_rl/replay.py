@@ -27,6 +27,7 @@ from mario_rl.machine import available_memory_bytes
 from mario_rl.priorities import Priorities
 from mario_rl.sharing import Arrays, Layout, private_arrays
 from mario_rl.types import Batch, Pixels, Transition
+from mario_rl.wording import count_text
 
 # Shape suffixes: B = batch, N = steps of the return, S = frames of a stack.
 
@@ -118,8 +119,8 @@ class ReplayBuffer:
         smallest = num_envs * (frame_stack + n_step)
         if capacity < smallest:
             raise UserError(
-                f"replay.capacity {capacity} must be at least {smallest} for {num_envs} environments, "
-                f"{frame_stack} stacked frames and {n_step}-step returns"
+                f"replay.capacity {capacity} must be at least {smallest} for {count_text(num_envs, 'environment')}, "
+                f"{count_text(frame_stack, 'stacked frame')} and {n_step}-step returns"
             )
         if arrays is None:
             check_memory(capacity, frame_shape)

@@ -13,6 +13,7 @@ from mario_rl.compare.processes import Processes
 from mario_rl.compare.runner import Outcome, StudyObserver, run_study
 from mario_rl.compare.study import StudyDir, StudyRun, expand, load_study
 from mario_rl.errors import UserError
+from mario_rl.wording import count_text, duration_text
 
 MAX_CLUSTER_JOBS = 256
 
@@ -33,17 +34,19 @@ def describe_plan(study_file: Path, directory: StudyDir, *, jobs: int | None) ->
     left = _left(runs, directory)
     arms = list(dict.fromkeys(run.arm for run in runs))
     lines = [
-        f"study:    {study_file}: {len(arms)} arms x {len(study.seeds)} seeds, {len(left)} of {len(runs)} runs left",
+        f"study:    {study_file}: {count_text(len(arms), 'arm')} x {count_text(len(study.seeds), 'seed')}, "
+        f"{len(left)} of {count_text(len(runs), 'run')} left",
         f"files:    {directory.path}",
         f"arms:     {', '.join(arms)}",
     ]
     if left:
         plan = make_plan(left, study.final, threads=study.threads, jobs=jobs)
         lines += [
-            f"to do:    {plan.agent_steps:,} agent steps, {plan.jobs} runs at once, {study.threads} threads each",
+            f"to do:    {count_text(plan.agent_steps, 'agent step')}, {count_text(plan.jobs, 'run')} at once, "
+            f"{count_text(study.threads, 'thread')} each",
             f"memory:   {plan.jobs * plan.memory_bytes / 1e9:.1f} GB, {plan.memory_bytes / 1e9:.1f} GB a run",
             f"disk:     {plan.disk_bytes / 1e9:.1f} GB at a time",
-            f"time:     about {plan.seconds / 60:,.0f} minutes, if nothing else runs here (by how fast this machine "
+            f"time:     about {duration_text(plan.seconds)}, if nothing else runs here (by how fast this machine "
             "just played and learned)",
         ]
     return "\n".join(lines)
@@ -101,7 +104,7 @@ class TerminalStudyObserver(StudyObserver):
         self._total = 0  # agent steps of this sitting
 
     def started(self, done: int, agent_steps: int) -> None:
-        tqdm.write(f"study in {self._directory.path}, {done} runs are done already", file=sys.stderr)
+        tqdm.write(f"study in {self._directory.path}, {count_text(done, 'run')} done already", file=sys.stderr)
         # As many units as agent steps in all: the rate is what the machine makes, all runs together.
         self._total = agent_steps
         self._bar = tqdm(total=agent_steps, unit=" agent steps", unit_scale=True, dynamic_ncols=True, disable=None)
