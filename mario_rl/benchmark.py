@@ -17,7 +17,7 @@ import torch
 
 from mario_rl.agents import QAgent
 from mario_rl.config import Config
-from mario_rl.devices import describe_machine, resolve_device, software_versions
+from mario_rl.devices import describe_machine, no_more_threads_than_cores, resolve_device, software_versions
 from mario_rl.envs import make_games, num_actions
 from mario_rl.game.rom import load_rom, stage_start
 from mario_rl.machine import keep_freed_memory
@@ -27,6 +27,7 @@ from mario_rl.rundir import RunDir
 from mario_rl.seeding import spawn_streams
 from mario_rl.training import Observer, Progress, check_machine, make_replay, resolve_actors, train
 from mario_rl.types import Transition
+from mario_rl.wording import count_text
 
 RIGHT = 1 << 7  # the joypad byte
 WARMUP_STEPS = 500  # agent steps before the first update of a measured training run
@@ -70,6 +71,7 @@ class BenchmarkReport(NamedTuple):
         return self._asdict() | {"figures": [figure._asdict() for figure in self.figures]}
 
 
+@no_more_threads_than_cores()
 def run_benchmark(
     config: Config,
     *,
@@ -92,7 +94,7 @@ def run_benchmark(
     Raises:
         UserError: the machine lacks the device, the memory or the disk space.
     """
-    check_machine(config, RunDir(Path(tempfile.gettempdir())))
+    check_machine(_for_training(config, 0, agent_steps), RunDir(Path(tempfile.gettempdir())))
     keep_freed_memory()
     measurements: dict[tuple[str, str], Callable[[], Measured]] = {
         ("emulator alone, 1 core", "frames"): partial(_emulator, config, seconds),
@@ -100,9 +102,11 @@ def run_benchmark(
         ("replay, sampling", "transitions"): partial(_replay, config, seconds),
     }
     for threads in sorted({1, torch.get_num_threads()}):
-        measurements[f"learner, {_count(threads, 'thread')}", "updates"] = partial(_learner, config, seconds, threads)
+        measurements[f"learner, {count_text(threads, 'thread')}", "updates"] = partial(
+            _learner, config, seconds, threads
+        )
     for number in actors:
-        key = f"training, {_count(number, 'actor')}", "agent steps"
+        key = f"training, {count_text(number, 'actor')}", "agent steps"
         measurements[key] = partial(_training, config, number, agent_steps)
 
     results: dict[tuple[str, str], list[Measured]] = {key: [] for key in measurements}
@@ -136,12 +140,13 @@ def markdown(report: BenchmarkReport) -> str:
     number = "bfloat16" if agent["bfloat16"] else "float32"
     return "\n".join(
         [
-            f"{report.machine['processor']}, {report.machine['cores']} cores, {report.machine['memory']}, "
-            f"{report.machine['device']}; {report.settings['date']}; Python {report.versions['python']}, "
-            f"torch {report.versions['torch']}.",
+            f"{report.machine['processor']}, {count_text(int(report.machine['cores']), 'core')}, "
+            f"{report.machine['memory']}, {report.machine['device']}; {report.settings['date']}; "
+            f"Python {report.versions['python']}, torch {report.versions['torch']}.",
             f"Stage {config['env']['stage']}, {config['env']['grayscale']} grayscale, target {agent['target']}, "
-            f"batch {agent['batch_size']}, one update per {agent['steps_per_update']} agent steps, {number}, "
-            f"{config['training']['envs']} environments; median of {report.settings['repeats']}.",
+            f"batch {agent['batch_size']}, one update per {count_text(agent['steps_per_update'], 'agent step')}, "
+            f"{number}, {count_text(config['training']['envs'], 'environment')}; "
+            f"median of {report.settings['repeats']}.",
             "",
             *("| " + " | ".join(row) + " |" for row in rows),
             "",
@@ -338,7 +343,3 @@ def _range(figure: Figure) -> str:
 
 def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

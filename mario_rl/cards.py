@@ -23,6 +23,7 @@ from mario_rl.evaluation import PROTOCOLS, EvaluatedEpisode, evaluate, wilson_in
 from mario_rl.files import write_atomically
 from mario_rl.game.rom import load_rom
 from mario_rl.nes.cartridge import SUPER_MARIO_BROS_PAL
+from mario_rl.wording import count_text, duration_text
 
 CPU = torch.device("cpu")
 
@@ -225,8 +226,8 @@ def card_markdown(card: Card) -> str:
         [
             f"# {Path(card.file).stem}",
             "",
-            f"{algorithm} on {stage} with the action set {actions}: {card.agent_steps:,} agent steps in "
-            f"{card.minutes:,.0f} minutes, seed {card.seed}{_before(card)}.",
+            f"{algorithm} on {stage} with the action set {actions}: {count_text(card.agent_steps, 'agent step')} in "
+            f"{duration_text(card.minutes * 60)}, seed {card.seed}{_before(card)}.",
             "",
             "| protocol | cleared | clear rate | mean x [pixels] | x where the others ended |",
             "| --- | --- | --- | --- | --- |",
@@ -299,8 +300,8 @@ def _before(card: Card) -> str:
     if not card.initial_agent_steps:
         return ""
     return (
-        f"; it began as an agent that had {card.initial_agent_steps:,} agent steps in {card.initial_minutes:,.0f} "
-        "minutes behind it"
+        f"; it began as an agent that had {count_text(card.initial_agent_steps, 'agent step')} in "
+        f"{duration_text(card.initial_minutes * 60)} behind it"
     )
 
 
@@ -310,4 +311,6 @@ def _failures(claim: Claim) -> str:
 
 
 def _machine(machine: dict[str, str]) -> str:
-    return f"{machine['processor']}, {machine['cores']} cores, {machine['memory']}, {machine['device']}"
+    return (
+        f"{machine['processor']}, {count_text(int(machine['cores']), 'core')}, {machine['memory']}, {machine['device']}"
+    )

@@ -5,11 +5,12 @@ What needs torch is imported inside the commands, so that `--help` answers at on
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,11 +20,14 @@ import click
 from mario_rl import __version__
 from mario_rl.errors import FailedError, UserError
 from mario_rl.files import require_writable, write_atomically
+from mario_rl.machine import allowed_cores, usable_cores
 from mario_rl.streams import SCREEN, open_standard_streams
+from mario_rl.wording import count_text
 
 if TYPE_CHECKING:
     from mario_rl.cards import Verdict
-    from mario_rl.config import Protocol
+    from mario_rl.config import Config, Protocol
+    from mario_rl.training import Observer, TrainingResult
 
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 PROTOCOL_NAMES = ("greedy", "noop", "sticky", "epsilon")
@@ -37,8 +41,8 @@ def cli() -> None:
     \b
     A first run, a look at it, and going on with it:
       mario-rl train configs/demo.yaml
-      mario-rl evaluate checkpoints/demo/20261123-104500 --video mario.mp4
-      mario-rl train --resume checkpoints/demo/20261123-104500 training.minutes=10
+      mario-rl evaluate checkpoints/demo/20261123-104500-seed0 --video mario.mp4
+      mario-rl train --resume checkpoints/demo/20261123-104500-seed0 training.minutes=10
     """
 
 
@@ -50,7 +54,8 @@ def cli() -> None:
 @click.option(
     "--run-dir",
     type=click.Path(path_type=Path),
-    help="Where the run's files go; must not exist yet.  [default: checkpoints/<config name>/<timestamp>]",
+    help="Where the run's files go; must not exist yet, or be empty.  "
+    "[default: checkpoints/<config name>/<timestamp>-seed<seed>]",
 )
 def train(arguments: tuple[str, ...], resume: Path | None, run_dir: Path | None) -> int:
     """Train an agent as a config file says.
@@ -63,7 +68,7 @@ def train(arguments: tuple[str, ...], resume: Path | None, run_dir: Path | None)
     Examples:
       mario-rl train configs/ddqn_right_only.yaml
       mario-rl train configs/ddqn_right_only.yaml env.stage=1-2 training.agent_steps=200000 seed=3
-      mario-rl train --resume checkpoints/ddqn_right_only/20261123-104500 training.agent_steps=400000
+      mario-rl train --resume checkpoints/ddqn_right_only/20261123-104500-seed0 training.agent_steps=400000
     """
     from mario_rl.config import load_config
     from mario_rl.terminal import TerminalObserver
@@ -81,11 +86,14 @@ def train(arguments: tuple[str, ...], resume: Path | None, run_dir: Path | None)
                     "train needs a config file first, such as configs/demo.yaml, or --resume RUN_DIR"
                 )
             config = load_config(arguments[0], arguments[1:])
-            result = loop.train(config, run_dir or _default_run_dir(arguments[0]), observer=observer)
+            result = _train_in(_run_dirs(run_dir, arguments[0], config.seed), config, observer)
     finally:
         observer.close()
     place, progress = result.run_dir, result.progress
-    click.echo(f"stopped by {result.stop} after {progress.agent_steps:,} agent steps, {progress.episodes:,} episodes")
+    click.echo(
+        f"stopped by {result.stop} after {count_text(progress.agent_steps, 'agent step')}, "
+        f"{count_text(progress.episodes, 'episode')}"
+    )
     files = {"checkpoint": place.latest, "best": place.best, "metrics": place.metrics, "episodes": place.episodes}
     for name, path in (files | {"curve": place.curve}).items():
         if path.exists():
@@ -144,7 +152,7 @@ def evaluate(
 
     \b
     Examples:
-      mario-rl evaluate checkpoints/demo/20261123-104500
+      mario-rl evaluate checkpoints/demo/20261123-104500-seed0
       mario-rl evaluate RUN_DIR/checkpoints/latest.pt --protocol sticky --episodes 100 --seed 7 --json report.json
       mario-rl evaluate RUN_DIR --stage 1-2 --video mario.mp4 --video-episodes all
     """
@@ -169,7 +177,7 @@ def evaluate(
         on_episode=CountingBar("evaluating", "episode"),
     )
     summary = {"checkpoint": str(file), "agent_steps": state["agent_steps"], **report.summary()}
-    click.echo(f"checkpoint:  {file} ({state['agent_steps']:,} agent steps)")
+    click.echo(f"checkpoint:  {file} ({count_text(state['agent_steps'], 'agent step')})")
     click.echo(evaluation_table(summary))
     if json_file is not None:
         text = json.dumps(summary | {"versions": state["versions"]}, indent=2) + "\n"
@@ -311,7 +319,7 @@ def watch(
     \b
     Examples:
       mario-rl watch checkpoints/pretrained/ddqn_right_only_1-1_seed_1.pt
-      mario-rl watch checkpoints/ddqn_right_only/20261123-104500 --protocol sticky --port 8123 --no-browser
+      mario-rl watch checkpoints/ddqn_right_only/20261123-104500-seed0 --protocol sticky --port 8123 --no-browser
     """
     import threading
     import webbrowser
@@ -569,7 +577,7 @@ def _benchmark_emulator(agent: Path | None, *, seconds: float, repeats: int, out
 @click.option("--rom", type=click.Path(path_type=Path), metavar="FILE.nes", help="With --parity: another ROM.")
 @click.option("--opcode", metavar="LDA", help="Print what the 6502's operation becomes, opcode by opcode (LLVM).")
 def doctor(parity: bool, stage: str, frames: int, seed: int, rom: Path | None, opcode: str | None) -> int:
-    """Check what a run needs here: versions, emulator, ROM, device, threads, video encoder, disk and memory.
+    """Check what a run needs here: versions, emulator, ROM, device, threads, packages, disk and memory.
 
     \b
     Examples:
@@ -609,7 +617,8 @@ def _parity(stage: str, frames: int, seed: int, rom: Path | None) -> int:
     if comparison.parting is None:
         seen = ", ".join(f"{count} {end}" for end, count in sorted(comparison.ends.items())) or "no end"
         click.echo(
-            f"{stage}: {frames:,} frames, seed {seed}: memory, pixels, rewards and info are the same on both ({seen})"
+            f"{stage}: {count_text(frames, 'frame')}, seed {seed}: memory, pixels, rewards and info are the same on "
+            f"both ({seen})"
         )
         return OK
     click.echo(f"{stage}, seed {seed}: the emulators part in {comparison.parting}")
@@ -624,6 +633,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # cores an update took 420 ms instead of 22. Spinning less: 120 ms, and still 22 when nothing else runs. libgomp
     # reads this when torch is imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+    if usable_cores() < allowed_cores():  # PyTorch, and those of its kind, know nothing of CPU quotas
+        os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
     try:
         code = cli.main(args=arguments or ["--help"], prog_name="mario-rl", standalone_mode=False)
     except (click.ClickException, UserError) as error:
@@ -631,6 +642,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(" ".join(message.split()), BAD_INPUT)
     except (FailedError, OSError) as error:
         return _complain(str(error), FAILED)
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] == "mario_rl":  # a mistake of ours
+            raise
+        return _complain(f"a package is not installed or does not load ({error}); see: mario-rl doctor", FAILED)
     except (KeyboardInterrupt, click.Abort):
         return _complain("interrupted", INTERRUPTED)
     return code if isinstance(code, int) else OK
@@ -646,12 +661,33 @@ def _verdict(verdict: Verdict) -> str:
     text = f"{claim.protocol}: cleared {repeated.clears} of {repeated.episodes}, the card says {claim.clears}; "
     if verdict.changed == 0:
         return text + "every episode the same"
-    text += f"{verdict.changed} episodes differ, mean x {repeated.mean_x:,.0f} for {claim.mean_x:,.0f}"
+    text += f"{count_text(verdict.changed, 'episode')} went otherwise, "
+    text += f"mean x {repeated.mean_x:,.0f} for {claim.mean_x:,.0f}"
     return text if verdict.comparable else text + " (other versions or another platform than the card's)"
 
 
-def _default_run_dir(config_file: str) -> Path:
-    return Path("checkpoints") / Path(config_file).stem / datetime.now().strftime("%Y%m%d-%H%M%S")
+def _run_dirs(wanted: Path | None, config_file: str, seed: int) -> Iterator[Path]:
+    """Name where a run may go: the place wanted, else by config, time and seed, with a number where that is taken."""
+    if wanted is not None:
+        yield wanted
+        return
+    name = f"{datetime.now().strftime('%Y%m%d-%H%M%S')}-seed{seed}"
+    for number in itertools.count(1):
+        yield Path("checkpoints") / Path(config_file).stem / (name if number == 1 else f"{name}-{number}")
+
+
+def _train_in(run_dirs: Iterator[Path], config: Config, observer: Observer) -> TrainingResult:
+    """Train in the first of the places that nobody else has taken; of one place, it is an error where it is taken."""
+    from mario_rl.training import RunDirTaken, train
+
+    taken: RunDirTaken | None = None
+    for run_dir in run_dirs:
+        try:
+            return train(config, run_dir, observer=observer)
+        except RunDirTaken as error:
+            taken = error
+    assert taken is not None
+    raise taken
 
 
 def _require_output(option: str, path: Path | None, *suffixes: str) -> None:

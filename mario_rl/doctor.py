@@ -16,7 +16,36 @@ from pathlib import Path
 from typing import NamedTuple
 
 OLDEST_PYTHON = (3, 13)
-PACKAGES = ("torch", "numpy", "numba", "gymnasium", "gym-super-mario-bros", "nes-py", "opencv-python-headless", "av")
+PACKAGES = (
+    "torch",
+    "numpy",
+    "numba",
+    "llvmlite",
+    "gymnasium",
+    "gym-super-mario-bros",
+    "nes-py",
+    "opencv-python-headless",
+    "scipy",
+    "matplotlib",
+    "tensorboard",
+    "av",
+    "pydantic",
+    "ruamel.yaml",
+    "click",
+    "tqdm",
+    "filelock",
+    "platformdirs",
+    "psutil",
+    "jinja2",
+    "starlette",
+    "uvicorn",
+    "websockets",
+)
+"""What pyproject.toml asks for."""
+
+EXTRAS = {"ray": "compare --cluster"}
+"""What it asks for only where something else is wanted."""
+
 REINSTALL = "install again: make install, or pip install -e ."
 
 PLAYED_FRAMES = 300
@@ -52,6 +81,7 @@ def run_checks() -> list[Check]:
         "rom": (_rom, "the game comes with gym-super-mario-bros, or name a file by MARIO_RL_ROM; " + REINSTALL),
         "device": (_device, "PyTorch can't compute here; " + REINSTALL),
         "threads": (_threads, "set OMP_NUM_THREADS to the number of cores at most"),
+        "tensorboard": (_tensorboard, "pip install tensorboard, or train with logging.tensorboard=false"),
         "video encoder": (_video_encoder, "the encoder comes with the package av; " + REINSTALL),
         "disk": (_disk, f"free {NEEDED_DISK_BYTES / GB:.0f} GB, or choose another disk with --run-dir"),
         "memory": (_memory, "close other programs, or choose a smaller replay.capacity (7.06 kB a frame)"),
@@ -73,7 +103,9 @@ def _python() -> tuple[bool, str]:
 
 def _packages() -> tuple[bool, str]:
     found = {name: _version(name) for name in PACKAGES}
-    return None not in found.values(), ", ".join(f"{name} {found[name] or 'MISSING'}" for name in PACKAGES)
+    extras = {name: _version(name) or f"not installed, {use} needs it" for name, use in EXTRAS.items()}
+    shown = [f"{name} {there or 'MISSING'}" for name, there in found.items()]
+    return None not in found.values(), ", ".join(shown + [f"{name} {there}" for name, there in extras.items()])
 
 
 def _version(package: str) -> str | None:
@@ -148,10 +180,19 @@ def _threads() -> tuple[bool, str]:
     """More threads than cores make each update slower."""
     import torch
 
-    from mario_rl.machine import usable_cores
+    from mario_rl.machine import allowed_cores, cpu_quota, usable_cores
 
-    threads, cores = torch.get_num_threads(), usable_cores()
-    return threads <= cores, f"{threads} for PyTorch, on {cores} cores"
+    threads, cores, quota = torch.get_num_threads(), usable_cores(), cpu_quota()
+    paid = "no CPU quota" if quota is None else f"a CPU quota of {quota:.1f}"
+    return threads <= cores, f"{threads} for PyTorch, on {cores} of {allowed_cores()} cores, {paid}"
+
+
+def _tensorboard() -> tuple[bool, str]:
+    """Import what a run needs that writes event files."""
+    from mario_rl.metrics import load_tensorboard
+
+    load_tensorboard()
+    return True, "event files can be written"
 
 
 def _video_encoder() -> tuple[bool, str]:

@@ -26,6 +26,7 @@ from mario_rl.game.games import Games
 from mario_rl.game.rom import load_rom, stage_start
 from mario_rl.machine import usable_cores
 from mario_rl.nes.console import Console
+from mario_rl.wording import count_text
 
 STAGE = "1-1"
 RIGHT = 1 << 7  # the joypad byte
@@ -47,7 +48,7 @@ print(time.perf_counter() - began)
 
 
 def _on_threads(number: int) -> str:
-    return f"native, {NUM_GAMES} games, {number} thread{'s' if number > 1 else ''}"
+    return f"native, {NUM_GAMES} games, {count_text(number, 'thread')}"
 
 
 ONE_THREAD = _on_threads(1)
@@ -113,7 +114,7 @@ def measure_emulator(
     ]
     parts += [
         (
-            f"native, {NUM_GAMES} games, {threads} threads",
+            f"native, {NUM_GAMES} games, {count_text(threads, 'thread')}",
             "agent steps/s",
             ONE_THREAD,
             partial(_games, seconds, threads=threads),
@@ -152,7 +153,7 @@ def emulator_markdown(report: EmulatorReport) -> str:
         rows.append((rate.what, f"{_number(rate.median)} {rate.unit}", between, ratio))
     return "\n".join(
         [
-            f"{report.machine['processor']}, {report.machine['cores']} cores; {report.date}; Python "
+            f"{report.machine['processor']}, {count_text(int(report.machine['cores']), 'core')}; {report.date}; Python "
             f"{report.versions['python']}; stage {STAGE}, article grayscale, frame skip 4; median of {report.repeats}.",
             "",
             *("| " + " | ".join(row) + " |" for row in rows),

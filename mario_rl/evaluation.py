@@ -18,11 +18,12 @@ from mario_rl.agents.q_agent import load_policy
 from mario_rl.checkpoint import find_checkpoint, load_checkpoint
 from mario_rl.config import Config, EnvConfig, Protocol, parse_config
 from mario_rl.config.schema import STAGES, WHOLE_GAME
-from mario_rl.devices import resolve_device
+from mario_rl.devices import no_more_threads_than_cores, resolve_device
 from mario_rl.envs import GamePool, make_games, num_actions
 from mario_rl.errors import CheckpointError, UserError
 from mario_rl.seeding import episode_seeds
 from mario_rl.types import EpisodeResult, Policy
+from mario_rl.wording import count_text
 
 UNKNOWN_SHARE = 0.01
 """Weight of what follows a cut, in the return of a state before it, up to which it is left aside."""
@@ -192,6 +193,7 @@ class EvaluationInterrupted(Exception):
     """The caller asked to stop before the last episode ended; there is no report."""
 
 
+@no_more_threads_than_cores()
 def evaluate(
     checkpoint: str | Path,
     *,
@@ -426,8 +428,8 @@ def _episode_count(protocol: Protocol, episodes: int | None, config: Config) -> 
         return count
     if episodes not in (None, fixed):
         raise UserError(
-            f"episodes: {episodes} is not allowed with protocol {protocol}, which has exactly {fixed} different "
-            f"episode{'s' if fixed > 1 else ''}; leave it out, or use sticky or epsilon"
+            f"episodes: {episodes} is not allowed with protocol {protocol}, which has exactly "
+            f"{count_text(fixed, 'different episode')}; leave it out, or use sticky or epsilon"
         )
     return fixed
 

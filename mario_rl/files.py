@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
-import threading
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from mario_rl.errors import StorageError, UserError
+
+NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+"""How file systems say that they have none."""
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -22,19 +27,62 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         StorageError: the disk refused; the previous file is untouched and the partial one is gone.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
-    try:
+    with _partial_of(path, "what was there before is intact") as partial:
         write(partial)
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
+        _flush(partial)
         partial.replace(path)
-    except BaseException as error:
-        partial.unlink(missing_ok=True)
-        if not isinstance(error, OSError | RuntimeError):  # torch reports a full disk as a RuntimeError
+
+
+def create_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Do the same, but only where there is no `path` yet: of several that make the same file at once, one does.
+
+    Raises:
+        FileExistsError: there is one, perhaps since a moment ago; it is untouched.
+        StorageError: the disk refused; the partial file is gone.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _partial_of(path, "nothing was left there") as partial:
+        try:
+            write(partial)
+            _flush(partial)
+            _link(partial, path)
+        except FileNotFoundError as error:
+            if not path.exists():
+                raise
+            # Whoever has made the file goes on from there, and has cleared partial files away.
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from error
+
+
+def _link(partial: Path, path: Path) -> None:
+    try:
+        os.link(partial, path)
+    except OSError as error:
+        if error.errno not in NO_HARD_LINKS:
             raise
-        raise StorageError(
-            f"{path}: could not be written ({_reason(error)}); what was there before is intact"
-        ) from error
+        # Where the file system has no hard links, a kill in these microseconds leaves a part of the file.
+        with path.open("xb") as file:
+            file.write(partial.read_bytes())
+            file.flush()
+            os.fsync(file.fileno())
+
+
+@contextmanager
+def _partial_of(path: Path, left: str) -> Iterator[Path]:
+    """Name a partial file that nobody else does, on whatever machine; it is gone at the end. Messages end in `left`."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
+    try:
+        yield partial
+    except FileExistsError:
+        raise
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+        raise StorageError(f"{path}: could not be written ({_reason(error)}); {left}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _flush(partial: Path) -> None:
+    with partial.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 def json_text(values: Any, *, indent: int | None = None) -> str:

@@ -1,9 +1,11 @@
-"""What the machine has left to give: the memory that can be taken without running it, or its container, dry."""
+"""What the machine has to give: cores that can be kept busy, memory that can be taken without running it dry."""
 
 from __future__ import annotations
 
 import ctypes
+import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -17,10 +19,27 @@ CGROUP_MEMBERSHIP = Path("/proc/self/cgroup")
 
 
 def usable_cores() -> int:
-    """Count the processors that this process may run on."""
+    """Count the processors that this process can keep busy: it may run on them, and its CPU quota pays for them.
+
+    A quota of 1.5 processors counts as one: two threads would be stopped for a quarter of the time, each while the
+    other waits for it.
+    """
+    quota = cpu_quota()
+    return allowed_cores() if quota is None else max(1, min(allowed_cores(), math.floor(quota)))
+
+
+def allowed_cores() -> int:
+    """Count the processors that this process may run on, whatever share of their time it gets."""
     if hasattr(os, "process_cpu_count"):  # Python 3.13
         return os.process_cpu_count() or 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cpu_quota() -> float | None:
+    """How many processors' time the process's control groups leave it; None where nothing limits it."""
+    if not CGROUP_MEMBERSHIP.is_file():
+        return None
+    return min(cgroup_quotas(CGROUP_MEMBERSHIP.read_text(encoding="utf-8"), CGROUP_MOUNT), default=None)
 
 
 def available_memory_bytes() -> int:
@@ -56,22 +75,50 @@ def cgroup_rooms(membership: str, mount: Path) -> list[int]:
         mount: where the control groups are mounted: version 2, or version 1 with a folder per controller.
     """
     rooms = []
+    for folder, version in _groups(membership, mount, "memory"):
+        if version == 2:
+            limit, usage, cache = "memory.max", "memory.current", "inactive_file"
+        else:
+            limit, usage, cache = "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
+        room = _room(folder / limit, folder / usage, folder / "memory.stat", cache)
+        rooms += [] if room is None else [room]
+    return rooms
+
+
+def cgroup_quotas(membership: str, mount: Path) -> list[float]:
+    """List the processors' time under each CPU quota that holds for a process, in processors; see `cgroup_rooms`."""
+    quotas = []
+    for folder, version in _groups(membership, mount, "cpu"):
+        try:
+            if version == 2:
+                quota, period = (folder / "cpu.max").read_text(encoding="utf-8").split()
+            else:
+                quota, period = (
+                    (folder / name).read_text(encoding="utf-8").strip()
+                    for name in ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+                )
+        except OSError:  # no such group here, or not ours to read
+            continue
+        if quota not in ("max", "-1"):
+            quotas.append(int(quota) / int(period))
+    return quotas
+
+
+def _groups(membership: str, mount: Path, controller: str) -> Iterator[tuple[Path, int]]:
+    """Name the folders of the groups that a process is in, ancestors included, and the version of each."""
     for line in membership.splitlines():
         _, controllers, path = line.split(":", 2)
         if not controllers:
-            root, limit, usage, cache = mount, "memory.max", "memory.current", "inactive_file"
-        elif "memory" in controllers.split(","):
-            root = mount / "memory"
-            limit, usage, cache = "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
+            root, version = mount, 2
+        elif controller in controllers.split(","):
+            root, version = mount / controller, 1
         else:
             continue
         # A limit on any ancestor holds too. In a container the path may be the host's, and only its root is mounted.
         group = root / path.strip("/")
         for folder in (group, *group.parents):
             if folder.is_relative_to(root):
-                room = _room(folder / limit, folder / usage, folder / "memory.stat", cache)
-                rooms += [] if room is None else [room]
-    return rooms
+                yield folder, version
 
 
 def _room(limit: Path, usage: Path, stat: Path, cache: str) -> int | None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mario_rl.errors import StorageError, UserError
 from mario_rl.files import write_atomically
 from mario_rl.rundir import RunDir
+from mario_rl.wording import count_text
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -242,7 +243,7 @@ def _read_rows(path: Path, columns: Sequence[str]) -> list[list[str]]:
         raise UserError(f"{path}: not the expected table; its first line must be {','.join(columns)}")
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header):
-            raise UserError(f"{path}: line {number} has {len(row)} fields; must have {len(header)}")
+            raise UserError(f"{path}: line {number} has {count_text(len(row), 'field')}; must have {len(header)}")
     return [row + [""] * len(younger) for row in rows]
 
 
@@ -255,8 +256,23 @@ def _read_column(path: Path, name: str, fields: Sequence[str]) -> NDArray[Any]:
         raise UserError(f"{path}: column {name} must hold numbers ({error})") from error
 
 
-def _open_tensorboard(path: Path, resume_at: int) -> SummaryWriter:
-    from torch.utils.tensorboard import SummaryWriter  # slow to import: only for those who asked for it
+def load_tensorboard() -> type[SummaryWriter]:
+    """Import what writes TensorBoard's event files; slow, so only for those who asked for it.
 
+    Raises:
+        UserError: it is not installed, or does not load here.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except Exception as error:  # what it needs itself fails in ways of its own
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(
+            f"logging.tensorboard: the package tensorboard is not installed or does not load ({reason}); "
+            "pip install tensorboard, or train with logging.tensorboard=false"
+        ) from error
+    return SummaryWriter
+
+
+def _open_tensorboard(path: Path, resume_at: int) -> SummaryWriter:
     # Events from the purge step on are hidden; those of the checkpoint's own step stay.
-    return SummaryWriter(str(path), purge_step=resume_at + 1)
+    return load_tensorboard()(str(path), purge_step=resume_at + 1)

@@ -10,6 +10,7 @@ import numpy as np
 
 from mario_rl.config import EnvConfig
 from mario_rl.envs import make_game
+from mario_rl.wording import count_text
 
 HELD_FRAMES = (1, 4, 8, 16, 40)  # how long the buttons stay as they are
 RIGHT, LEFT, DOWN, UP, START, JUMP, RUN = 0x80, 0x40, 0x20, 0x10, 0x08, 0x01, 0x02
@@ -40,7 +41,9 @@ class Parting(NamedTuple):
             named = ", ".join(f"${place:04X} is ${ours:02X}, not ${theirs:02X}" for place, ours, theirs in self.memory)
             parts.append(f"memory: {named}")
         if self.pixel is not None:
-            parts.append(f"{self.pixels:,} pixels, the first in row {self.pixel[0]}, column {self.pixel[1]}")
+            parts.append(
+                f"{count_text(self.pixels, 'pixel')}, the first in row {self.pixel[0]}, column {self.pixel[1]}"
+            )
         if self.info:
             parts.append(f"info: {', '.join(self.info)}")
         return "; ".join(parts)

@@ -27,6 +27,7 @@ from mario_rl.machine import available_memory_bytes
 from mario_rl.priorities import Priorities
 from mario_rl.sharing import Arrays, Layout, private_arrays
 from mario_rl.types import Batch, Pixels, Transition
+from mario_rl.wording import count_text
 
 # Shape suffixes: B = batch, N = steps of the return, S = frames of a stack.
 
@@ -118,8 +119,8 @@ class ReplayBuffer:
         smallest = num_envs * (frame_stack + n_step)
         if capacity < smallest:
             raise UserError(
-                f"replay.capacity {capacity} must be at least {smallest} for {num_envs} environments, "
-                f"{frame_stack} stacked frames and {n_step}-step returns"
+                f"replay.capacity {capacity} must be at least {smallest} for {count_text(num_envs, 'environment')}, "
+                f"{count_text(frame_stack, 'stacked frame')} and {n_step}-step returns"
             )
         if arrays is None:
             check_memory(capacity, frame_shape)
@@ -161,7 +162,8 @@ class ReplayBuffer:
 
     def __len__(self) -> int:
         """Count the transitions that can be sampled now."""
-        return int((self._complete - self._first - self._tails).sum())
+        first, end = self._ranges()
+        return max(0, int((end - first - self._tails).sum()))  # a writer counts a tail before the range reaches it
 
     @property
     def nbytes(self) -> int:
@@ -303,14 +305,25 @@ class ReplayBuffer:
         """Draw environments, slot numbers and their weights in the loss."""
         if self._priorities is None:
             return *self._draw_uniformly(batch_size), np.ones(batch_size, np.float32)
-        self._priorities.follow(self._first.copy(), self._complete.copy(), self._is_tail)
+        self._priorities.follow(*self._ranges(), self._is_tail)
         return self._priorities.draw(self.rng, batch_size)
+
+    def _ranges(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Copy the first slot of each ring that can be sampled, and the end of those slots.
+
+        Another process may be moving both. Whoever asks twice gets two answers that don't fit together, so a batch asks
+        once. The first slots are read first: whatever is written meanwhile, no range ends before it begins, and what
+        has been overwritten is seen when the batch is complete.
+        """
+        first = self._first.copy()
+        return first, self._complete.copy()
 
     def _draw_uniformly(self, batch_size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Draw from all ranges laid end to end, tails drawn again."""
-        sizes = self._complete - self._first
+        first, end = self._ranges()
+        sizes = end - first
         ends = sizes.cumsum()
-        offsets = self._first - (ends - sizes)  # from the place in the line of all ranges to the slot number
+        offsets = first - (ends - sizes)  # from the place in the line of all ranges to the slot number
         place_B = self.rng.integers(ends[-1], size=batch_size)
         while True:
             env_B = ends.searchsorted(place_B, side="right")

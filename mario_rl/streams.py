@@ -14,7 +14,10 @@ class Screen:
     to lose hours of training. Enough of a text file for `tqdm`.
     """
 
-    encoding = "utf-8"
+    @property
+    def encoding(self) -> str:
+        """What the stream takes: a bar is drawn with blocks only where it has them."""
+        return getattr(sys.stderr, "encoding", None) or "ascii"
 
     def write(self, text: str) -> int:
         """Write, or lose, some text; returns its length."""

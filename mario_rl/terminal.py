@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,12 @@ from mario_rl.config import Config
 from mario_rl.evaluation import EvaluationReport
 from mario_rl.streams import SCREEN
 from mario_rl.training import RECENT_EPISODES, Observer, Progress
+from mario_rl.wording import count_text
 
 SECONDS_BETWEEN_REFRESHES = 0.2
+
+LAYOUTS = (("{percentage:3.0f}%|{bar:12}| {desc}", 19), ("{percentage:3.0f}% {desc}", 5), ("{desc}", 0))
+"""Formats of tqdm's bar, from wide to narrow, and the columns that each takes besides the text."""
 
 
 class TerminalObserver(Observer):
@@ -26,12 +32,10 @@ class TerminalObserver(Observer):
 
     def started(self, config: Config, run_dir: Path, agent_steps: int) -> None:
         self._seconds_between_lines = config.logging.every_seconds
-        verb = f"resuming at {agent_steps:,} agent steps in" if agent_steps else "training in"
+        verb = f"resuming at {count_text(agent_steps, 'agent step')} in" if agent_steps else "training in"
         _say(f"{verb} {run_dir}")
         if SCREEN.isatty():
-            self._bar = tqdm(
-                file=SCREEN, total=1.0, bar_format="{percentage:3.0f}%|{bar:12}| {desc}", dynamic_ncols=True
-            )
+            self._bar = tqdm(file=SCREEN, total=1.0, bar_format=LAYOUTS[0][0], dynamic_ncols=True)
 
     def warned(self, message: str) -> None:
         _say(f"warning: {message}")
@@ -42,15 +46,15 @@ class TerminalObserver(Observer):
             return
         self._shown_at = time.monotonic()
         if self._bar is None:
-            _say(_describe(progress))
+            _say(_line(progress))
             return
-        left = progress.seconds_left
-        self._bar.n = progress.seconds / (progress.seconds + left) if left is not None else 0.0
-        self._bar.set_description_str(_describe(progress))
+        self._bar.n = _share_done(progress) or 0.0
+        self._bar.bar_format, text = _bar_line(progress, _columns())
+        self._bar.set_description_str(text)
 
     def evaluated(self, report: EvaluationReport, agent_steps: int, *, best: bool) -> None:
         _say(
-            f"evaluation at {agent_steps:,} agent steps, {report.protocol}: cleared {report.clears} of "
+            f"evaluation at {count_text(agent_steps, 'agent step')}, {report.protocol}: cleared {report.clears} of "
             f"{len(report.episodes)}, mean x {report.mean_x:,.0f}{', the best so far' if best else ''}"
         )
 
@@ -74,25 +78,87 @@ class CountingBar:
 
     def __call__(self, done: object, total: int) -> None:
         if self._bar is None:
-            self._bar = tqdm(file=SCREEN, total=total, unit=self._unit, desc=self._doing, disable=None, leave=False)
+            self._bar = tqdm(
+                file=SCREEN,
+                total=total,
+                unit=self._unit,
+                desc=self._doing,
+                dynamic_ncols=True,
+                disable=None,
+                leave=False,
+            )
         self._bar.update(1)
         if self._bar.n >= total:
             self._bar.close()
             self._bar = None  # what is counted next has a bar of its own
 
 
-def _describe(progress: Progress) -> str:
-    left = "?" if progress.seconds_left is None else tqdm.format_interval(progress.seconds_left)
-    recent = "no episode ended yet"
+def _describe(progress: Progress) -> list[str]:
+    """Say where a run stands: the parts of a line, the most important first."""
+    parts = ["no episode ended yet"]
     if progress.episodes:
-        recent = f"last {min(progress.episodes, RECENT_EPISODES)} episodes: "
-        recent += f"return {progress.mean_return:.0f}, x {progress.mean_x:.0f}"
-    return (
-        f"{tqdm.format_interval(progress.seconds)}<{left}, "
-        f"{progress.agent_steps:,} agent steps ({progress.steps_per_second:.0f}/s), "
-        f"{progress.updates:,} updates ({progress.updates_per_second:.0f}/s), "
-        f"epsilon {progress.epsilon:.2f}, {recent}"
-    )
+        recent = count_text(min(progress.episodes, RECENT_EPISODES), "episode")
+        parts = [f"last {recent}: return {progress.mean_return:.0f}, x {progress.mean_x:.0f}"]
+    if progress.seconds_left is not None:
+        parts.append(f"{tqdm.format_interval(progress.seconds_left)} left")
+    return [
+        *parts,
+        f"{count_text(progress.agent_steps, 'agent step')} ({progress.steps_per_second:.0f}/s)",
+        f"epsilon {progress.epsilon:.2f}",
+        f"{count_text(progress.updates, 'update')} ({progress.updates_per_second:.0f}/s)",
+        f"{tqdm.format_interval(progress.seconds)} so far",
+    ]
+
+
+def _share_done(progress: Progress) -> float | None:
+    """Work out how much of the run is over, from 0 to 1; None where that can't be told."""
+    left = progress.seconds_left
+    return None if left is None else progress.seconds / max(progress.seconds + left, 1e-9)
+
+
+def _line(progress: Progress) -> str:
+    """Lay all parts out on one line, however long that is."""
+    parts, share = _describe(progress), _share_done(progress)
+    if share is not None:
+        parts[1] += f" ({share:.0%} done)"
+    return ", ".join(parts)
+
+
+def _bar_line(progress: Progress, columns: int) -> tuple[str, str]:
+    """Lay a line out for a terminal: the format of tqdm's bar, and the text beside it.
+
+    Where not all has room, the bar goes first; then whole parts do, from the last one on. What is left at the end are
+    the two means, even where a terminal is too narrow for them.
+    """
+    first, *others = _describe(progress)
+    left = [part for part in others[:1] if progress.seconds_left is not None]
+    for layout, taken in LAYOUTS:
+        if len(", ".join([first, *left])) <= columns - taken:
+            return layout, _fitted([first, *others], columns - taken)
+    shortest = first.rpartition(": ")[2]
+    for layout, taken in LAYOUTS[1:]:
+        if len(shortest) <= columns - taken:
+            return layout, _fitted([first if len(first) <= columns - taken else shortest, *others], columns - taken)
+    return LAYOUTS[-1][0], shortest
+
+
+def _fitted(parts: list[str], room: int) -> str:
+    """Join the first part and as many of those after it as have room, in characters."""
+    text, *others = parts
+    for part in others:
+        if len(text) + len(", ") + len(part) > room:
+            break
+        text = f"{text}, {part}"
+    return text
+
+
+def _columns() -> int:
+    """Measure the terminal, less the last column: what is written there makes some begin another line."""
+    try:
+        columns = os.get_terminal_size(SCREEN.fileno()).columns
+    except (OSError, ValueError, AttributeError):  # no terminal, or none that says so
+        columns = 0
+    return (columns or shutil.get_terminal_size().columns) - 1
 
 
 def _say(line: str) -> None:

@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
+import mario_rl.cli
 from mario_rl.checkpoint import load_checkpoint
 from mario_rl.cli import main
 from mario_rl.config import load_config
@@ -53,6 +55,24 @@ def test_every_commands_help_shows_its_use(command, capsys):
 def test_no_command_is_a_request_for_help(capsys):
     assert main([]) == 0
     assert "train" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("package", "module", "arguments"),
+    [
+        ("av", "mario_rl.report.video", ["evaluate", "run"]),
+        ("matplotlib.figure", "mario_rl.report.curve", ["plot", "run"]),
+        ("uvicorn", "mario_rl.watch.server", ["watch", "run"]),
+    ],
+)
+def test_a_package_that_is_missing_is_named_in_one_line(package, module, arguments, monkeypatch, capsys):
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setitem(sys.modules, package, None)
+    assert main(arguments) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("mario-rl: a package is not installed or does not load (")
+    assert package in said
+    assert said.endswith("; see: mario-rl doctor\n")
 
 
 CONFIG = "configs/demo.yaml"
@@ -191,6 +211,36 @@ def test_a_signal_saves_says_where_and_exits(number, code, small_run_file, tmp_p
     assert f"mario-rl train --resume {run_dir}" in out
     steps = load_checkpoint(RunDir(run_dir).latest)["agent_steps"]
     assert main(["train", "--resume", str(run_dir), f"training.agent_steps={steps + 2}"]) == 0
+
+
+@pytest.mark.emulator
+def test_runs_begun_in_the_same_second_have_directories_of_their_own(small_run_file, tmp_path, monkeypatch):
+    class Noon(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return cls(2026, 11, 23, 12)
+
+    monkeypatch.setattr(mario_rl.cli, "datetime", Noon)
+    monkeypatch.chdir(tmp_path)
+    for seed in (0, 3, 3, 3):
+        assert main(["train", small_run_file.name, f"seed={seed}", "training.agent_steps=2"]) == 0
+    runs = sorted((tmp_path / "checkpoints" / "small").iterdir())
+    assert [run.name for run in runs] == [
+        "20261123-120000-seed0",
+        "20261123-120000-seed3",
+        "20261123-120000-seed3-2",
+        "20261123-120000-seed3-3",
+    ]
+    assert [load_config(run / "config.yaml").seed for run in runs] == [0, 3, 3, 3]
+
+
+@pytest.mark.emulator
+def test_a_run_directory_that_was_named_and_is_taken_is_refused(finished_run, small_run_file, capfd):
+    before = (finished_run / "config.yaml").read_text()
+    assert main(["train", str(small_run_file), "--run-dir", str(finished_run)]) == 2
+    expected = f"mario-rl: {finished_run}: exists already; name another --run-dir, or go on with it by --resume\n"
+    assert capfd.readouterr().err == expected
+    assert (finished_run / "config.yaml").read_text() == before
 
 
 @pytest.mark.emulator

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import sys
+import tomllib
 from collections import namedtuple
 from importlib.metadata import PackageNotFoundError
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
 import pytest
 import torch
 
-from mario_rl import doctor, envs, machine
+from mario_rl import doctor, envs, machine, metrics
 from mario_rl.doctor import run_checks
+from mario_rl.errors import UserError
 
-NAMES = ["python", "packages", "emulator", "rom", "device", "threads", "video encoder", "disk", "memory"]
+NAMES = ["python", "packages", "emulator", "rom", "device", "threads", "tensorboard", "video encoder", "disk", "memory"]
 
 
 class StandingStill(gym.Env):
@@ -80,6 +84,7 @@ BROKEN = [
     ("rom", (envs, "make_game", lambda _: StandingStill()), "x = 40"),
     ("device", (torch, "ones", fails(RuntimeError("CUDA error:\nno kernel"))), "RuntimeError: CUDA error: no kernel"),
     ("threads", (torch, "get_num_threads", lambda: 10_000), "10000 for PyTorch"),
+    ("tensorboard", (metrics, "load_tensorboard", fails(UserError("the package tensorboard"))), "package tensorboard"),
     ("video encoder", (io, "BytesIO", NothingArrives), "MP4"),
     ("disk", (doctor, "NEEDED_DISK_BYTES", 1e18), "GB free here"),
     ("memory", (machine, "available_memory_bytes", lambda: 500_000_000), "0.5 GB available"),
@@ -98,6 +103,24 @@ def test_what_is_broken_is_found_and_the_rest_is_still_looked_at(name, broken, s
     assert "\n" not in checks[name].detail + checks[name].advice
 
 
+def test_every_package_that_the_project_asks_for_is_looked_for():
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+
+    def names(requirements: list[str]) -> list[str]:
+        return sorted(re.split(r"[<>=\[]", one)[0].strip() for one in requirements)
+
+    assert sorted(doctor.PACKAGES) == names(project["dependencies"])
+    assert sorted(doctor.EXTRAS) == names(project["optional-dependencies"]["cluster"])
+
+
+def test_a_package_for_something_special_may_be_missing(monkeypatch):
+    found = doctor._version
+    monkeypatch.setattr(doctor, "_version", lambda package: None if package == "ray" else found(package))
+    ok, detail = doctor._packages()
+    assert ok
+    assert detail.endswith("ray not installed, compare --cluster needs it")
+
+
 @pytest.mark.emulator
 @pytest.mark.usefixtures("_machine_at_ease")
 def test_a_package_that_does_not_load_is_a_finding(monkeypatch):
@@ -105,6 +128,15 @@ def test_a_package_that_does_not_load_is_a_finding(monkeypatch):
     (broken,) = [check for check in run_checks() if not check.ok]
     assert broken.name == "video encoder"
     assert "av" in broken.detail
+
+
+@pytest.mark.parametrize(("quota", "says"), [(1.5, "a CPU quota of 1.5"), (None, "no CPU quota")])
+def test_threads_are_held_against_the_cores_and_against_what_the_quota_pays_for(quota, says, monkeypatch):
+    monkeypatch.setattr(machine, "allowed_cores", lambda: 4)
+    monkeypatch.setattr(machine, "cpu_quota", lambda: quota)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    cores = 4 if quota is None else 1
+    assert doctor._threads() == (quota is None, f"4 for PyTorch, on {cores} of 4 cores, {says}")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ PACKAGE = Path(mario_rl.__file__).parent
 CONTRIBUTING = Path(__file__).parents[1] / "CONTRIBUTING.md"
 
 LAYERS = [
-    {"__version__", "types", "errors", "machine", "streams"},
+    {"__version__", "types", "errors", "machine", "streams", "wording"},
     {"config", "files", "seeding", "schedules", "pixels", "rundir", "devices", "sharing", "priorities"},
     {"compiling", "tensors"},
     {"nes"},

@@ -1,4 +1,4 @@
-"""Available memory: the lesser of the system's and what the control groups leave."""
+"""Cores and memory: the lesser of what the system has and what the control groups leave."""
 
 import platform
 import subprocess
@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from mario_rl import machine
-from mario_rl.machine import available_memory_bytes, cgroup_rooms
+from mario_rl.machine import available_memory_bytes, cgroup_quotas, cgroup_rooms, cpu_quota, usable_cores
 
 
 def group(folder, **files):
@@ -77,6 +77,53 @@ def test_without_a_membership_file_the_system_alone_decides(system_with_900_byte
 
 def test_this_machine_has_some_memory_left_and_no_more_than_it_was_built_with():
     assert 0 < available_memory_bytes() <= psutil.virtual_memory().total
+
+
+def test_version_2_has_quota_and_period_in_one_file(tmp_path):
+    group(tmp_path / "job", cpu_max="150000 100000")
+    assert cgroup_quotas("0::/job\n", tmp_path) == [1.5]
+
+
+@pytest.mark.parametrize("quota", ["max 100000", None], ids=["no limit", "no such file"])
+def test_version_2_without_a_quota_leaves_the_processors_to_decide(tmp_path, quota):
+    group(tmp_path / "job", **({} if quota is None else {"cpu_max": quota}))
+    assert cgroup_quotas("0::/job\n", tmp_path) == []
+
+
+def test_a_quota_on_a_parent_group_holds_too(tmp_path):
+    group(tmp_path / "pod" / "job", cpu_max="max 100000")
+    group(tmp_path / "pod", cpu_max="200000 50000")
+    assert cgroup_quotas("0::/pod/job\n", tmp_path) == [4.0]
+
+
+def test_version_1_reads_the_cpu_controller(tmp_path):
+    group(tmp_path / "cpu" / "docker", cpu_cfs_quota_us=50_000, cpu_cfs_period_us=100_000)
+    group(tmp_path / "cpu", cpu_cfs_quota_us=-1, cpu_cfs_period_us=100_000)
+    assert cgroup_quotas("5:cpu,cpuacct:/docker\n4:memory:/docker\n1:name=systemd:/docker\n", tmp_path) == [0.5]
+
+
+def test_inside_a_container_the_quota_of_the_mounted_root_holds_when_the_path_is_the_hosts(tmp_path):
+    group(tmp_path, cpu_max="100000 100000")
+    assert cgroup_quotas("0::/docker/0123abcd\n", tmp_path) == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"),
+    [("max 100000", 8), ("100000 100000", 1), ("250000 100000", 2), ("50000 100000", 1), ("1600000 100000", 8)],
+)
+def test_cores_are_those_allowed_and_no_more_than_the_quota_pays_for_whole(quota, cores, tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "allowed_cores", lambda: 8)
+    monkeypatch.setattr(machine, "CGROUP_MOUNT", tmp_path)
+    monkeypatch.setattr(machine, "CGROUP_MEMBERSHIP", tmp_path / "membership")
+    (tmp_path / "membership").write_text("0::/job\n")
+    group(tmp_path / "job", cpu_max=quota)
+    assert usable_cores() == cores
+
+
+def test_without_control_groups_there_is_no_quota(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "CGROUP_MEMBERSHIP", tmp_path / "membership")
+    assert cpu_quota() is None
+    assert usable_cores() == machine.allowed_cores()
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep or return memory as they like")

@@ -14,10 +14,26 @@ from hypothesis import strategies as st
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mario_rl.errors import StorageError, UserError
-from mario_rl.metrics import EPISODE_COLUMNS, EVALUATION_COLUMNS, METRIC_COLUMNS, RunMetrics, read_table
+from mario_rl.metrics import (
+    EPISODE_COLUMNS,
+    EVALUATION_COLUMNS,
+    METRIC_COLUMNS,
+    RunMetrics,
+    load_tensorboard,
+    read_table,
+)
 from mario_rl.rundir import RunDir
 
 EPISODE_HEADER = "episode,agent_steps,seconds,env,stage,return,x,length,clock,end\n"
+
+
+def test_tensorboard_that_does_not_load_is_one_line_that_names_the_package_and_the_key(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(UserError) as error:
+        load_tensorboard()
+    assert str(error.value).startswith("logging.tensorboard: the package tensorboard is not installed")
+    assert str(error.value).endswith("pip install tensorboard, or train with logging.tensorboard=false")
+    assert "\n" not in str(error.value)
 
 
 def episode(agent_steps: int = 120, **changes: Any) -> dict[str, Any]:

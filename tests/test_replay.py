@@ -9,7 +9,7 @@ from mario_rl.replay import ReplayBuffer
 from mario_rl.types import Batch, Transition
 
 
-def small(capacity=40, *, num_envs=1, frame_stack=2, n_step=1, gamma=0.5) -> ReplayBuffer:
+def small(capacity=40, *, num_envs=1, frame_stack=2, n_step=1, gamma=0.5, priority_exponent=0.0) -> ReplayBuffer:
     """A buffer of 2x2 frames; in these tests all four pixels of a frame are its number."""
     return ReplayBuffer(
         capacity,
@@ -19,6 +19,7 @@ def small(capacity=40, *, num_envs=1, frame_stack=2, n_step=1, gamma=0.5) -> Rep
         n_step=n_step,
         gamma=gamma,
         rng=np.random.default_rng(0),
+        priority_exponent=priority_exponent,
     )
 
 
@@ -233,6 +234,68 @@ def test_what_another_process_overwrites_meanwhile_is_drawn_again(monkeypatch):
     assert gathered[0].observation[:, -1, 0, 0].min() < 5
     assert len(gathered) == 2
     assert batch.observation[:, -1, 0, 0].min() >= 5
+
+
+class ChangesOnceRead(np.ndarray):
+    """Positions that another process moves on right after they were read, once: `then` says how.
+
+    A read is what copies all of them or calculates with them.
+    """
+
+    then = None
+    reads_before = 0
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **options):
+        plain = [one.view(np.ndarray) if isinstance(one, ChangesOnceRead) else one for one in inputs]
+        result = getattr(ufunc, method)(*plain, **options)
+        self._was_read()
+        return result
+
+    def copy(self):
+        result = np.array(self)
+        self._was_read()
+        return result
+
+    def _was_read(self):
+        self.reads_before -= 1
+        if self.then is not None and self.reads_before < 0:
+            then, self.then = self.then, None
+            then()
+
+
+@pytest.mark.parametrize("exponent", [0.0, 0.6], ids=["uniform", "by priority"])
+@pytest.mark.parametrize("reads_before", [0, 1])
+@pytest.mark.parametrize("position", ["_first", "_complete"])
+def test_a_batch_holds_only_what_was_played_whenever_another_process_moves_the_positions(
+    position, reads_before, exponent
+):
+    buffer = small(capacity=8, priority_exponent=exponent)
+    for first in (1, 11, 21):
+        play(buffer, range(first, first + 4), truncated=True)
+    moving = getattr(buffer, position).view(ChangesOnceRead)
+    setattr(buffer, position, moving)
+    moving.reads_before = reads_before
+    moving.then = lambda: play(buffer, [31, 32])  # over the oldest, and an episode that goes on
+    batch = buffer.sample(200)
+    assert moving.then is None
+    newest = batch.observation[:, -1, 0, 0]
+    assert (batch.next_observation[:, -1, 0, 0] == newest + 1).all()
+    assert (batch.action == newest % 10).all()
+
+
+def test_the_length_is_never_less_than_nothing_while_a_tail_is_being_written():
+    buffer = small(capacity=40, n_step=5)
+    lengths = []
+
+    class Looks(np.ndarray):
+        def __setitem__(self, index, value):
+            lengths.append(len(buffer))
+            super().__setitem__(index, value)
+
+    buffer._complete = buffer._complete.view(Looks)
+    play(buffer, [1, 2], truncated=True)
+    assert lengths == [0]
+    assert len(buffer) == 1
 
 
 def test_environments_side_by_side_do_not_mix():

@@ -140,7 +140,10 @@ def _how_sure(arms: Sequence[Arm], unfinished: int) -> str:
     if not any(run.done for arm in arms for run in arm.runs):
         left = " No run has been evaluated at its end."
     elif unfinished:
-        left = f" {unfinished} of the {counted + unfinished} runs have not been evaluated at their end and don't count."
+        verbs = "has not been evaluated at its end and doesn't count"
+        if unfinished > 1:
+            verbs = "have not been evaluated at their end and don't count"
+        left = f" {unfinished} of the {counted + unfinished} runs {verbs}."
     if fewest == 1:
         return f"At least one arm has a single seed: that shows what happened once, not what to expect.{left}"
     chance = 2 / math.comb(2 * fewest, fewest)

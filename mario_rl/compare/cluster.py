@@ -17,6 +17,7 @@ from mario_rl.compare.study import FinalConfig, StudyRun
 from mario_rl.compare.work import CountingObserver, RunStopped, perform
 from mario_rl.config import parse_config, parse_section
 from mario_rl.errors import FailedError, UserError
+from mario_rl.machine import usable_cores
 from mario_rl.rundir import RunDir
 
 LOCAL = "local"
@@ -64,8 +65,10 @@ class Cluster:
         self._lock = threading.Lock()
         self._working: set[Any] = set()
         self._stopped = False
+        # By itself Ray counts processors that this process may not use; a run must have room in any case.
+        cores = {"num_cpus": max(threads, usable_cores())} if address == LOCAL else {}
         try:
-            self._ray.init(address=LOCAL if address == LOCAL else address, log_to_driver=False, logging_level="ERROR")
+            self._ray.init(address=address, log_to_driver=False, logging_level="ERROR", **cores)
         except (ConnectionError, ValueError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise UserError(f"--cluster: {address} is not allowed; no Ray cluster answers there ({reason})") from error

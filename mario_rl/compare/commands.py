@@ -12,8 +12,8 @@ from mario_rl.compare.processes import Processes
 from mario_rl.compare.runner import Outcome, StudyObserver, run_study
 from mario_rl.compare.study import StudyDir, StudyRun, expand, load_study
 from mario_rl.errors import UserError
-from mario_rl.files import write_atomically
 from mario_rl.streams import SCREEN
+from mario_rl.wording import count_text, duration_text
 
 MAX_CLUSTER_JOBS = 256
 
@@ -34,17 +34,19 @@ def describe_plan(study_file: Path, directory: StudyDir, *, jobs: int | None) ->
     left = _left(runs, directory)
     arms = list(dict.fromkeys(run.arm for run in runs))
     lines = [
-        f"study:    {study_file}: {len(arms)} arms x {len(study.seeds)} seeds, {len(left)} of {len(runs)} runs left",
+        f"study:    {study_file}: {count_text(len(arms), 'arm')} x {count_text(len(study.seeds), 'seed')}, "
+        f"{len(left)} of {count_text(len(runs), 'run')} left",
         f"files:    {directory.path}",
         f"arms:     {', '.join(arms)}",
     ]
     if left:
         plan = make_plan(left, study.final, threads=study.threads, jobs=jobs)
         lines += [
-            f"to do:    {plan.agent_steps:,} agent steps, {plan.jobs} runs at once, {study.threads} threads each",
+            f"to do:    {count_text(plan.agent_steps, 'agent step')}, {count_text(plan.jobs, 'run')} at once, "
+            f"{count_text(study.threads, 'thread')} each",
             f"memory:   {plan.jobs * plan.memory_bytes / 1e9:.1f} GB, {plan.memory_bytes / 1e9:.1f} GB a run",
             f"disk:     {plan.disk_bytes / 1e9:.1f} GB at a time",
-            f"time:     about {plan.seconds / 60:,.0f} minutes, if nothing else runs here (by how fast this machine "
+            f"time:     about {duration_text(plan.seconds)}, if nothing else runs here (by how fast this machine "
             "just played and learned)",
         ]
     return "\n".join(lines)
@@ -58,6 +60,7 @@ def run(study_file: Path, directory: StudyDir, *, jobs: int | None, cluster: str
     """
     study = load_study(study_file)
     runs = expand(study, study_file)
+    text = study_file.read_text(encoding="utf-8")
     left = _left(runs, directory)
     observer = TerminalStudyObserver(directory)
     try:
@@ -67,15 +70,13 @@ def run(study_file: Path, directory: StudyDir, *, jobs: int | None, cluster: str
             most = max((memory_bytes(run.config) for run in left), default=0)
             executor = Cluster(cluster, study.final, threads=study.threads, gpus=study.gpus, memory_bytes=most)
             try:
-                _keep(study_file, directory)
                 at_once = jobs or min(MAX_CLUSTER_JOBS, max(1, len(left)))
-                return run_study(runs, directory, executor, jobs=at_once, observer=observer)
+                return run_study(runs, directory, executor, jobs=at_once, study=text, observer=observer)
             finally:
                 executor.close()
         at_once = jobs or (default_jobs(left, threads=study.threads) if left else 1)
-        _keep(study_file, directory)
         processes = Processes(study.final, threads=study.threads)
-        return run_study(runs, directory, processes, jobs=at_once, observer=observer)
+        return run_study(runs, directory, processes, jobs=at_once, study=text, observer=observer)
     finally:
         observer.close()
 
@@ -103,7 +104,7 @@ class TerminalStudyObserver(StudyObserver):
         self._total = 0  # agent steps of this sitting
 
     def started(self, done: int, agent_steps: int) -> None:
-        tqdm.write(f"study in {self._directory.path}, {done} runs are done already", file=SCREEN)
+        tqdm.write(f"study in {self._directory.path}, {count_text(done, 'run')} done already", file=SCREEN)
         # As many units as agent steps in all: the rate is what the machine makes, all runs together.
         self._total = agent_steps
         self._bar = tqdm(
@@ -135,9 +136,3 @@ class TerminalStudyObserver(StudyObserver):
 
 def _left(runs: list[StudyRun], directory: StudyDir) -> list[StudyRun]:
     return [run for run in runs if not directory.run(run.arm, run.seed).final.exists()]
-
-
-def _keep(study_file: Path, directory: StudyDir) -> None:
-    """Keep the study as it was asked for beside its runs."""
-    text = study_file.read_text(encoding="utf-8")
-    write_atomically(directory.study, lambda partial: partial.write_text(text, encoding="utf-8"))

@@ -69,12 +69,21 @@ def run_study(
     executor: Executor,
     *,
     jobs: int,
+    study: str | None = None,
     observer: StudyObserver | None = None,
 ) -> Outcome:
     """Work on all runs of a study that are not done, `jobs` at once.
 
     A run that fails stops no other; it is tried again in the next sitting. SIGINT, SIGTERM and SIGHUP let all runs
     save.
+
+    Args:
+        runs: all of the study.
+        directory: where they are or shall be.
+        executor: what works on them.
+        jobs: how many at once.
+        study: the text of the study file, kept beside the runs once the directory is this process's alone.
+        observer: hears how it goes.
 
     Raises:
         UserError: the directory holds runs with other settings, or another process works on it.
@@ -85,6 +94,8 @@ def run_study(
     directory.path.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(directory.lock, timeout=0), Interrupts() as interrupts:
+            if study is not None:
+                write_atomically(directory.study, lambda partial: partial.write_text(study, encoding="utf-8"))
             failed = _work(runs, directory, executor, jobs, observer, interrupts)
             return Outcome(failed, interrupts.received)
     except Timeout as error:

@@ -16,6 +16,8 @@ from pydantic import (
     model_validator,
 )
 
+from mario_rl.wording import count_text
+
 type Target = Literal["none", "target", "double"]
 type Protocol = Literal["greedy", "noop", "sticky", "epsilon"]
 type Probability = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -319,8 +321,8 @@ class Config(Section):
         smallest = self.training.envs * (self.env.frame_stack + self.agent.n_step + 1)
         if self.replay.capacity < smallest:
             raise ValueError(
-                f"replay.capacity {self.replay.capacity} must be at least {smallest} for {self.training.envs} "
-                "environments: training.envs x (env.frame_stack + agent.n_step + 1)"
+                f"replay.capacity {self.replay.capacity} must be at least {smallest} for "
+                f"{count_text(self.training.envs, 'environment')}: training.envs x (env.frame_stack + agent.n_step + 1)"
             )
         if self.replay.warmup_steps < self.agent.batch_size:
             raise ValueError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import gymnasium as gym
+from gymnasium.error import ResetNeeded
 
 from mario_rl.errors import UserError
 from mario_rl.game.actions import NO_BUTTONS
@@ -189,6 +190,7 @@ class ResumableEpisodes(gym.Wrapper[Pixels, int, Pixels, int]):
         super().__init__(env)
         self._action_names = action_names
         self._start: State | None = None
+        self._over = True
         self._actions: list[int] = []
 
     @property
@@ -210,11 +212,21 @@ class ResumableEpisodes(gym.Wrapper[Pixels, int, Pixels, int]):
         snapshots = self.env.get_wrapper_attr("snapshots_state")() if kept else {}
         self._start = {"seed": seed, "generator": generator, "options": dict(options or {}), "snapshots": snapshots}
         self._actions = []
-        return self.env.reset(seed=seed, options=options)
+        begun = self.env.reset(seed=seed, options=options)
+        self._over = False
+        return begun
 
     def step(self, action: int) -> Step[Pixels]:
+        """Take a step of the episode in progress.
+
+        Raises:
+            gymnasium.error.ResetNeeded: there was no reset yet, or the episode is over.
+        """
+        if self._over:
+            raise ResetNeeded("call env.reset() before env.step(): no episode is in progress")
         self._actions.append(int(action))
         observation, reward, terminated, truncated, info = self.env.step(action)
+        self._over = terminated or truncated
         return observation, float(reward), terminated, truncated, info
 
     def episode_state(self) -> State:

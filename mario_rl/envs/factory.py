@@ -12,7 +12,9 @@ from mario_rl.envs.frames import FrameByFrame
 from mario_rl.envs.native import MarioEnv
 from mario_rl.envs.pool import GamePool
 from mario_rl.envs.wrappers import CopiedScreen
+from mario_rl.errors import UserError
 from mario_rl.game.games import Games
+from mario_rl.game.rom import load_rom
 
 
 def make_env(
@@ -31,9 +33,8 @@ def make_env(
     """
     if config.emulator == "native":
         return MarioEnv(config, normalize=normalize, render_mode=render_mode)
-    from mario_rl.envs import nes_py  # only where it is asked for: it needs packages that nothing else does
-
-    return nes_py.make_plain_env(config, normalize=normalize)
+    env: ResumableEpisodes = load_nes_py().make_plain_env(config, normalize=normalize)
+    return env
 
 
 def make_game(config: EnvConfig) -> gym.Env[Any, Any]:
@@ -44,10 +45,8 @@ def make_game(config: EnvConfig) -> gym.Env[Any, Any]:
     """
     if config.emulator == "native":
         return FrameByFrame(config)
-    from mario_rl.envs import nes_py
-
     stage = config.stage if isinstance(config.stage, str) else config.stage[0]
-    return CopiedScreen(nes_py.make_game(stage, config.rom))
+    return CopiedScreen(load_nes_py().make_game(stage, config.rom))
 
 
 def make_games(config: EnvConfig, num_games: int, *, threads: int = 1, autoreset: bool = False) -> GamePool:
@@ -58,6 +57,32 @@ def make_games(config: EnvConfig, num_games: int, *, threads: int = 1, autoreset
     """
     if config.emulator == "native":
         return Games(config, num_games, threads=threads, autoreset=autoreset)
-    from mario_rl.envs import nes_py
+    games: GamePool = load_nes_py().PlainGames(config, num_games, threads=threads, autoreset=autoreset)
+    return games
 
-    return nes_py.PlainGames(config, num_games, threads=threads, autoreset=autoreset)
+
+def check_emulator(config: EnvConfig) -> None:
+    """Find out whether the emulator that a config asks for and its ROM are there.
+
+    Raises:
+        UserError: they are not, or the ROM can't be played.
+    """
+    load_rom(config.rom)
+    if config.emulator != "native":
+        load_nes_py()
+
+
+def load_nes_py() -> Any:
+    """Import the games on nes-py, only where they are asked for: they need packages that nothing else does.
+
+    Raises:
+        UserError: one of those is not installed, or does not load here.
+    """
+    try:
+        from mario_rl.envs import nes_py
+    except ImportError as error:
+        raise UserError(
+            f"env.emulator: nes_py needs the packages nes-py and gym-super-mario-bros ({error}); "
+            "pip install nes-py gym-super-mario-bros, or env.emulator=native, which gives the same"
+        ) from error
+    return nes_py

@@ -156,7 +156,8 @@ class PlainGames:
 
     def result(self, number: int) -> EpisodeResult:
         result = self._results[number]
-        assert result is not None, "no episode has ended"
+        if result is None:
+            raise RuntimeError(f"no episode has ended yet in game {number}")
         return result
 
     def buttons(self, number: int) -> bytes:

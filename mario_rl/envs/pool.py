@@ -42,11 +42,11 @@ class GamePool(Protocol):
         ...
 
     def step(self, actions: Sequence[int] | NDArray[np.int64]) -> None:
-        """Take an agent step in every game whose action is not -1."""
+        """Take an agent step in every game whose action is not -1; ResetNeeded where it has no episode in progress."""
         ...
 
     def result(self, number: int) -> EpisodeResult:
-        """How the episode that ended last in a game went."""
+        """How the episode that ended last in a game went; RuntimeError where none has."""
         ...
 
     def buttons(self, number: int) -> bytes:

@@ -23,6 +23,7 @@ from mario_rl.game.info import FLAGS
 from mario_rl.machine import usable_cores
 from mario_rl.pixels import to_unit
 from mario_rl.types import Pixels
+from mario_rl.wording import count_text
 
 type Mask = NDArray[np.bool_]
 """bool (N,): which games."""
@@ -220,7 +221,7 @@ class MarioVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         if isinstance(seed, int):
             return range(seed, seed + self.num_envs)
         if len(seed) != self.num_envs:
-            raise ValueError(f"{len(seed)} seeds for {self.num_envs} games")
+            raise ValueError(f"{count_text(len(seed), 'seed')} for {count_text(self.num_envs, 'game')}")
         return seed
 
     def _checked_mask(self, mask: Any) -> Mask:
@@ -235,7 +236,9 @@ class MarioVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
             raise ResetNeeded("call env.reset() before env.step(): no episode is in progress")
         taken = np.asarray(actions)
         if taken.shape != (self.num_envs,) or taken.dtype.kind not in "iu":
-            raise ValueError(f"actions must be {self.num_envs} whole numbers, not {taken.dtype} of shape {taken.shape}")
+            raise ValueError(
+                f"actions must be {count_text(self.num_envs, 'whole number')}, not {taken.dtype} of shape {taken.shape}"
+            )
         if taken.min() < 0:  # Games would leave such a game as it is
             raise ValueError(f"action {taken.min()} is not one of 0 to {len(self.action_names) - 1}")
         return taken.astype(np.int64, copy=False)

@@ -87,6 +87,8 @@ class Games:
         self.final_observations: Pixels = self._arrays["final_stacks"].reshape(stack)
         self._keeps_buttons = keep_buttons and not autoreset
         self._buttons = [bytearray() for _ in range(num_games)]
+        self._over = self.numbers(layout.OVER)
+        self._over[:] = 1  # until the first reset
         self._generators: list[np.random.Generator] = []
         for number in range(num_games):
             self._generators.append(np.random.default_rng())
@@ -144,6 +146,7 @@ class Games:
 
         Raises:
             ValueError: an action is not one of the set.
+            gymnasium.error.ResetNeeded: it would be played in a game that has no episode in progress.
             GameError: a game does not come back from a scene.
         """
         taken = self._arrays["actions"]
@@ -151,6 +154,8 @@ class Games:
         if taken.max() >= self._num_actions or taken.min() < LEAVE:
             wrong = next(int(action) for action in taken if not LEAVE <= action < self._num_actions)
             raise ValueError(f"action {wrong} is not one of 0 to {self._num_actions - 1}")
+        if self._over.any():
+            self._refuse_over(taken)
         if self._helpers and self._process != os.getpid():  # a forked child has no threads but its own
             self.close()
         for helper in self._helpers:
@@ -172,6 +177,13 @@ class Games:
                 interruption = error
         if interruption is not None:
             raise interruption
+
+    def _refuse_over(self, taken: Numbers) -> None:
+        over = np.flatnonzero((self._over != 0) & (taken != LEAVE)).tolist()
+        if over:
+            from gymnasium.error import ResetNeeded  # here, because nothing else of the game needs that package
+
+            raise ResetNeeded(f"call reset before step: no episode is in progress in game {over[0]}")
 
     def _refuse_stuck(self) -> None:
         if self.numbers(layout.STUCK).any():
@@ -198,8 +210,14 @@ class Games:
         return self._results(layout.RESULT_TRUNCATED) != 0
 
     def result(self, number: int) -> EpisodeResult:
-        """How the episode that ended last in a game went."""
+        """How the episode that ended last in a game went.
+
+        Raises:
+            RuntimeError: none has ended yet.
+        """
         row = self._arrays.results[number]
+        if not row[layout.RESULT_LENGTH // 8]:
+            raise RuntimeError(f"no episode has ended yet in game {number}")
         reached = int(row[layout.RESULT_STAGE // 8])
         return EpisodeResult(
             stage=stage_name(reached),

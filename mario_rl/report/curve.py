@@ -21,6 +21,7 @@ from mario_rl.errors import UserError
 from mario_rl.files import write_atomically
 from mario_rl.metrics import EPISODE_COLUMNS, EVALUATION_COLUMNS, METRIC_COLUMNS, read_table
 from mario_rl.rundir import RunDir
+from mario_rl.wording import count_text
 
 type Floats = NDArray[np.float64]
 type Table = dict[str, NDArray[Any]]
@@ -233,7 +234,11 @@ def _subtitles(run: Run) -> list[str]:
     lines = []
     if run.config is not None:
         env, agent = run.config.env, run.config.agent
-        actions = env.action_set if isinstance(env.action_set, str) else f"{len(env.action_set)} actions of its own"
+        actions = (
+            env.action_set
+            if isinstance(env.action_set, str)
+            else f"{count_text(len(env.action_set), 'action')} of its own"
+        )
         stages = (env.stage,) if isinstance(env.stage, str) else env.stage
         stage = ", ".join(stages) if len(stages) <= MANY_STAGES else f"{len(stages)} stages"
         lines.append(f"target: {agent.target}, action set: {actions}, stage: {stage}, seed: {run.config.seed}")
@@ -241,8 +246,8 @@ def _subtitles(run: Run) -> list[str]:
     if len(found["x"]):
         best = np.lexsort((found["x"], found["clear_rate"]))[-1]  # most clears, then most x: as best.pt is chosen
         lines.append(
-            f"best evaluation: {found['clears'][best]:.0f} of {found['episodes'][best]} episodes cleared, mean x "
-            f"{found['x'][best]:,.0f}, after {found['agent_steps'][best]:,.0f} agent steps "
-            f"(protocol {found['protocol'][best]})"
+            f"best evaluation: {found['clears'][best]:.0f} of {count_text(int(found['episodes'][best]), 'episode')} "
+            f"cleared, mean x {found['x'][best]:,.0f}, after "
+            f"{count_text(int(found['agent_steps'][best]), 'agent step')} (protocol {found['protocol'][best]})"
         )
     return lines

@@ -13,6 +13,7 @@ from matplotlib.ticker import EngFormatter, StrMethodFormatter
 from mario_rl.errors import UserError
 from mario_rl.files import write_atomically
 from mario_rl.report.curve import FLAG_X, GRAY, GREEN, ORANGE, VERMILLION, Run, load_run
+from mario_rl.wording import count_text
 
 BIN_PIXELS = 32  # two blocks of the stage
 RECENT = 500  # episodes in the histogram
@@ -46,7 +47,7 @@ def ends_figure(run_dir: Path) -> Figure:
     if count == 0:
         raise UserError(f"{run_dir}: no episode has ended yet, so there is nothing to draw")
     figure = Figure(figsize=(12, 6), dpi=100, layout="constrained")
-    figure.suptitle(f"{run.name}: where {count:,} episodes ended", fontsize=12)
+    figure.suptitle(f"{run.name}: where {count_text(count, 'episode')} ended", fontsize=12)
     course, recent = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1))
     _draw_course(course, run)
     _draw_recent(recent, run)
@@ -82,7 +83,7 @@ def _draw_recent(axes: Axes, run: Run) -> None:
         list(parts.values()), edges, orientation="horizontal", stacked=True, color=[STYLES[end][1] for end in parts]
     )
     _finish(axes, run)
-    axes.set(xlabel=f"of the last {len(x)} episodes")
+    axes.set(xlabel=f"of the last {count_text(len(x), 'episode')}")
 
 
 def _finish(axes: Axes, run: Run) -> None:

@@ -2,16 +2,47 @@
 
 from __future__ import annotations
 
-from mario_rl.config import Config
+from mario_rl.config import Config, Section
+from mario_rl.config.schema import EnvConfig, NetworkConfig
 from mario_rl.errors import CheckpointError, ConfigError
 from mario_rl.evaluation import Trained, load_trained
 
 KEY = "training.initial_checkpoint"
-MUST_AGREE = {
-    "env": ("action_set", "frame_stack", "grayscale", "show_buttons"),
-    "network": ("hidden_size", "dueling", "quantiles"),
+MAY_DIFFER = {
+    "env": {
+        "stage",
+        "rom",
+        "emulator",
+        "reward",
+        "reward_clip",
+        "clear_bonus",
+        "death_penalty",
+        "reward_scale",
+        "frame_skip",
+        "noop_max",
+        "sticky_probability",
+        "snapshot_probability",
+        "snapshot_rewind_steps",
+        "stall_limit",
+        "max_agent_steps",
+    },
+    "network": {"dropout"},
 }
-"""What a network's weights depend on: its layers, what its actions are, and what its observations look like."""
+"""What a network's weights don't depend on: which game is played, how it is rewarded and how it is disturbed."""
+
+
+def must_agree() -> list[str]:
+    """List the keys that a network's weights depend on: its layers, what its actions are, what its observations show.
+
+    All keys of both sections but those that may differ, so that a key that is new in the schema can't be forgotten.
+    """
+    sections: dict[str, type[Section]] = {"env": EnvConfig, "network": NetworkConfig}
+    return [
+        f"{name}.{key}"
+        for name, section in sections.items()
+        for key in section.model_fields
+        if key not in MAY_DIFFER[name]
+    ]
 
 
 def load_initial(config: Config) -> Trained | None:
@@ -27,11 +58,11 @@ def load_initial(config: Config) -> Trained | None:
     except CheckpointError as error:
         raise CheckpointError(f"{KEY}: {error}") from error
     theirs, ours = trained.config.model_dump(), config.model_dump()
-    for section, keys in MUST_AGREE.items():
-        for key in keys:
-            if theirs[section][key] != ours[section][key]:
-                raise ConfigError(
-                    f"{KEY}: {trained.file} has {section}.{key} {theirs[section][key]!r}, this run "
-                    f"{ours[section][key]!r}; they must be the same"
-                )
+    for dotted in must_agree():
+        section, key = dotted.split(".")
+        if theirs[section][key] != ours[section][key]:
+            raise ConfigError(
+                f"{KEY}: {trained.file} has {dotted} {theirs[section][key]!r}, this run {ours[section][key]!r}; they "
+                "must be the same"
+            )
     return trained

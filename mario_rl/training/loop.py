@@ -11,13 +11,13 @@ import torch
 from filelock import FileLock, Timeout
 
 from mario_rl.checkpoint import load_checkpoint
-from mario_rl.config import Config, load_config, parse_config, render_config, with_absolute_paths
-from mario_rl.devices import denormals_flushed, resolve_device, software_versions
+from mario_rl.config import Config, load_config, parse_config, with_absolute_paths
+from mario_rl.devices import denormals_flushed, no_more_threads_than_cores, resolve_device, software_versions
 from mario_rl.errors import ActorError, CheckpointError, ConfigError, UserError
 from mario_rl.evaluation import EvaluationInterrupted, evaluate_policy
-from mario_rl.files import write_atomically
 from mario_rl.machine import keep_freed_memory
 from mario_rl.rundir import RunDir
+from mario_rl.training.begin import begin, new_run_dir, write_config
 from mario_rl.training.interrupts import Interrupts
 from mario_rl.training.observer import Heard, Observer, ObserverFailed, Progress
 from mario_rl.training.session import Session, check_machine
@@ -40,30 +40,20 @@ class TrainingResult(NamedTuple):
 
 
 def train(config: Config, run_dir: str | Path, *, observer: Observer | None = None) -> TrainingResult:
-    """Begin a run in a new directory and train until a stop condition is met, SIGINT, SIGTERM or SIGHUP.
+    """Begin a run in a new or empty directory and train until a stop condition is met, SIGINT, SIGTERM or SIGHUP.
 
     What an observer raises ends the run as well, but only after it has been saved.
 
     Raises:
-        UserError: the directory is in use, or the machine lacks the device, the memory or the disk space.
+        RunDirTaken: something is there already.
+        UserError: the directory can't be made, or the machine lacks the device, the memory or the disk space.
         StorageError: the disk refused a write; the last checkpoint is intact.
         DivergedError: loss or weights are not finite any more; the last checkpoint is from before.
     """
     config = with_absolute_paths(config)
-    directory = RunDir(Path(run_dir))
-    if not directory.path.name:
-        raise UserError(f"{directory.path}: is not allowed; name a --run-dir that does not exist yet")
-    if directory.path.exists() and (not directory.path.is_dir() or any(directory.path.iterdir())):
-        raise UserError(f"{directory.path}: exists already; name another --run-dir, or go on with it by --resume")
+    directory = new_run_dir(Path(run_dir))
     check_machine(config, directory)
-    # Made under another name first: a run directory always has its config, so it can always be resumed.
-    staging = RunDir(directory.path.with_name(f".{directory.path.name}.partial"))
-    try:
-        staging.path.mkdir(parents=True, exist_ok=True)
-        write_config(staging, config)
-        staging.path.rename(directory.path)
-    except OSError as error:
-        raise UserError(f"{directory.path}: can't be made ({error.strerror}); name another --run-dir") from error
+    begin(directory, config)
     return _sit(config, directory, observer or Observer())
 
 
@@ -98,11 +88,6 @@ def resume(run_dir: str | Path, overrides: Sequence[str] = (), *, observer: Obse
     return _sit(config, directory, observer, rewrite_config=bool(overrides))
 
 
-def write_config(directory: RunDir, config: Config) -> None:
-    """Write config.yaml, every key resolved and explained."""
-    write_atomically(directory.config, lambda partial: partial.write_text(render_config(config), encoding="utf-8"))
-
-
 def _sit(config: Config, directory: RunDir, observer: Observer, *, rewrite_config: bool = False) -> TrainingResult:
     try:
         keep_freed_memory()
@@ -112,6 +97,7 @@ def _sit(config: Config, directory: RunDir, observer: Observer, *, rewrite_confi
             Interrupts() as interrupts,
             torch.random.fork_rng(devices=gpus),
             denormals_flushed(),
+            no_more_threads_than_cores(),
         ):
             if rewrite_config:
                 write_config(directory, config)

@@ -25,13 +25,13 @@ from mario_rl.devices import (
     software_versions,
     torch_generators,
 )
-from mario_rl.envs import num_actions
+from mario_rl.envs import check_emulator, num_actions
 from mario_rl.errors import CheckpointError, DivergedError, StorageError, UserError
 from mario_rl.evaluation import EvaluationReport
 from mario_rl.files import remove_partials
 from mario_rl.game.rom import load_rom
 from mario_rl.machine import usable_cores
-from mario_rl.metrics import RunMetrics
+from mario_rl.metrics import RunMetrics, load_tensorboard
 from mario_rl.replay import check_memory, estimate_bytes, replay_layout
 from mario_rl.report.curve import draw_curves
 from mario_rl.rundir import RunDir
@@ -509,10 +509,13 @@ def check_machine(config: Config, run_dir: RunDir) -> None:
     """Refuse a run that can't be carried out here, before anything is allocated or written.
 
     Raises:
-        UserError: the device, the memory, the disk space or the checkpoint to begin with is not there, or that one does
-            not fit (CheckpointError, ConfigError); says which key to change.
+        UserError: the device, the emulator, its ROM, a package, the memory, the disk space or the checkpoint to begin
+            with is not there, or that one does not fit (CheckpointError, ConfigError); says which key to change.
     """
     resolve_device(config.device)
+    check_emulator(config.env)
+    if config.logging.tensorboard:
+        load_tensorboard()
     if not run_dir.latest.exists():
         load_initial(config)
     check_memory(config.replay.capacity)

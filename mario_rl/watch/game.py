@@ -25,6 +25,7 @@ from mario_rl.watch.messages import Message, Pad, SetCheckpoint, SetProtocol, Se
 from mario_rl.watch.pictures import pack, png, saliency
 from mario_rl.watch.play import PAD, Decision, Episode, Shown
 from mario_rl.watch.stage_map import StageMap
+from mario_rl.wording import count_text
 
 HELD_SECONDS = 1.5  # the last frame of an episode stays so long, at the game's own speed
 KEPT_ENDS = 200  # past episodes in the strip of the stage
@@ -365,4 +366,4 @@ def _written(path: Path) -> int | None:
 
 def _checkpoint_name(path: Path) -> str:
     digits = path.stem.removeprefix("step_")
-    return f"{int(digits):,} agent steps" if digits.isdigit() else path.stem
+    return count_text(int(digits), "agent step") if digits.isdigit() else path.stem

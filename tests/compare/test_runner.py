@@ -78,6 +78,25 @@ def test_the_next_sitting_keeps_what_is_done_and_tries_what_failed(runs, tmp_pat
     assert not directory.error("target", 0).exists()
 
 
+def test_who_is_refused_because_another_process_works_there_leaves_the_study_that_is_kept(runs, tmp_path):
+    directory = StudyDir(tmp_path / "out")
+
+    class TriesAgain(Pretended):
+        refused: str | None = None
+
+        def execute(self, run: StudyRun, run_dir: RunDir) -> Iterator[int]:
+            if self.refused is None:
+                with pytest.raises(UserError) as error:
+                    run_study(runs, directory, Pretended(), jobs=1, study="the second")
+                self.refused = str(error.value)
+            return super().execute(run, run_dir)
+
+    first = TriesAgain()
+    run_study(runs, directory, first, jobs=1, study="the first")
+    assert first.refused == f"{directory.path}: in use, another process works on this study"
+    assert directory.study.read_text() == "the first"
+
+
 def test_the_observer_hears_of_everything(runs, tmp_path):
     heard: list[object] = []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from gymnasium.utils.env_checker import check_env, data_equivalence
 
 from mario_rl.config import EnvConfig
 from mario_rl.config.schema import STAGES
-from mario_rl.envs import MarioEnv, env_id
+from mario_rl.envs import MarioEnv, env_id, make_env, make_game, make_games
 from mario_rl.envs.nes_py import make_plain_env
 from mario_rl.errors import ConfigError, UserError
 from mario_rl.seeding import generator_state
@@ -218,6 +218,46 @@ def test_options_take_the_place_of_the_configs_keys() -> None:
 def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         MarioEnv(**options)
+
+
+EVERY_ENVIRONMENT: dict[str, Callable[[], Any]] = {
+    "native": lambda: make_env(EnvConfig(max_agent_steps=1)),
+    "nes_py": lambda: make_env(EnvConfig(emulator="nes_py", max_agent_steps=1, snapshot_probability=0.5)),
+    "native, frame by frame": lambda: make_game(EnvConfig()),
+    "nes_py, frame by frame": lambda: make_game(EnvConfig(emulator="nes_py")),
+    "by id": lambda: gym.make(env_id("1-1")),
+    "several by id": lambda: gym.make_vec(env_id("1-1"), num_envs=1),
+}
+
+
+@pytest.mark.parametrize("make", EVERY_ENVIRONMENT.values(), ids=EVERY_ENVIRONMENT)
+def test_a_step_before_the_first_reset_is_gymnasiums_error(make: Callable[[], Any]) -> None:
+    env = make()
+    with pytest.raises(ResetNeeded):
+        env.step(env.action_space.sample())
+    env.reset()
+    env.step(env.action_space.sample())
+    env.close()
+
+
+@pytest.mark.parametrize("emulator", ["native", "nes_py"])
+def test_a_step_after_the_last_one_is_gymnasiums_error(emulator: Any) -> None:
+    env = make_env(EnvConfig(emulator=emulator, max_agent_steps=1))
+    env.reset()
+    assert env.step(0)[3] is True
+    with pytest.raises(ResetNeeded, match=r"call env\.reset\(\) before env\.step\(\): no episode is in progress"):
+        env.step(0)
+    env.close()
+
+
+@pytest.mark.parametrize("emulator", ["native", "nes_py"])
+def test_a_pool_refuses_steps_before_the_first_reset(emulator: Any) -> None:
+    games = make_games(EnvConfig(emulator=emulator), 2)
+    with pytest.raises(ResetNeeded, match="no episode is in progress"):
+        games.step([0, 0])
+    with pytest.raises(RuntimeError, match="no episode has ended yet in game 1"):
+        games.result(1)
+    games.close()
 
 
 def test_errors_are_gymnasiums() -> None:

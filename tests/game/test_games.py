@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gymnasium.error import ResetNeeded
 
 from mario_rl.config import EnvConfig
 from mario_rl.errors import GameError, UserError
@@ -63,6 +64,31 @@ def test_an_action_that_is_not_one_of_the_set_is_named() -> None:
         games.step([1, 5])
     with pytest.raises(ValueError, match="action -2 is not one of 0 to 4"):
         games.step([-2, 1])
+
+
+def test_a_step_without_an_episode_in_progress_is_refused_and_plays_nothing() -> None:
+    games = Games(EnvConfig(noop_max=0, max_agent_steps=1), 2)
+    with pytest.raises(ResetNeeded, match="call reset before step: no episode is in progress in game 0"):
+        games.step([0, 0])
+    games.reset(0)
+    before = games.ram(0).tobytes()
+    with pytest.raises(ResetNeeded, match="no episode is in progress in game 1"):
+        games.step([4, 4])
+    assert games.ram(0).tobytes() == before
+    games.step([4, LEAVE])  # its first step is its last
+    with pytest.raises(ResetNeeded, match="no episode is in progress in game 0"):
+        games.step([4, LEAVE])
+    games.reset(0)
+    games.step([4, LEAVE])
+
+
+def test_before_an_episode_has_ended_there_is_no_result() -> None:
+    games = Games(EnvConfig(max_agent_steps=1), 1)
+    games.reset(0)
+    with pytest.raises(RuntimeError, match="no episode has ended yet in game 0"):
+        games.result(0)
+    games.step([0])
+    assert games.result(0).length == 1
 
 
 @pytest.mark.parametrize(

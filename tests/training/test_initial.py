@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,12 @@ import torch
 
 from mario_rl.checkpoint import load_checkpoint
 from mario_rl.cli import main
-from mario_rl.config import load_config
+from mario_rl.config import Config, load_config
 from mario_rl.errors import CheckpointError, ConfigError
 from mario_rl.evaluation import load_trained
 from mario_rl.rundir import RunDir
 from mario_rl.training import resume, train
+from mario_rl.training.initial import MAY_DIFFER, must_agree
 
 pytestmark = pytest.mark.emulator
 
@@ -59,10 +61,30 @@ def test_a_chain_of_runs_counts_all_of_its_training_and_the_card_says_so(small_r
     output = tmp_path / "shipped.pt"
     assert main(["ship", str(third.path), str(output), "--episodes", "1"]) == 0
     assert load_trained(output).agent_steps == 600
-    said = (
-        "200 agent steps in 0 minutes, seed 11; it began as an agent that had 400 agent steps in 0 minutes behind it."
-    )
-    assert said in output.with_suffix(".md").read_text()
+    here = r"200 agent steps in \d+ seconds?, seed 11; "
+    before = r"it began as an agent that had 400 agent steps in \d+ seconds? behind it\."
+    assert re.search(here + before, output.with_suffix(".md").read_text())
+
+
+def test_every_key_that_weights_may_depend_on_was_decided_about():
+    """A new key of the schema must agree; whoever adds one decides that this is right, here or in MAY_DIFFER."""
+    assert must_agree() == [
+        "env.action_set",
+        "env.grayscale",
+        "env.show_buttons",
+        "env.frame_stack",
+        "network.hidden_size",
+        "network.dueling",
+        "network.quantiles",
+    ]
+    for name, keys in MAY_DIFFER.items():
+        assert keys <= getattr(Config(), name).model_dump().keys()
+
+
+def test_what_is_new_in_the_network_must_agree(small_run_file, teacher, tmp_path, monkeypatch):
+    monkeypatch.setitem(MAY_DIFFER, "network", set())  # as if dropout had just been added
+    with pytest.raises(ConfigError, match=r"has network\.dropout 0\.1, this run 0\.2; they must be the same"):
+        train(load_config(small_run_file, [*settings_of(teacher), "network.dropout=0.2"]), tmp_path / "student")
 
 
 @pytest.mark.parametrize(

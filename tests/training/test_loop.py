@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,6 +12,7 @@ from typing import Any, ClassVar
 import pytest
 import torch
 
+from mario_rl import envs
 from mario_rl.checkpoint import load_checkpoint
 from mario_rl.config import load_config
 from mario_rl.errors import DivergedError, StorageError, UserError
@@ -280,10 +282,23 @@ def test_what_updates_measured_is_summed_not_hoarded(tmp_path, small_run_file, m
     assert kept[-1] == (40, 40, (3,))
 
 
-def test_the_folder_one_is_in_cannot_become_a_run_directory(tmp_path, small_run, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r"^\.: is not allowed; name a --run-dir"):
-        train(small_run, ".")
+@pytest.mark.parametrize(
+    ("setting", "missing", "says"),
+    [
+        ("logging.tensorboard=true", "torch.utils.tensorboard", "or train with logging.tensorboard=false"),
+        ("env.emulator=nes_py", "mario_rl.envs.nes_py", "or env.emulator=native, which gives the same"),
+        ("env.rom=nothing.nes", None, "nothing.nes: the ROM can't be read"),
+    ],
+)
+def test_what_is_not_there_is_said_before_anything_is_made(
+    tmp_path, small_run_file, setting, missing, says, monkeypatch
+):
+    monkeypatch.delattr(envs, "nes_py", raising=False)
+    if missing is not None:
+        monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(UserError, match=says):
+        train(load_config(small_run_file, [setting]), tmp_path / "run")
+    assert list(tmp_path.iterdir()) == [small_run_file]
 
 
 def test_a_full_disk_ends_the_run_and_leaves_the_last_checkpoint(tmp_path, small_run, monkeypatch):
