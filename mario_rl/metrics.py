@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 type Row = Mapping[str, Any]
+
+MAX_REASON = 300  # characters of what a library says
 
 EPISODE_COLUMNS = ("episode", "agent_steps", "seconds", "env", "stage", "return", "x", "length", "clock", "end")
 METRIC_COLUMNS = (
@@ -74,6 +78,7 @@ class RunMetrics:
         resume_at: agent steps of the checkpoint a run goes on from, 0 where there is none yet: rows past them are
             dropped and torn last lines too, and TensorBoard hides its events past them.
         evaluated_at: the same for evaluations: agent steps of the last one that checkpoint knows of.
+        warn: told, once, if TensorBoard fails: its files go no further then, the tables do.
 
     Raises:
         UserError: a table to go on with is not one of ours.
@@ -88,12 +93,19 @@ class RunMetrics:
         snapshots: bool = False,
         resume_at: int = 0,
         evaluated_at: int = 0,
+        warn: Callable[[str], None] = lambda message: None,
     ) -> None:
+        self._warn = warn
         self._episodes = _TableWriter(run_dir.episodes, EPISODE_COLUMNS, resume_at)
         self._snapshots = _TableWriter(run_dir.snapshot_episodes, EPISODE_COLUMNS, resume_at) if snapshots else None
         self._metrics = _TableWriter(run_dir.metrics, METRIC_COLUMNS, resume_at)
         self._evaluation = _TableWriter(run_dir.evaluation, EVALUATION_COLUMNS, evaluated_at)
-        self._board = _open_tensorboard(run_dir.tensorboard, resume_at) if tensorboard else None
+        self._board: SummaryWriter | None = None
+        if tensorboard:
+            writer = load_tensorboard()
+            with self._tensorboard_may_fail():
+                # Events from the purge step on are hidden; those of the checkpoint's own step stay.
+                self._board = writer(str(run_dir.tensorboard), purge_step=resume_at + 1)
         self.last_interval = self._metrics.last_step
         """Agent steps of the last row of metrics, 0 where there is none."""
 
@@ -149,15 +161,27 @@ class RunMetrics:
             if table is not None:
                 table.close()
         if self._board is not None:
-            self._board.close()
+            with self._tensorboard_may_fail():
+                self._board.close()
             self._board = None
 
     def _show(self, group: str, row: Row, names: Iterable[str]) -> None:
         if self._board is None:
             return
-        for name in names:
-            if row[name] is not None:
-                self._board.add_scalar(f"{group}/{name}", row[name], row["agent_steps"])
+        with self._tensorboard_may_fail():
+            for name in names:
+                if row[name] is not None:
+                    self._board.add_scalar(f"{group}/{name}", row[name], row["agent_steps"])
+
+    @contextmanager
+    def _tensorboard_may_fail(self) -> Iterator[None]:
+        """Go on without TensorBoard where it fails, as on a full disk or with a folder's name that is no UTF-8."""
+        try:
+            yield
+        except Exception as error:
+            self._board = None
+            reason = textwrap.shorten(f"{type(error).__name__}: {error}", MAX_REASON, placeholder=" ...")
+            self._warn(f"TensorBoard's files can't be written, training goes on without them ({reason})")
 
 
 def read_table(path: Path, columns: Sequence[str]) -> dict[str, NDArray[Any]]:
@@ -271,8 +295,3 @@ def load_tensorboard() -> type[SummaryWriter]:
             "pip install tensorboard, or train with logging.tensorboard=false"
         ) from error
     return SummaryWriter
-
-
-def _open_tensorboard(path: Path, resume_at: int) -> SummaryWriter:
-    # Events from the purge step on are hidden; those of the checkpoint's own step stay.
-    return load_tensorboard()(str(path), purge_step=resume_at + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -308,3 +309,15 @@ def test_a_table_from_before_a_column_was_added_is_read_as_without_values_there(
     path.write_text(",".join(EVALUATION_COLUMNS[:-3]) + "\n")
     with pytest.raises(UserError, match="not the expected table"):
         read_table(path, EVALUATION_COLUMNS)
+
+
+def test_where_tensorboard_fails_it_is_left_out_with_one_warning_and_the_tables_go_on(tmp_path):
+    warnings: list[str] = []
+    place = RunDir(tmp_path / os.fsdecode(b"not \xff utf-8"))
+    metrics = RunMetrics(place, tensorboard=True, warn=warnings.append)
+    for agent_steps in (100, 200):
+        metrics.interval(interval(agent_steps))
+    metrics.close()
+    assert len(warnings) == 1
+    assert warnings[0].startswith("TensorBoard's files can't be written, training goes on without them (Unicode")
+    assert len(place.metrics.read_text().splitlines()) == 3

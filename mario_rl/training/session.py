@@ -31,7 +31,7 @@ from mario_rl.evaluation import EvaluationReport
 from mario_rl.files import remove_partials
 from mario_rl.game.rom import load_rom
 from mario_rl.machine import usable_cores
-from mario_rl.metrics import RunMetrics, load_tensorboard
+from mario_rl.metrics import MAX_REASON, RunMetrics, load_tensorboard
 from mario_rl.replay import check_memory, estimate_bytes, replay_layout
 from mario_rl.report.curve import draw_curves
 from mario_rl.rundir import RunDir
@@ -45,7 +45,6 @@ from mario_rl.training.observer import RECENT_EPISODES, Progress
 from mario_rl.types import State
 
 LEARNED_COLUMNS = ("loss", "mean_q", "gradient_norm")  # of LearnStats, as metrics.csv has them
-MAX_REASON = 300  # characters of what a library says
 ROOM_BESIDES_REPLAY = 200_000_000  # bytes of checkpoints, metrics and curve
 
 
@@ -136,6 +135,7 @@ class Session:
             snapshots=config.env.snapshot_probability > 0,
             resume_at=self.agent_steps,
             evaluated_at=self.evaluated_at,
+            warn=self._warn,
         )
         opened.callback(self.metrics.close)
         self._started = time.monotonic()
