@@ -42,11 +42,12 @@ class Priorities:
             complete: int64 (num_envs,), the end of that range.
             is_tail: bool (rows,), slots that are never sampled.
         """
-        for env, (known_first, known_end) in enumerate(self._ranked.T):
-            begin, end = int(first[env]), int(complete[env])
-            self.values[self._rows(env, known_first, min(begin, known_end))] = 0.0
-            new = self._rows(env, max(known_end, begin), end)
-            self.values[new] = np.where(is_tail[new], 0.0, self._highest)
+        known_first, known_end = self._ranked
+        if (first == known_first).all() and (complete == known_end).all():
+            return
+        self.values[self._rows(known_first, np.minimum(first, known_end))] = 0.0
+        new = self._rows(np.maximum(known_end, first), complete)
+        self.values[new] = np.where(is_tail[new], 0.0, self._highest)
         self._ranked[:] = first, complete
 
     def draw(
@@ -76,5 +77,9 @@ class Priorities:
         """Everything there is to save, by name; to restore, write into these."""
         return {"priorities": self.values, "highest_priority": self._highest, "ranked": self._ranked}
 
-    def _rows(self, env: int, begin: int, end: int) -> NDArray[np.int64]:
-        return env * self._slots + np.arange(begin, max(begin, end)) % self._slots
+    def _rows(self, begin: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.int64]:
+        """List the rows of a range of slot numbers [begin, end) of every ring, both (num_envs,)."""
+        length = np.maximum(end - begin, 0)
+        env = np.repeat(np.arange(len(length)), length)
+        place = np.arange(len(env)) - np.repeat(length.cumsum() - length, length)
+        return env * self._slots + (begin[env] + place) % self._slots

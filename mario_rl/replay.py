@@ -1,4 +1,4 @@
-"""Experience replay: transitions go in one at a time, uniform batches of n-step transitions come out.
+"""Experience replay: steps of all environments go in together, batches of n-step transitions come out.
 
 Each frame is stored once. A slot of the ring holds the newest frame of an observation and what was done on seeing it;
 the older frames of the stack are the slots before it, and the next observation is a later slot's stack. A truncated
@@ -25,11 +25,10 @@ from mario_rl.errors import CheckpointError, UserError
 from mario_rl.files import write_atomically
 from mario_rl.machine import available_memory_bytes
 from mario_rl.priorities import Priorities
-from mario_rl.sharing import Arrays, Layout, private_arrays
-from mario_rl.types import Batch, Pixels, Transition
+from mario_rl.types import Batch, Pixels, Steps
 from mario_rl.wording import count_text
 
-# Shape suffixes: B = batch, N = steps of the return, S = frames of a stack.
+# Shape suffixes: B = batch, E = environments, N = steps of the return, S = frames of a stack.
 
 FORMAT = "mario_rl replay 1"
 """What every replay file says of itself; the number goes up when old files can no longer be read."""
@@ -67,20 +66,6 @@ def check_memory(capacity: int, frame_shape: tuple[int, int] = (84, 84)) -> None
         )
 
 
-def replay_layout(capacity: int, num_envs: int, frame_shape: tuple[int, int] = (84, 84)) -> Layout:
-    """Lay out the arrays of a buffer: a row per slot, and five positions per ring."""
-    rows = num_envs * (capacity // num_envs)
-    return {
-        "frames": ((rows, *frame_shape), np.uint8),
-        "actions": ((rows,), np.uint8),
-        "rewards": ((rows,), np.float32),
-        "terminated": ((rows,), np.bool_),
-        "is_tail": ((rows,), np.bool_),
-        "earlier": ((rows,), np.uint8),
-        "positions": ((5, num_envs), np.int64),
-    }
-
-
 class ReplayBuffer:
     """Rings of single frames, one per environment, sampled as stacked n-step transitions.
 
@@ -94,8 +79,6 @@ class ReplayBuffer:
         rng: draws the batches; its state is the caller's to save.
         priority_exponent: alpha of prioritised replay, see `Priorities`; 0 draws uniformly.
         importance_exponent: its beta.
-        arrays: where everything is kept, made for `replay_layout`; None to allocate it. In memory that processes share,
-            each ring may be written by one while another samples.
 
     Raises:
         UserError: the capacity is too small to ever sample from, or too large for the machine's memory.
@@ -113,7 +96,6 @@ class ReplayBuffer:
         rng: np.random.Generator,
         priority_exponent: float = 0.0,
         importance_exponent: float = 0.5,
-        arrays: Arrays | None = None,
     ) -> None:
         # From here up a ring that is full never runs empty: `first` stays below `complete`.
         smallest = num_envs * (frame_stack + n_step)
@@ -122,9 +104,7 @@ class ReplayBuffer:
                 f"replay.capacity {capacity} must be at least {smallest} for {count_text(num_envs, 'environment')}, "
                 f"{count_text(frame_stack, 'stacked frame')} and {n_step}-step returns"
             )
-        if arrays is None:
-            check_memory(capacity, frame_shape)
-            arrays = private_arrays(replay_layout(capacity, num_envs, frame_shape))
+        check_memory(capacity, frame_shape)
         self.rng = rng
         self._capacity = capacity
         self._num_envs = num_envs
@@ -141,19 +121,21 @@ class ReplayBuffer:
                 importance_exponent=importance_exponent,
             )
         self._age_S = np.arange(frame_stack - 1, -1, -1)  # oldest frame first
+        self._all_envs = np.arange(num_envs)
 
         # Slot i of environment e is row e * slots + i % slots. NumPy's zeros cost no memory until they are written
         # over, torch's do; and torch's own gathering of frames left 15 MB of fragments, NumPy's none.
-        self._frames: Pixels = arrays["frames"]
-        self._actions: NDArray[np.uint8] = arrays["actions"]
-        self._rewards: NDArray[np.float32] = arrays["rewards"]
-        self._terminated: NDArray[np.bool_] = arrays["terminated"]
-        self._is_tail: NDArray[np.bool_] = arrays["is_tail"]
-        self._earlier: NDArray[np.uint8] = arrays["earlier"]  # frames of the episode before this one, up to stack - 1
+        rows = num_envs * self._slots
+        self._frames: Pixels = np.zeros((rows, *frame_shape), np.uint8)
+        self._actions = np.zeros(rows, np.uint8)
+        self._rewards = np.zeros(rows, np.float32)
+        self._terminated = np.zeros(rows, np.bool_)
+        self._is_tail = np.zeros(rows, np.bool_)
+        self._earlier = np.zeros(rows, np.uint8)  # frames of the episode before this one, up to stack - 1
 
         # Of each ring: slots written so far, the range that can be sampled, the tails from `first` on, and what
         # `earlier` is to be for the next slot. Rows of one array, so that they are saved and restored as one.
-        self._positions: NDArray[np.int64] = arrays["positions"]
+        self._positions = np.zeros((5, num_envs), np.int64)
         self._written: NDArray[np.int64] = self._positions[0]
         self._first: NDArray[np.int64] = self._positions[1]
         self._complete: NDArray[np.int64] = self._positions[2]
@@ -162,50 +144,33 @@ class ReplayBuffer:
 
     def __len__(self) -> int:
         """Count the transitions that can be sampled now."""
-        first, end = self._ranges()
-        return max(0, int((end - first - self._tails).sum()))  # a writer counts a tail before the range reaches it
+        return int((self._complete - self._first - self._tails).sum())
 
     @property
     def nbytes(self) -> int:
         """The memory allocated for the slots, in bytes."""
         return sum(column.nbytes for column in self._columns().values())
 
-    def add(self, env_index: int, transition: Transition) -> None:
-        """Store the next agent step of an environment; the first one after an episode's end begins a new episode.
+    def add(self, steps: Steps, envs: NDArray[np.int64] | None = None) -> None:
+        """Store the next agent step of environments; the first one after an episode's end begins a new episode.
 
-        Only the newest frame of the observation is kept, a copy. Actions must be below 256.
+        Args:
+            steps: of E environments; copied. Actions must be below 256.
+            envs: int64 (E,), which ones, each once; None for all in order.
         """
-        terminated, truncated = transition.terminated, transition.truncated and not transition.terminated
+        env_E = self._all_envs if envs is None else envs
+        cut_E = steps.truncated & ~steps.terminated
         self._append(
-            env_index,
-            transition.observation[-1],
-            action=transition.action,
-            reward=transition.reward,
-            terminated=terminated,
+            env_E, steps.frame, action=steps.action, reward=steps.reward, terminated=steps.terminated, is_tail=False
         )
-        if truncated:
-            self._append(env_index, transition.next_observation[-1], is_tail=True)
-        if terminated or truncated:
-            self._complete[env_index] = self._written[env_index]
-            self._next_earlier[env_index] = 0
-        else:
-            reached = self._written[env_index] - self._n_step
-            self._complete[env_index] = max(self._complete[env_index], reached)
-
-    def cut(self, env_index: int) -> None:
-        """End the episode that an environment will not go on with, as one cut short: what was seen last bootstraps.
-
-        That frame was acted on, but what followed is not known: it becomes the tail. Nothing to do between episodes.
-        Also mends the counts of a ring whose writer died in the middle of `add`; nobody may be writing it.
-        """
-        ring, written = env_index * self._slots, int(self._written[env_index])
-        last = ring + (written - 1) % self._slots
-        if written > 0 and not (self._terminated[last] or self._is_tail[last]):
-            self._is_tail[last] = True
-        self._complete[env_index] = written
-        self._next_earlier[env_index] = 0
-        sampled = np.arange(self._first[env_index], written)
-        self._tails[env_index] = np.count_nonzero(self._is_tail[ring + sampled % self._slots])
+        if cut_E.any():
+            self._append(
+                env_E[cut_E], steps.last_frame[cut_E], action=0, reward=0.0, terminated=False, is_tail=True
+            )
+        over_E = steps.terminated | cut_E
+        reached_E = np.maximum(self._complete[env_E], self._written[env_E] - self._n_step)
+        self._complete[env_E] = np.where(over_E, self._written[env_E], reached_E)
+        self._next_earlier[env_E[over_E]] = 0
 
     def sample(self, batch_size: int) -> Batch:
         """Draw transitions, uniformly or by priority, with replacement, from all that can be sampled.
@@ -221,12 +186,7 @@ class ReplayBuffer:
         """
         if len(self) == 0:
             raise ValueError("the replay holds no whole transition to sample yet")
-        while True:
-            env_B, start_B, weight_B = self._draw_starts(batch_size)
-            batch = self._gather(env_B, start_B, weight_B)
-            # Another process may have written over them meanwhile; it says so in `first` before it does.
-            if (start_B >= self._first[env_B]).all():
-                return batch
+        return self._gather(*self._draw_starts(batch_size))
 
     def prioritize(self, slot: Tensor, td_error: Tensor) -> None:
         """Rank what a batch came from by its TD errors, float32 (B,); nothing to do where sampling is uniform.
@@ -272,58 +232,49 @@ class ReplayBuffer:
 
     def _append(
         self,
-        env_index: int,
-        frame: Pixels,
+        env_E: NDArray[np.int64],
+        frame_E: Pixels,
         *,
-        action: int = 0,
-        reward: float = 0.0,
-        terminated: bool = False,
-        is_tail: bool = False,
+        action: NDArray[np.int64] | int,
+        reward: NDArray[np.float64] | float,
+        terminated: NDArray[np.bool_] | bool,
+        is_tail: bool,
     ) -> None:
-        """Write one slot over the oldest, and move `first` past the stacks that this cuts."""
-        ring, number = env_index * self._slots, int(self._written[env_index])
-        oldest = max(number + 1 - self._slots, 0)
-        first = int(self._first[env_index])
-        while self._earlier[ring + first % self._slots] > first - oldest:
-            self._tails[env_index] -= self._is_tail[ring + first % self._slots]
-            first += 1
-        self._first[env_index] = first
+        """Write one slot of each of E rings over the oldest, and move `first` past the stacks that this cuts."""
+        number_E, first_E = self._written[env_E], self._first[env_E]
+        oldest_E = np.maximum(number_E + 1 - self._slots, 0)
+        while True:  # at most as often as a stack has frames
+            row_E = self._rows(env_E, first_E)
+            cut_E = self._earlier[row_E] > first_E - oldest_E
+            if not cut_E.any():
+                break
+            self._tails[env_E] -= cut_E & self._is_tail[row_E]
+            first_E = first_E + cut_E
+        self._first[env_E] = first_E
 
-        row = ring + number % self._slots
-        earlier = self._next_earlier[env_index]
-        self._frames[row] = frame
-        self._actions[row] = action
-        self._rewards[row] = reward
-        self._terminated[row] = terminated
-        self._is_tail[row] = is_tail
-        self._earlier[row] = earlier
-        self._tails[env_index] += is_tail
-        self._written[env_index] = number + 1
-        self._next_earlier[env_index] = min(earlier + 1, self.frame_stack - 1)
+        row_E, earlier_E = self._rows(env_E, number_E), self._next_earlier[env_E]
+        self._frames[row_E] = frame_E
+        self._actions[row_E] = action
+        self._rewards[row_E] = reward
+        self._terminated[row_E] = terminated
+        self._is_tail[row_E] = is_tail
+        self._earlier[row_E] = earlier_E
+        self._tails[env_E] += is_tail
+        self._written[env_E] = number_E + 1
+        self._next_earlier[env_E] = np.minimum(earlier_E + 1, self.frame_stack - 1)
 
     def _draw_starts(self, batch_size: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
         """Draw environments, slot numbers and their weights in the loss."""
         if self._priorities is None:
             return *self._draw_uniformly(batch_size), np.ones(batch_size, np.float32)
-        self._priorities.follow(*self._ranges(), self._is_tail)
+        self._priorities.follow(self._first, self._complete, self._is_tail)
         return self._priorities.draw(self.rng, batch_size)
-
-    def _ranges(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Copy the first slot of each ring that can be sampled, and the end of those slots.
-
-        Another process may be moving both. Whoever asks twice gets two answers that don't fit together, so a batch asks
-        once. The first slots are read first: whatever is written meanwhile, no range ends before it begins, and what
-        has been overwritten is seen when the batch is complete.
-        """
-        first = self._first.copy()
-        return first, self._complete.copy()
 
     def _draw_uniformly(self, batch_size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Draw from all ranges laid end to end, tails drawn again."""
-        first, end = self._ranges()
-        sizes = end - first
+        sizes = self._complete - self._first
         ends = sizes.cumsum()
-        offsets = first - (ends - sizes)  # from the place in the line of all ranges to the slot number
+        offsets = self._first - (ends - sizes)  # from the place in the line of all ranges to the slot number
         place_B = self.rng.integers(ends[-1], size=batch_size)
         while True:
             env_B = ends.searchsorted(place_B, side="right")

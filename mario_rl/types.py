@@ -1,4 +1,4 @@
-"""The named types that cross borders between the parts: transitions, batches, episodes, policies."""
+"""The named types that cross borders between the parts: steps, batches, episodes, policies."""
 
 from __future__ import annotations
 
@@ -20,22 +20,24 @@ type EpisodeEnd = Literal["clear", "death", "stall", "limit"]
 """What ended an episode: the flag (or the axe), a lost life, no progress, or too many agent steps."""
 
 
-class Transition(NamedTuple):
-    """One agent step.
+class Steps(NamedTuple):
+    """One agent step of each of N environments, as the replay takes it: every frame once.
 
-    observation, next_observation: uint8 (stack, 84, 84), oldest frame first, zeros before the episode's first frame.
-    action: index into the action set.
-    reward: points summed over the skipped frames, after the configured bonuses, clipping and scaling.
-    terminated: the game itself ended the episode (death, flag); nothing follows.
-    truncated: the episode was cut short; the value of next_observation still counts.
+    frame: uint8 (N, 84, 84), the newest of the observation that was acted on.
+    action: int64 (N,), index into the action set.
+    reward: float64 (N,), points summed over the skipped frames, after the configured bonuses, clipping and scaling.
+    terminated: bool (N,), the game itself ended the episode (death, flag); nothing follows.
+    truncated: bool (N,), the episode was cut short; the value of what was seen last still counts.
+    last_frame: uint8 (N, 84, 84), the newest frame after the step; looked at only where an episode was truncated,
+        elsewhere it is the next step's `frame`.
     """
 
-    observation: Pixels
-    action: int
-    reward: float
-    next_observation: Pixels
-    terminated: bool
-    truncated: bool
+    frame: Pixels
+    action: NDArray[np.int64]
+    reward: NDArray[np.float64]
+    terminated: NDArray[np.bool_]
+    truncated: NDArray[np.bool_]
+    last_frame: Pixels
 
 
 class Batch(NamedTuple):

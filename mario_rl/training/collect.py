@@ -1,60 +1,60 @@
-"""Where transitions come from: environments of one process, played side by side; see `actors` for several processes."""
+"""Where experience comes from: N games that play one agent step while the learner makes its updates."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mario_rl.agents import NetworkPolicy, QAgent
+from mario_rl.agents import NetworkPolicy
 from mario_rl.config import EnvConfig
 from mario_rl.envs import make_games
 from mario_rl.errors import CheckpointError
 from mario_rl.machine import usable_cores
 from mario_rl.replay import ReplayBuffer
 from mario_rl.seeding import generator_state, restore_generator
-from mario_rl.types import EpisodeResult, State, Transition
+from mario_rl.types import EpisodeResult, Pixels, State, Steps
 
 
 class FinishedEpisode(NamedTuple):
-    """An episode that ended, and in which environment, counted over the whole run."""
+    """An episode that ended, and in which environment."""
 
     env: int
     result: EpisodeResult
 
 
 class Played(NamedTuple):
-    """What was played since the last time it was asked: agent steps over all environments, episodes that ended."""
+    """What one round gave: agent steps over all environments, episodes that ended."""
 
     agent_steps: int
     finished: list[FinishedEpisode]
 
 
-class Waited(NamedTuple):
-    """Seconds that one side stood still for the other: the learner for transitions, the environments for updates.
+class _Round(NamedTuple):
+    """A step that is being played: the frames acted on, uint8 (N, 84, 84), the actions, int64 (N,), and its end."""
 
-    Of several actor processes, their mean.
-    """
-
-    learner: float
-    environments: float
+    frame: Pixels
+    action: NDArray[np.int64]
+    playing: Future[None]
 
 
 class Collector:
-    """Plays N environments side by side and writes what happens to the replay.
+    """Plays N environments side by side, an agent step at a time, in a thread of its own.
+
+    `begin` chooses the actions and returns while the games are played; `finish` waits for them and writes what happened
+    to the replay. What is done in between can't change the outcome, however long it takes: the actions are chosen, and
+    the games share nothing with anybody. So a run is the same, bit for bit, whichever thread is faster.
 
     Args:
         config: of every environment.
         seeds: one per environment.
         generator: for the exploration of all of them.
         exponents: one per environment; it explores with epsilon to that power.
-        first_env: number of the first of them in the replay and in what is reported.
-        num_threads: how many step environments at once; None for one per core.
     """
 
     def __init__(
@@ -64,16 +64,15 @@ class Collector:
         seeds: tuple[int, ...],
         generator: np.random.Generator,
         exponents: NDArray[np.float64],
-        first_env: int = 0,
-        num_threads: int | None = None,
     ) -> None:
-        self.games = make_games(config, len(seeds), threads=num_threads or usable_cores(), autoreset=True)
+        self.games = make_games(config, len(seeds), threads=usable_cores(), autoreset=True)
         self.generator = generator
+        self.waited_seconds = 0.0
+        """How long `finish` has waited for the games."""
         self._seeds = seeds
         self._exponents = exponents
-        self._first_env = first_env
-        self._started: float | None = None  # seconds of the performance counter
-        self._playing = 0.0  # seconds
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="games")
+        self._round: _Round | None = None
 
     def start(self) -> None:
         """Begin the first episode of every environment; after this or `load_state_dict` it can play."""
@@ -81,47 +80,30 @@ class Collector:
             self.games.seed(number, seed)
             self.games.reset(number)
 
-    def step(self, agent: QAgent, replay: ReplayBuffer, *, epsilon: float) -> Played:
-        """Take one agent step in every environment."""
+    def begin(self, policy: NetworkPolicy, *, epsilon: float) -> None:
+        """Choose an action in every environment, and let the games go on with them until `finish`."""
+        assert self._round is None, "a step is being played already"
+        observations = self.games.observations
+        frame = observations[:, -1].copy()  # they are live
+        action = policy.act(observations, epsilon=epsilon**self._exponents, generator=self.generator)
+        self._round = _Round(frame, action, self._thread.submit(self.games.step, action))
+
+    def finish(self, replay: ReplayBuffer) -> Played:
+        """Wait until the agent step is played, and store it.
+
+        Raises:
+            GameError: a game can't go on.
+        """
+        assert self._round is not None, "no step is being played"
+        (frame, action, playing), self._round = self._round, None
         began = time.perf_counter()
-        self._started = began if self._started is None else self._started
-        played = self.play(agent.policy, replay, epsilon=epsilon)
-        self._playing += time.perf_counter() - began
-        return played
-
-    def play(self, policy: NetworkPolicy, replay: ReplayBuffer, *, epsilon: float) -> Played:
-        """Take one agent step in every environment."""
+        playing.result()
+        self.waited_seconds += time.perf_counter() - began
         games = self.games
-        observations = games.observations.copy()  # they are live
-        actions = policy.act(observations, epsilon=epsilon**self._exponents, generator=self.generator)
-        games.step(actions)
-        finished = []
-        rewards, terminated, truncated = games.rewards, games.terminated, games.truncated
-        for number in range(games.num_games):
-            over = bool(terminated[number] or truncated[number])
-            following = games.final_observations if over else games.observations
-            transition = Transition(
-                observations[number],
-                int(actions[number]),
-                float(rewards[number]),
-                following[number],
-                bool(terminated[number]),
-                bool(truncated[number]),
-            )
-            replay.add(self._first_env + number, transition)
-            if over:
-                finished.append(FinishedEpisode(self._first_env + number, games.result(number)))
-        return Played(games.num_games, finished)
-
-    @property
-    def waited(self) -> Waited:
-        """How long each side has waited since the first step: in one process, for all that the other does."""
-        total = time.perf_counter() - self._started if self._started is not None else 0.0
-        return Waited(learner=self._playing, environments=total - self._playing)
-
-    def paused(self) -> AbstractContextManager[Played]:
-        """Hold still as long as this is entered: between two steps nothing moves anyway."""
-        return nullcontext(Played(0, []))
+        terminated, truncated = games.terminated, games.truncated
+        replay.add(Steps(frame, action, games.rewards, terminated, truncated, games.final_observations[:, -1]))
+        over = np.flatnonzero(terminated | truncated).tolist()
+        return Played(games.num_games, [FinishedEpisode(number, games.result(number)) for number in over])
 
     def state_dict(self) -> State:
         """The games in progress and the exploration generator."""
@@ -142,7 +124,8 @@ class Collector:
         self.games.load_state_dict(_to_arrays(state["games"]))
 
     def close(self) -> None:
-        """Close the emulators."""
+        """Let a step that is being played end, and close the emulators."""
+        self._thread.shutdown()
         self.games.close()
 
 

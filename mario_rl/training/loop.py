@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from mario_rl.checkpoint import load_checkpoint
 from mario_rl.config import Config, load_config, parse_config, with_absolute_paths
 from mario_rl.devices import denormals_flushed, no_more_threads_than_cores, resolve_device, software_versions
-from mario_rl.errors import ActorError, CheckpointError, ConfigError, UserError
+from mario_rl.errors import CheckpointError, ConfigError, UserError
 from mario_rl.evaluation import EvaluationInterrupted, evaluate_policy
 from mario_rl.machine import keep_freed_memory
 from mario_rl.rundir import RunDir
@@ -107,9 +107,6 @@ def _sit(config: Config, directory: RunDir, observer: Observer, *, rewrite_confi
             except ObserverFailed as failure:
                 _save(session, Observer())
                 raise failure.reason from None
-            except ActorError as error:
-                _save(session, observer)
-                raise ActorError(f"{error}; saved, go on with: mario-rl train --resume {directory.path}") from error
             finally:
                 session.close()
     except Timeout as error:
@@ -117,7 +114,7 @@ def _sit(config: Config, directory: RunDir, observer: Observer, *, rewrite_confi
 
 
 def _loop(session: Session, observer: Observer, interrupts: Interrupts) -> TrainingResult:
-    config, agent, replay = session.config, session.agent, session.replay
+    config, agent, collector, replay = session.config, session.agent, session.collector, session.replay
     observer.started(config, session.run_dir.path, session.agent_steps)
     if not session.run_dir.latest.exists():  # from its first moment on, a run can be watched and gone on with
         _save(session, observer)
@@ -125,36 +122,34 @@ def _loop(session: Session, observer: Observer, interrupts: Interrupts) -> Train
         _evaluate(session, observer, interrupts)
     stop = session.stop_reason
     while stop is None and interrupts.received is None:
-        session.count(session.collector.step(agent, replay, epsilon=session.epsilon))
-        for _ in range(session.updates_due):
+        collector.begin(agent.policy, epsilon=session.epsilon)
+        for _ in range(session.updates_due):  # while the games play
             batch = replay.sample(config.agent.batch_size)
             stats = agent.learn(batch)
             replay.prioritize(batch.slot, stats.td_error)
             session.count_update(stats)
+        session.count(collector.finish(replay))
         session.log()
         observer.progressed(session.progress())
         if session.evaluation_due:
             _evaluate(session, observer, interrupts)
         if session.checkpoint_due:
-            with session.paused():
-                session.keep_step_checkpoint()
-                observer.saved(session.save(), session.agent_steps)
+            session.keep_step_checkpoint()
+            observer.saved(session.save(), session.agent_steps)
         stop = session.stop_reason
-    with session.paused():
-        if stop is not None and session.last_evaluation_due:
-            _evaluate(session, observer, interrupts)
-        _save(session, observer)
+    if stop is not None and session.last_evaluation_due:
+        _evaluate(session, observer, interrupts)
+    _save(session, observer)
     ended_by = interrupts.received.name if interrupts.received is not None else stop
     return TrainingResult(session.run_dir, ended_by or "", session.progress(), interrupts.received)
 
 
 def _save(session: Session, observer: Observer) -> None:
     """Leave everything as a run should be left: saved first, drawn after."""
-    with session.paused():
-        session.write_row()
-        if session.unsaved:
-            observer.saved(session.save(), session.agent_steps)
-        session.draw_curve()
+    session.write_row()
+    if session.unsaved:
+        observer.saved(session.save(), session.agent_steps)
+    session.draw_curve()
 
 
 def _evaluate(session: Session, observer: Observer, interrupts: Interrupts) -> None:

@@ -18,8 +18,8 @@ class Progress(NamedTuple):
     """Where a run stands.
 
     Rates are per second of wall-clock since the last row of metrics; means are over the last 100 episodes, nan before
-    the first; seconds_left is None while it can't be told. learner_waited and environments_waited are seconds of this
-    sitting: each side for the other.
+    the first; seconds_left is None while it can't be told. waited_seconds:
+    how long the learner has waited for the games in this sitting.
     """
 
     agent_steps: int
@@ -32,8 +32,7 @@ class Progress(NamedTuple):
     mean_return: float
     mean_x: float
     seconds_left: float | None
-    learner_waited: float
-    environments_waited: float
+    waited_seconds: float
 
 
 class Observer:

@@ -7,8 +7,8 @@ import shutil
 import textwrap
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +30,12 @@ from mario_rl.errors import CheckpointError, DivergedError, StorageError, UserEr
 from mario_rl.evaluation import EvaluationReport
 from mario_rl.files import remove_partials
 from mario_rl.game.rom import load_rom
-from mario_rl.machine import usable_cores
 from mario_rl.metrics import MAX_REASON, RunMetrics, load_tensorboard
-from mario_rl.replay import check_memory, estimate_bytes, replay_layout
+from mario_rl.replay import ReplayBuffer, check_memory, estimate_bytes
 from mario_rl.report.curve import draw_curves
 from mario_rl.rundir import RunDir
 from mario_rl.schedules import exploration_exponents
 from mario_rl.seeding import generator_state, restore_generator, spawn_streams
-from mario_rl.sharing import SharedArrays
-from mario_rl.training.actors import ActorPool, make_replay, resolve_actors
 from mario_rl.training.collect import Collector, FinishedEpisode, Played
 from mario_rl.training.initial import load_initial
 from mario_rl.training.observer import RECENT_EPISODES, Progress
@@ -76,9 +73,7 @@ class Session:
         streams = spawn_streams(config.seed, config.training.envs)
         device = resolve_device(config.device)
         self._rom = load_rom(config.env.rom).sha256
-        actors = resolve_actors(config, device)
-        shared = SharedArrays(replay_layout(config.replay.capacity, config.training.envs)) if actors else None
-        self.replay = make_replay(config, np.random.default_rng(streams.replay), shared)
+        self.replay = make_replay(config, np.random.default_rng(streams.replay))
         self.agent = QAgent(
             config.agent,
             config.network,
@@ -91,27 +86,12 @@ class Session:
         if not run_dir.latest.exists() and (initial := load_initial(config)) is not None:
             self.agent.begin_with(initial.policy.network.state_dict())
             self.initial_agent_steps, self.initial_seconds = initial.agent_steps, initial.seconds
-        self.collector: Collector | ActorPool
-        opened.callback(torch.set_num_threads, torch.get_num_threads())
-        if shared is None:
-            self.collector = Collector(
-                config.env,
-                seeds=streams.environments,
-                generator=np.random.default_rng(streams.exploration),
-                exponents=exploration_exponents(config.training.envs, config.agent.epsilon.spread),
-            )
-        else:
-            self.collector = ActorPool(
-                config,
-                num_actors=actors,
-                streams=streams,
-                shared=shared,
-                replay=self.replay,
-                agent=self.agent,
-                warn=self._warn,
-            )
-            # Each actor has a core; more threads than are left would wait for each other.
-            torch.set_num_threads(max(1, usable_cores() - actors))
+        self.collector = Collector(
+            config.env,
+            seeds=streams.environments,
+            generator=np.random.default_rng(streams.exploration),
+            exponents=exploration_exponents(config.training.envs, config.agent.epsilon.spread),
+        )
         opened.callback(self.collector.close)
         torch.manual_seed(streams.dropout)  # dropout draws from the global generator
         self.agent_steps = 0
@@ -158,8 +138,11 @@ class Session:
 
     @property
     def updates_due(self) -> int:
-        """Updates to make now so that there is one per `agent.steps_per_update` agent steps since the warm-up."""
-        since_warmup = self.agent_steps - self.config.replay.warmup_steps
+        """Updates to make while the next agent step is played: one per `agent.steps_per_update` since the warm-up.
+
+        They count that step as well, so that none is owed when it ends, and sample what came before it.
+        """
+        since_warmup = self.agent_steps + self.config.training.envs - self.config.replay.warmup_steps
         if since_warmup <= 0 or len(self.replay) == 0:
             return 0
         return since_warmup // self.config.agent.steps_per_update - self.agent.updates
@@ -303,7 +286,6 @@ class Session:
         """Say where the run stands."""
         mean_return, mean_x, _ = self._recent_means()
         rates = self._rates or self._rates_since_row(self.seconds)
-        waited = self.collector.waited
         return Progress(
             agent_steps=self.agent_steps,
             updates=self.agent.updates,
@@ -315,12 +297,11 @@ class Session:
             mean_return=mean_return,
             mean_x=mean_x,
             seconds_left=self._seconds_left(rates[0]),
-            learner_waited=waited.learner,
-            environments_waited=waited.environments,
+            waited_seconds=self.collector.waited_seconds,
         )
 
     def save(self) -> Path:
-        """Write `latest.pt` and the replay it names, then let the replay before it go; to be called while paused.
+        """Write `latest.pt` and the replay it names, then let the replay before it go; between two rounds of the loop.
 
         In this order, whatever moment a kill or a second Ctrl-C comes at, latest.pt names a replay that is complete.
 
@@ -356,13 +337,6 @@ class Session:
         kept = self.run_dir.step_checkpoints()
         for old in kept[: max(len(kept) - keep, 0)]:
             old.unlink()
-
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Nobody plays as long as this is entered, and all that was played is counted."""
-        with self.collector.paused() as played:
-            self.count(played)
-            yield
 
     def close(self) -> None:
         """Close the emulators and the metrics."""
@@ -503,6 +477,24 @@ class Session:
         if training.episodes is not None and self.episodes:
             left.append((training.episodes - self.episodes) * seconds / self.episodes)
         return max(min(left), 0.0) if left else None
+
+
+def make_replay(config: Config, rng: np.random.Generator) -> ReplayBuffer:
+    """Make an empty replay as a config asks for it.
+
+    Raises:
+        UserError: the machine has no memory for it.
+    """
+    return ReplayBuffer(
+        config.replay.capacity,
+        num_envs=config.training.envs,
+        frame_stack=config.env.frame_stack,
+        n_step=config.agent.n_step,
+        gamma=config.agent.gamma,
+        rng=rng,
+        priority_exponent=config.replay.priority_exponent,
+        importance_exponent=config.replay.importance_exponent,
+    )
 
 
 def check_machine(config: Config, run_dir: RunDir) -> None:
