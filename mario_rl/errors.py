@@ -23,3 +23,7 @@ class GameError(RuntimeError):
 
 class StorageError(RuntimeError):
     """The disk refused a write; whatever was there before is untouched (exit code 1)."""
+
+
+class MeasurementInterrupted(Exception):
+    """A signal came before anything was measured, or in the middle of a measurement, which then counts for nothing."""

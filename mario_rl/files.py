@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mario_rl.errors import StorageError, UserError
@@ -19,7 +20,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         StorageError: the disk refused; the previous file is untouched and the partial one is gone.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
+    partial = _partial(path)
     try:
         write(partial)
         with partial.open("rb+") as file:
@@ -29,6 +30,50 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         partial.unlink(missing_ok=True)
         if not isinstance(error, OSError | RuntimeError):  # torch reports a full disk as a RuntimeError
             raise
+        raise StorageError(
+            f"{path}: could not be written ({_reason(error)}); what was there before is intact"
+        ) from error
+
+
+@contextmanager
+def staged(*paths: Path) -> Iterator[tuple[Path, ...]]:
+    """Yield a partial file for each path, to be written; then put them all in place, one after the other in this order.
+
+    Before the first is, all are whole and on the disk. Where anything is raised before that, nothing changes. A kill
+    between two of the renames leaves the first ones new: name last the file by which that is seen.
+
+    Raises:
+        StorageError: the disk refused; the partial files are gone.
+    """
+    partials = tuple(_partial(path) for path in paths)
+    try:
+        for path in paths:
+            with storage_errors(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+        yield partials
+        for partial, path in zip(partials, paths, strict=True):
+            with storage_errors(path), partial.open("rb+") as file:
+                os.fsync(file.fileno())
+        for partial, path in zip(partials, paths, strict=True):
+            with storage_errors(path):
+                partial.replace(path)
+    except BaseException:
+        for partial in partials:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Say of what goes wrong here that `path` could not be written.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
         raise StorageError(
             f"{path}: could not be written ({_reason(error)}); what was there before is intact"
         ) from error
@@ -53,6 +98,11 @@ def require_writable(path: Path) -> None:
     # Whatever is put in the place of a device such as /dev/null would be taken for it by every other program.
     if (path.exists() and not path.is_file()) or not os.access(path.parent, os.W_OK):
         raise UserError(f"{path}: can't be written; name a file in a folder you may write to")
+
+
+def _partial(path: Path) -> Path:
+    """Name the file that becomes `path` once it is whole: in the same folder, another for each writer."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
 
 
 def _reason(error: Exception) -> str:

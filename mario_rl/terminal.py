@@ -5,13 +5,15 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from mario_rl.config import Config
-from mario_rl.evaluation import EvaluationReport
 from mario_rl.training import RECENT_EPISODES, Observer, Progress
+
+if TYPE_CHECKING:
+    from mario_rl.evaluation import EvaluationReport
 
 SECONDS_BETWEEN_REFRESHES = 0.2
 
@@ -75,8 +77,13 @@ class CountingBar:
             self._bar = tqdm(total=total, unit=self._unit, desc=self._doing, disable=None, leave=False)
         self._bar.update(1)
         if self._bar.n >= total:
+            self.close()
+
+    def close(self) -> None:
+        """Take the bar off the terminal; what is counted next has one of its own."""
+        if self._bar is not None:
             self._bar.close()
-            self._bar = None  # what is counted next has a bar of its own
+            self._bar = None
 
 
 def _describe(progress: Progress) -> str:

@@ -95,7 +95,7 @@ def test_an_honest_card_is_verified_episode_by_episode(shipped, capsys):
 
 def test_a_claim_that_is_not_so_fails_with_exit_code_1(shipped, capsys):
     def boast(content):
-        content["evaluations"][0]["clears"] = 1
+        content["evaluations"][0] |= {"clears": 1, "clear_rate": 1.0}
         content["evaluations"][0]["results"][0] |= {"end": "clear", "x": 3161}
 
     edit(shipped.with_suffix(".json"), boast)

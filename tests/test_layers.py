@@ -13,9 +13,9 @@ PACKAGE = Path(mario_rl.__file__).parent
 CONTRIBUTING = Path(__file__).parents[1] / "CONTRIBUTING.md"
 
 LAYERS = [
-    {"__version__", "types", "errors", "machine"},
-    {"config", "files", "seeding", "schedules", "pixels", "rundir", "devices", "sharing", "priorities"},
-    {"compiling", "tensors"},
+    {"__version__", "types", "errors", "machine", "streams"},
+    {"config", "files", "seeding", "schedules", "pixels", "rundir", "devices", "sharing", "priorities", "replay_size"},
+    {"compiling", "tensors", "protocols"},
     {"nes"},
     {"game", "networks", "replay", "checkpoint", "metrics"},
     {"envs", "agents"},

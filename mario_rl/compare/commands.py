@@ -14,6 +14,7 @@ from mario_rl.compare.runner import Outcome, StudyObserver, run_study
 from mario_rl.compare.study import StudyDir, StudyRun, expand, load_study
 from mario_rl.errors import UserError
 from mario_rl.files import write_atomically
+from mario_rl.rundir import runs_below
 
 MAX_CLUSTER_JOBS = 256
 
@@ -88,6 +89,8 @@ def report(path: Path) -> Path:
     """
     if not path.is_dir():
         raise UserError(f"{path}: no such directory; --report takes one with run directories in it")
+    if not any(run.episodes.is_file() for run in runs_below(path)):
+        raise UserError(f"{path}: no run in it whose first episode has ended, so there is nothing to report")
     from mario_rl.compare.report import write_report
 
     return write_report(path)
