@@ -8,11 +8,14 @@ from __future__ import annotations
 import pickle
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mario_rl.errors import CheckpointError
 from mario_rl.files import write_atomically
 from mario_rl.rundir import RunDir, directory_of_latest, find_run
-from mario_rl.types import State
+
+if TYPE_CHECKING:
+    from mario_rl.types import State
 
 FORMAT = "mario_rl checkpoint 1"
 """What every checkpoint says of itself; the number goes up when old files can no longer be read."""

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from mario_rl import cli
 from mario_rl.checkpoint import load_checkpoint
 from mario_rl.cli import main
 from mario_rl.config import load_config
+from mario_rl.errors import StorageError
 from mario_rl.rundir import RunDir
 from mario_rl.training import train
 from mario_rl.training.initial import find_initial
@@ -234,6 +236,33 @@ def test_evaluate_prints_a_table_and_writes_json_and_video(finished_run, tmp_pat
     assert sum(written["ends"].values()) == 3
     assert len(written["results"]) == 3
     assert video.read_bytes()[4:8] == b"ftyp"
+
+
+@pytest.mark.emulator
+@pytest.mark.parametrize("full", [True, False], ids=["full", "closed"])
+def test_files_are_written_whether_or_not_anything_can_be_printed(full, finished_run, tmp_path, monkeypatch, capfd):
+    report, video = tmp_path / "report.json", tmp_path / "mario.mp4"
+    arguments = ["evaluate", str(finished_run), "--protocol", "greedy", "--json", str(report), "--video", str(video)]
+    with open("/dev/full", "w") as nowhere:
+        monkeypatch.setattr(sys, "stdout", nowhere if full else None)
+        assert main(arguments) == (1 if full else 0)
+    assert json.loads(report.read_text())["episodes"] == 1
+    assert video.read_bytes()[4:8] == b"ftyp"
+    assert ("could not be written" in capfd.readouterr().err) == full
+
+
+@pytest.mark.emulator
+def test_an_evaluation_is_printed_though_its_file_cant_be_written(finished_run, tmp_path, capfd, monkeypatch):
+    def full(path, write):
+        raise StorageError(f"{path}: could not be written (No space left on device)")
+
+    monkeypatch.setattr(cli, "write_atomically", full)
+    report = tmp_path / "report.json"
+    assert main(["evaluate", str(finished_run), "--protocol", "greedy", "--json", str(report)]) == 1
+    captured = capfd.readouterr()
+    assert "clear rate" in captured.out
+    assert str(report) not in captured.out
+    assert f"{report}: could not be written" in captured.err
 
 
 @pytest.mark.emulator

@@ -6,7 +6,6 @@ import shutil
 
 from mario_rl.config import Config
 from mario_rl.errors import UserError
-from mario_rl.game.rom import load_rom
 from mario_rl.replay_size import check_memory, estimate_bytes
 from mario_rl.rundir import RunDir
 from mario_rl.training.initial import find_initial, load_initial
@@ -26,6 +25,8 @@ def check_machine(config: Config, run_dir: RunDir) -> None:
         find_initial(config)
     check_memory(config.replay.capacity)
     _check_disk(config, run_dir)
+    from mario_rl.game.rom import load_rom
+
     load_rom(config.env.rom)
     if config.device not in ("auto", "cpu"):  # those are always there
         from mario_rl.devices import resolve_device
