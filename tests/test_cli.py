@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from mario_rl import cli
-from mario_rl.checkpoint import load_checkpoint
+from mario_rl import cli, parity, terminal
+from mario_rl.checkpoint import load_checkpoint, save_checkpoint
 from mario_rl.cli import main
 from mario_rl.config import load_config
 from mario_rl.errors import StorageError
@@ -263,6 +263,69 @@ def test_an_evaluation_is_printed_though_its_file_cant_be_written(finished_run, 
     assert "clear rate" in captured.out
     assert str(report) not in captured.out
     assert f"{report}: could not be written" in captured.err
+
+
+@pytest.mark.emulator
+def test_an_agent_that_went_on_from_another_is_as_old_as_both(finished_run, tmp_path, capfd):
+    state = {key: value for key, value in load_checkpoint(RunDir(finished_run).latest).items() if key != "format"}
+    save_checkpoint(tmp_path / "agent.pt", state | {"initial_agent_steps": 510_000})
+    report = tmp_path / "report.json"
+    assert main(["evaluate", str(tmp_path / "agent.pt"), "--protocol", "greedy", "--json", str(report)]) == 0
+    assert "(510,060 agent steps: 510,000 before its run and 60 in it)" in capfd.readouterr().out
+    assert json.loads(report.read_text())["agent_steps"] == 510_060
+
+
+class Interrupting(terminal.CountingBar):
+    """A bar at whose first count a signal comes; at a second Ctrl-C a command would drop everything."""
+
+    number = signal.SIGINT
+    came = False
+
+    def __call__(self, done: object, total: int) -> None:
+        if not self.came:
+            self.came = True
+            signal.raise_signal(self.number)
+
+
+@pytest.mark.emulator
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_evaluation_reports_the_episodes_that_had_ended(
+    number, code, finished_run, tmp_path, capfd, monkeypatch
+):
+    monkeypatch.setattr(Interrupting, "number", number)
+    monkeypatch.setattr(terminal, "CountingBar", Interrupting)
+    report, video = tmp_path / "report.json", tmp_path / "mario.mp4"
+    arguments = ["evaluate", str(finished_run), "--protocol", "sticky", "--episodes", "40", "--json", str(report)]
+    assert main([*arguments, "--video", str(video)]) == code
+    written = json.loads(report.read_text())
+    assert (written["complete"], written["episodes_asked"]) == (False, 40)
+    assert 1 <= written["episodes"] == len(written["results"]) < 40
+    assert f"CUT SHORT                    {written['episodes']} of 40 episodes had ended" in capfd.readouterr().out
+    assert video.read_bytes()[4:8] == b"ftyp"
+
+
+@pytest.mark.emulator
+def test_an_interrupted_recording_keeps_the_episodes_that_had_ended(finished_run, tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(terminal, "CountingBar", Interrupting)
+    video = tmp_path / "mario.mp4"
+    arguments = ["record", str(finished_run), "--output", str(video), "--protocol", "sticky", "--episodes", "3"]
+    assert main(arguments) == 130
+    out = capfd.readouterr().out
+    assert out.startswith("episode 0: ")
+    assert "episode 1" not in out
+    assert "CUT SHORT" in out
+    assert video.read_bytes()[4:8] == b"ftyp"
+
+
+def test_an_interrupted_comparison_of_emulators_says_how_far_they_were_the_same(capfd, monkeypatch):
+    def interrupted(stage, *, frames, seed, rom, on_frame):
+        for _ in range(3):
+            on_frame()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(parity, "compare_emulators", interrupted)
+    assert main(["doctor", "--parity"]) == 130
+    assert "interrupted: the first 3 frames are the same on both" in capfd.readouterr().err
 
 
 @pytest.mark.emulator
