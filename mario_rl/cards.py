@@ -15,14 +15,13 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 
 from mario_rl.checkpoint import find_checkpoint, load_checkpoint, write_checkpoint
 from mario_rl.config import Protocol, parse_config
 from mario_rl.errors import CheckpointError
 from mario_rl.files import staged, storage_errors
-from mario_rl.nes.cartridge import SUPER_MARIO_BROS_PAL
 from mario_rl.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
@@ -45,6 +44,13 @@ class Claim(BaseModel):
     results: list[dict[str, Any]]
 
 
+def _shipped_rom() -> str:
+    """What cards without a ROM were evaluated on."""
+    from mario_rl.nes.cartridge import SUPER_MARIO_BROS_PAL
+
+    return SUPER_MARIO_BROS_PAL
+
+
 class Card(BaseModel):
     """What is known of a shipped agent; `NAME.json` beside `NAME.pt`.
 
@@ -60,7 +66,7 @@ class Card(BaseModel):
     format: Literal["mario_rl card 1"] = "mario_rl card 1"
     file: str
     sha256: str
-    rom: str = SUPER_MARIO_BROS_PAL
+    rom: str = Field(default_factory=_shipped_rom)
     seed: int
     agent_steps: int
     updates: int

@@ -149,8 +149,10 @@ def evaluate(
 ) -> int:
     """Play a checkpoint and report how often it clears the stage.
 
-    Of a run directory, the best checkpoint is taken, else the latest. The game is deterministic, so a clear rate
-    needs a declared source of randomness: the protocol, which replaces the no-ops and sticky actions of training.
+    Of a run directory, the best checkpoint is taken, else the latest; of a directory with runs below it, and of
+    DIR/latest, that of the newest run. The game is deterministic, so a clear rate needs a declared source of
+    randomness: the protocol, which replaces the no-ops and sticky actions of training. Ctrl-C reports the episodes
+    that have ended.
 
     \b
     Examples:
