@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from mario_rl.agents import QAgent
 from mario_rl.config import Config
 from mario_rl.devices import describe_machine, no_more_threads_than_cores, resolve_device, software_versions
 from mario_rl.envs import make_games, num_actions
+from mario_rl.errors import MeasurementInterrupted
 from mario_rl.game.rom import load_rom, stage_start
 from mario_rl.machine import keep_freed_memory
 from mario_rl.nes.console import Console
@@ -59,12 +61,16 @@ class Measured(NamedTuple):
 
 
 class BenchmarkReport(NamedTuple):
-    """All figures, and what they were measured on and with."""
+    """All figures, and what they were measured on and with.
+
+    complete: whether all was measured as often as was asked for; false where it was interrupted.
+    """
 
     figures: list[Figure]
     settings: dict[str, Any]
     machine: dict[str, str]
     versions: dict[str, str]
+    complete: bool = True
 
     def as_dict(self) -> dict[str, Any]:
         """Turn it into what the JSON file holds."""
@@ -79,6 +85,7 @@ def run_benchmark(
     seconds: float = 3.0,
     agent_steps: int = 2_000,
     repeats: int = 3,
+    should_stop: Callable[[], bool] = lambda: False,
     on_measured: Callable[[str, int], None] = lambda part, total: None,
 ) -> BenchmarkReport:
     """Measure every part, then all of them again, `repeats` times, so that a slow minute hits all alike.
@@ -89,9 +96,11 @@ def run_benchmark(
         seconds: how long each part is measured, each time.
         agent_steps: how many a training run is measured over, after its warm-up.
         repeats: of which the median counts.
+        should_stop: asked after each measurement, which then does not count; the report is of those before it.
         on_measured: told of each measurement made, and how many there will be.
 
     Raises:
+        MeasurementInterrupted: `should_stop` said so before anything was measured.
         UserError: the machine lacks the device, the memory or the disk space.
     """
     check_machine(_for_training(config, 0, agent_steps), RunDir(Path(tempfile.gettempdir())))
@@ -110,12 +119,20 @@ def run_benchmark(
         measurements[key] = partial(_training, config, number, agent_steps)
 
     results: dict[tuple[str, str], list[Measured]] = {key: [] for key in measurements}
-    for _ in range(repeats):
-        for key, measure in measurements.items():
-            results[key].append(measure())
-            on_measured(key[0], repeats * len(measurements))
+    total = repeats * len(measurements)
+    complete = False
+    with suppress(MeasurementInterrupted):
+        for key, measure in list(measurements.items()) * repeats:
+            measured = measure()
+            if should_stop():
+                raise MeasurementInterrupted
+            results[key].append(measured)
+            on_measured(key[0], total)
+        complete = True
+    if not any(results.values()):
+        raise MeasurementInterrupted
     return BenchmarkReport(
-        figures=[_figure(part, unit, measured, config) for (part, unit), measured in results.items()],
+        figures=[_figure(part, unit, measured, config) for (part, unit), measured in results.items() if measured],
         settings={
             "config": config.model_dump(mode="json"),
             "seconds": seconds,
@@ -125,6 +142,7 @@ def run_benchmark(
         },
         machine=describe_machine(resolve_device(config.device)),
         versions=software_versions(),
+        complete=complete,
     )
 
 
@@ -146,7 +164,7 @@ def markdown(report: BenchmarkReport) -> str:
             f"Stage {config['env']['stage']}, {config['env']['grayscale']} grayscale, target {agent['target']}, "
             f"batch {agent['batch_size']}, one update per {count_text(agent['steps_per_update'], 'agent step')}, "
             f"{number}, {count_text(config['training']['envs'], 'environment')}; "
-            f"median of {report.settings['repeats']}.",
+            f"median of {report.settings['repeats']}{'' if report.complete else ', or of fewer: CUT SHORT'}.",
             "",
             *("| " + " | ".join(row) + " |" for row in rows),
             "",
@@ -232,7 +250,10 @@ def _training(config: Config, actors: int, agent_steps: int) -> Measured:
     config = _for_training(config, actors, agent_steps)
     clock = _Clock(config.replay.warmup_steps + config.training.envs)
     with tempfile.TemporaryDirectory(prefix="mario_rl_benchmark_") as folder:
-        train(config, Path(folder) / "run", observer=clock)
+        result = train(config, Path(folder) / "run", observer=clock)
+    if result.signal is not None:
+        signal.raise_signal(result.signal)  # training has taken it for its own; it is meant for all that is measured
+        raise MeasurementInterrupted
     assert clock.first is not None
     assert clock.last is not None
     (began, first), (ended, last) = clock.first, clock.last

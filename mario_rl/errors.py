@@ -31,3 +31,7 @@ class StorageError(FailedError):
 
 class DivergedError(FailedError):
     """Learning ran away: loss or weights are not finite numbers any more; the last checkpoint is from before."""
+
+
+class MeasurementInterrupted(Exception):
+    """A signal came before anything was measured, or in the middle of a measurement, which then counts for nothing."""

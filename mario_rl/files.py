@@ -8,7 +8,7 @@ import math
 import os
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +68,8 @@ def _link(partial: Path, path: Path) -> None:
 
 @contextmanager
 def _partial_of(path: Path, left: str) -> Iterator[Path]:
-    """Name a partial file that nobody else does, on whatever machine; it is gone at the end. Messages end in `left`."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
+    """Name the partial file of `path`, which is gone at the end; messages end in `left`."""
+    partial = _partial(path)
     try:
         yield partial
     except FileExistsError:
@@ -101,6 +101,50 @@ def _without_infinities(values: Any) -> Any:
     return values
 
 
+@contextmanager
+def staged(*paths: Path) -> Iterator[tuple[Path, ...]]:
+    """Yield a partial file for each path, to be written; then put them all in place, one after the other in this order.
+
+    Before the first is, all are whole and on the disk. Where anything is raised before that, nothing changes. A kill
+    between two of the renames leaves the first ones new: name last the file by which that is seen.
+
+    Raises:
+        StorageError: the disk refused; the partial files are gone.
+    """
+    partials = tuple(_partial(path) for path in paths)
+    try:
+        for path in paths:
+            with storage_errors(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+        yield partials
+        for partial, path in zip(partials, paths, strict=True):
+            with storage_errors(path):
+                _flush(partial)
+        for partial, path in zip(partials, paths, strict=True):
+            with storage_errors(path):
+                partial.replace(path)
+    except BaseException:
+        for partial in partials:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Say of what goes wrong here that `path` could not be written.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+        raise StorageError(
+            f"{path}: could not be written ({_reason(error)}); what was there before is intact"
+        ) from error
+
+
 def remove_partials(folder: Path) -> None:
     """Remove what killed writers left in a folder; to be called while nobody writes there."""
     for partial in folder.glob(".*.partial"):
@@ -120,6 +164,11 @@ def require_writable(path: Path) -> None:
     # Whatever is put in the place of a device such as /dev/null would be taken for it by every other program.
     if (path.exists() and not path.is_file()) or not os.access(path.parent, os.W_OK):
         raise UserError(f"{path}: can't be written; name a file in a folder you may write to")
+
+
+def _partial(path: Path) -> Path:
+    """Name the file that becomes `path` once it is whole: in the same folder, another for each writer anywhere."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
 
 
 def _reason(error: Exception) -> str:

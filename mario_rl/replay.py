@@ -23,8 +23,8 @@ from torch import Tensor
 
 from mario_rl.errors import CheckpointError, UserError
 from mario_rl.files import write_atomically
-from mario_rl.machine import available_memory_bytes
 from mario_rl.priorities import Priorities
+from mario_rl.replay_size import check_memory
 from mario_rl.sharing import Arrays, Layout, private_arrays
 from mario_rl.types import Batch, Pixels, Transition
 from mario_rl.wording import count_text
@@ -34,37 +34,11 @@ from mario_rl.wording import count_text
 FORMAT = "mario_rl replay 1"
 """What every replay file says of itself; the number goes up when old files can no longer be read."""
 
-BYTES_BESIDES_FRAME = 8
-"""Of a slot: action 1, reward 4, terminated 1, tail 1, earlier frames 1."""
-
-MEMORY_RESERVE = 0.1
-"""Share of the available memory that is left to the rest of the program."""
-
 FILE_BLOCK_SLOTS = 1024
 """Slots per array of a replay file: loading needs the memory of one such block (7 MB) besides the buffer's own."""
 
 UNREADABLE = (OSError, EOFError, KeyError, ValueError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error)
 """What NumPy and zipfile raise on a file that is damaged or something else."""
-
-
-def estimate_bytes(capacity: int, frame_shape: tuple[int, int] = (84, 84)) -> int:
-    """Work out what a buffer of `capacity` slots takes in memory, and about what its file takes, in bytes."""
-    return capacity * _slot_bytes(frame_shape)
-
-
-def check_memory(capacity: int, frame_shape: tuple[int, int] = (84, 84)) -> None:
-    """Refuse a buffer that this machine has no memory for, before anything is allocated.
-
-    Raises:
-        UserError: it would take more than 90 % of what is available; names the capacity that would fit.
-    """
-    needed, available = estimate_bytes(capacity, frame_shape), available_memory_bytes()
-    usable = int(available * (1 - MEMORY_RESERVE))
-    if needed > usable:
-        raise UserError(
-            f"replay.capacity {capacity} needs {needed / 1e9:.2f} GB of memory and {available / 1e9:.2f} GB is "
-            f"available; at most {usable // _slot_bytes(frame_shape)} would fit"
-        )
 
 
 def replay_layout(capacity: int, num_envs: int, frame_shape: tuple[int, int] = (84, 84)) -> Layout:
@@ -428,8 +402,3 @@ def _steps_that_count(
     counts_BN = ~tail_BN
     counts_BN[:, 1:] &= ~ended_BN[:, :-1]
     return counts_BN, (terminated_BN & counts_BN).any(axis=1)
-
-
-def _slot_bytes(frame_shape: tuple[int, int]) -> int:
-    height, width = frame_shape
-    return height * width + BYTES_BESIDES_FRAME

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from mario_rl.benchmark import Measured, _figure, _for_training, default_actors
+from mario_rl import benchmark, emulator_benchmark
+from mario_rl.benchmark import Measured, _figure, _for_training, _training, default_actors, markdown, run_benchmark
+from mario_rl.cli import main
 from mario_rl.config import Config
+from mario_rl.emulator_benchmark import NES_PY, NOT_DRAWN, emulator_markdown, measure_emulator
+from mario_rl.errors import MeasurementInterrupted
+from mario_rl.rundir import RunDir
+from mario_rl.training import Interrupts, TrainingResult
 
 TINY = (
     "env: {noop_max: 0}\nnetwork: {hidden_size: 8}\nreplay: {capacity: 2_000, warmup_steps: 64}\n"
@@ -70,3 +77,69 @@ def test_a_measured_run_keeps_what_is_measured_and_drops_what_would_be_measured_
 @pytest.mark.parametrize(("actors", "expected"), [(0, [0, 1]), (4, [0, 4])])
 def test_without_a_choice_no_actors_are_compared_with_some(actors: int, expected: list[int]):
     assert default_actors(Config.model_validate({"training": {"actors": actors}, "device": "cpu"})) == expected
+
+
+@pytest.fixture
+def measurements(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is really measured."""
+    for name in ("_emulator", "_environment", "_replay", "_learner", "_training"):
+        monkeypatch.setattr(benchmark, name, lambda *rest: Measured(100, 1.0))
+    for name in ("_nes_py_frames", "_native_frames", "_wrappers", "_games", "_start"):
+        monkeypatch.setattr(emulator_benchmark, name, lambda *rest, **named: 100.0)
+
+
+def test_an_interrupted_benchmark_reports_what_was_measured_and_says_so(measurements: None):
+    told: list[str] = []
+    config = Config.model_validate({"device": "cpu"})
+    report = run_benchmark(
+        config,
+        actors=[0],
+        repeats=3,
+        should_stop=lambda: len(told) == 2,
+        on_measured=lambda part, total: told.append(part),
+    )
+    assert [figure.part for figure in report.figures] == told == ["emulator alone, 1 core", "environment, 1 core"]
+    assert report.as_dict()["complete"] is False
+    assert "median of 3, or of fewer: CUT SHORT." in markdown(report)
+    with pytest.raises(MeasurementInterrupted):
+        run_benchmark(config, actors=[0], should_stop=lambda: True)
+
+
+def test_an_interrupted_benchmark_of_the_emulator_does_so_too(measurements: None):
+    told: list[str] = []
+    report = measure_emulator(
+        seconds=1.0, repeats=2, should_stop=lambda: len(told) == 2, on_measured=lambda part, total: told.append(part)
+    )
+    assert [rate.what for rate in report.rates] == told == [NES_PY, NOT_DRAWN]
+    assert report.as_dict()["complete"] is False
+    assert "CUT SHORT" in emulator_markdown(report)
+    whole = measure_emulator(seconds=1.0, repeats=2)
+    assert whole.complete
+    assert "CUT SHORT" not in emulator_markdown(whole)
+    with pytest.raises(MeasurementInterrupted):
+        measure_emulator(seconds=1.0, repeats=2, should_stop=lambda: True)
+
+
+def test_a_signal_that_ends_a_measured_run_ends_the_measuring(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    ended = TrainingResult(RunDir(tmp_path), "SIGINT", None, signal.SIGINT)
+    monkeypatch.setattr(benchmark, "train", lambda *rest, **named: ended)
+    with Interrupts() as interrupts, pytest.raises(MeasurementInterrupted):
+        _training(Config(), 0, 100)
+    assert interrupts.received == signal.SIGINT
+
+
+def test_figures_and_their_table_are_both_written_or_neither(
+    measurements: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    output, table = tmp_path / "speed.json", tmp_path / "speed.md"
+    output.write_text("old")
+
+    def full(path: Path, *rest: object, **named: object) -> None:
+        if "speed.md" in path.name:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    assert main(["benchmark", str(tmp_path / "tiny.yaml"), "--output", str(output)]) == 1
+    assert (output.read_text(), table.exists()) == ("old", False)
+    assert "| replay, sampling |" in capsys.readouterr().out

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mario_rl.errors import StorageError, UserError
-from mario_rl.files import json_text, remove_partials, require_writable, write_atomically
+from mario_rl.files import json_text, remove_partials, require_writable, staged, write_atomically
 
 
 def test_the_previous_file_stays_until_the_new_one_is_whole(tmp_path):
@@ -65,3 +65,34 @@ def test_json_has_null_where_a_number_is_not_finite():
     text = json_text(values)
     assert text == '{"loss":null,"rates":[1.5,null,[null,2]],"name":"nan","flag":true}'
     assert json.loads(json_text(values, indent=1)) == json.loads(text)
+
+
+def test_files_that_belong_together_are_put_in_place_together_and_in_order(tmp_path, monkeypatch):
+    paths = [tmp_path / name for name in ("a.json", "b.md", "c.pt")]
+    order = []
+    replace = Path.replace
+    monkeypatch.setattr(Path, "replace", lambda partial, path: order.append(path) or replace(partial, path))
+    with staged(*paths) as partials:
+        for partial in partials:
+            partial.write_text("new")
+        assert not any(path.exists() for path in paths)
+    assert order == paths
+    assert sorted(tmp_path.iterdir()) == paths
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_of_files_that_belong_together_none_changes_where_one_cant_be_written(tmp_path, error):
+    paths = [tmp_path / "a.json", tmp_path / "b.md"]
+    for path in paths:
+        path.write_text("old")
+
+    def write_both() -> None:
+        with staged(*paths) as (first, second):
+            first.write_text("new")
+            second.write_text("ne")
+            raise error
+
+    with pytest.raises(type(error)):
+        write_both()
+    assert [path.read_text() for path in paths] == ["old", "old"]
+    assert sorted(tmp_path.iterdir()) == paths

@@ -14,8 +14,8 @@ CONTRIBUTING = Path(__file__).parents[1] / "CONTRIBUTING.md"
 
 LAYERS = [
     {"__version__", "types", "errors", "machine", "streams", "wording"},
-    {"config", "files", "seeding", "schedules", "pixels", "rundir", "devices", "sharing", "priorities"},
-    {"compiling", "tensors"},
+    {"config", "files", "seeding", "schedules", "pixels", "rundir", "devices", "sharing", "priorities", "replay_size"},
+    {"compiling", "tensors", "protocols"},
     {"nes"},
     {"game", "networks", "replay", "checkpoint", "metrics"},
     {"envs", "agents"},

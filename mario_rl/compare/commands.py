@@ -12,6 +12,7 @@ from mario_rl.compare.processes import Processes
 from mario_rl.compare.runner import Outcome, StudyObserver, run_study
 from mario_rl.compare.study import StudyDir, StudyRun, expand, load_study
 from mario_rl.errors import UserError
+from mario_rl.rundir import runs_below
 from mario_rl.streams import SCREEN
 from mario_rl.wording import count_text, duration_text
 
@@ -89,6 +90,8 @@ def report(path: Path) -> Path:
     """
     if not path.is_dir():
         raise UserError(f"{path}: no such directory; --report takes one with run directories in it")
+    if not any(run.episodes.is_file() for run in runs_below(path)):
+        raise UserError(f"{path}: no run in it whose first episode has ended, so there is nothing to report")
     from mario_rl.compare.report import write_report
 
     return write_report(path)

@@ -1,6 +1,8 @@
 """The configuration of a run: `schema` holds every option, `files` reads, checks and writes them."""
 
 from mario_rl.config.files import (
+    STUDY_KEYS,
+    find_keys,
     load_config,
     load_config_with,
     parse_config,
@@ -25,6 +27,8 @@ from mario_rl.config.schema import (
 )
 
 __all__ = [
+    "STUDY_KEYS",
+    "find_keys",
     "load_config",
     "load_config_with",
     "parse_config",

@@ -23,6 +23,9 @@ MAX_SHOWN = 60  # characters of a refused value
 PLAIN_TEXT = re.compile(r"(?!(?:y|n|yes|no|on|off|true|false|null)$)[a-z][a-z0-9_-]*|\d-\d", re.IGNORECASE | re.ASCII)
 """Text that needs no quotes: a word that YAML, 1.1 or 1.2, takes for nothing else, and a stage."""
 
+STUDY_KEYS = frozenset({"base", "settings", "axes", "seeds", "final"})
+"""Keys of a study file, none of which a config has."""
+
 
 PATHS = (("env", "rom"), ("training", "initial_checkpoint"))
 """The options that name files, by section and key."""
@@ -62,7 +65,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     Raises:
         ConfigError: one line naming the file or "command line", the key, its value and what is allowed.
     """
-    tree = read_yaml(Path(path))
+    tree = _read_config(Path(path))
     given = [_apply_override(tree, override) for override in overrides]
     return with_absolute_paths(_check(Config, tree, str(path), _Given(COMMAND_LINE, given)))
 
@@ -78,7 +81,7 @@ def load_config_with(path: str | Path, values: Mapping[str, Any], source: str) -
     Raises:
         ConfigError: as for `load_config`.
     """
-    tree = read_yaml(Path(path))
+    tree = _read_config(Path(path))
     for key, value in values.items():
         _set(tree, key, value, f"{source}: {key}")
     return with_absolute_paths(_check(Config, tree, str(path), _Given(source, list(values))))
@@ -130,6 +133,8 @@ def read_yaml(path: Path, kind: str = "config") -> dict[str, Any]:
         raise ConfigError(f"{path}: no such {kind} file") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not a text file in UTF-8; a {kind} is YAML") from error
+    except IsADirectoryError as error:
+        raise ConfigError(f"{path}: a directory, not a {kind} file{_meant(path, kind)}") from error
     except OSError as error:
         raise ConfigError(f"{path}: can't be read ({error.strerror})") from error
     tree = _parse_yaml(text, str(path))
@@ -138,6 +143,28 @@ def read_yaml(path: Path, kind: str = "config") -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: must hold keys, each with its value or its section, not {_show(tree)}")
     return tree
+
+
+def find_keys(name: str) -> list[str]:
+    """List the dotted keys of a config that a word can mean: the key itself, or all whose last part it is."""
+    keys = [key for key, _ in _fields(Config)]
+    return [name] if name in keys else [key for key in keys if key.rpartition(".")[2] == name]
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    tree = read_yaml(path)
+    if tree.keys() & STUDY_KEYS and not tree.keys() & Config.model_fields.keys():
+        raise ConfigError(f"{path}: a study, not a training config; `mario-rl compare {path}` takes it")
+    return tree
+
+
+def _meant(path: Path, kind: str) -> str:
+    """Say what takes a directory where a file was expected."""
+    if kind == "study":
+        return f"; `mario-rl compare {path} --report` makes the report of the runs in it"
+    if (path / "config.yaml").is_file():
+        return f"; `mario-rl train --resume {path}` goes on with this run, and its config is {path / 'config.yaml'}"
+    return ""
 
 
 def _parse_yaml(text: str, source: str) -> Any:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mario_rl.config import Config
-from mario_rl.evaluation import EvaluatedEpisode, EvaluationReport
+
+if TYPE_CHECKING:  # what is shown needs no torch
+    from mario_rl.evaluation import EvaluatedEpisode, EvaluationReport
 
 RECENT_EPISODES = 100
 """Episodes that the running means are taken over."""

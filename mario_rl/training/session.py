@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 import textwrap
 import time
 from collections import deque
@@ -25,14 +24,14 @@ from mario_rl.devices import (
     software_versions,
     torch_generators,
 )
-from mario_rl.envs import check_emulator, num_actions
+from mario_rl.envs import num_actions
 from mario_rl.errors import CheckpointError, DivergedError, StorageError, UserError
 from mario_rl.evaluation import EvaluationReport
 from mario_rl.files import remove_partials
 from mario_rl.game.rom import load_rom
 from mario_rl.machine import usable_cores
-from mario_rl.metrics import MAX_REASON, RunMetrics, load_tensorboard
-from mario_rl.replay import check_memory, estimate_bytes, replay_layout
+from mario_rl.metrics import MAX_REASON, RunMetrics
+from mario_rl.replay import replay_layout
 from mario_rl.report.curve import draw_curves
 from mario_rl.rundir import RunDir
 from mario_rl.schedules import exploration_exponents
@@ -45,7 +44,6 @@ from mario_rl.training.observer import RECENT_EPISODES, Progress
 from mario_rl.types import State
 
 LEARNED_COLUMNS = ("loss", "mean_q", "gradient_norm")  # of LearnStats, as metrics.csv has them
-ROOM_BESIDES_REPLAY = 200_000_000  # bytes of checkpoints, metrics and curve
 
 
 class Session:
@@ -503,28 +501,3 @@ class Session:
         if training.episodes is not None and self.episodes:
             left.append((training.episodes - self.episodes) * seconds / self.episodes)
         return max(min(left), 0.0) if left else None
-
-
-def check_machine(config: Config, run_dir: RunDir) -> None:
-    """Refuse a run that can't be carried out here, before anything is allocated or written.
-
-    Raises:
-        UserError: the device, the emulator, its ROM, a package, the memory, the disk space or the checkpoint to begin
-            with is not there, or that one does not fit (CheckpointError, ConfigError); says which key to change.
-    """
-    resolve_device(config.device)
-    check_emulator(config.env)
-    if config.logging.tensorboard:
-        load_tensorboard()
-    if not run_dir.latest.exists():
-        load_initial(config)
-    check_memory(config.replay.capacity)
-    # A new replay is complete before the old one goes; what an earlier sitting left there will be replaced.
-    needed = 2 * estimate_bytes(config.replay.capacity) + ROOM_BESIDES_REPLAY
-    existing = next(path for path in (run_dir.path, *run_dir.path.absolute().parents) if path.exists())
-    free = shutil.disk_usage(existing).free + sum(file.stat().st_size for file in run_dir.replay.glob("*"))
-    if free < needed:
-        raise UserError(
-            f"{run_dir.path}: a run with replay.capacity {config.replay.capacity} needs {needed / 1e9:.1f} GB of disk, "
-            f"{free / 1e9:.1f} GB is free; lower replay.capacity or give --run-dir on another disk"
-        )

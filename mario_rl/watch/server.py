@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import tempfile
 from collections.abc import AsyncIterator
 from importlib.resources import files
@@ -28,6 +27,7 @@ from mario_rl.report.video import Recording, write_video
 from mario_rl.rundir import RunDir
 from mario_rl.watch.game import Ended, Game
 from mario_rl.watch.messages import MAX_MESSAGE_BYTES, read_message
+from mario_rl.watch.port import bind
 
 PAGE = {
     "/": ("index.html", "text/html; charset=utf-8"),
@@ -139,24 +139,6 @@ def serve(game: Game, *, host: str, port: int) -> None:
     )
     with bind(host, port) as bound:
         uvicorn.Server(config).run(sockets=[bound])
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """Take a port.
-
-    Raises:
-        UserError: it is taken, or not to be had.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    taken = socket.socket(family, socket.SOCK_STREAM)
-    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        taken.bind((host, port))
-    except OSError as error:
-        taken.close()
-        raise UserError(f"--port: {port} can't be had on {host} ({error.strerror}); name another --port") from error
-    taken.listen()
-    return taken
 
 
 def _is_ours(viewer: WebSocket, host: str, port: int) -> bool:

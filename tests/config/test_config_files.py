@@ -285,7 +285,7 @@ def test_a_missing_file_and_a_directory_get_one_line(write, tmp_path):
     with pytest.raises(ConfigError, match=r"^nothing\.yaml: no such config file$"):
         load_config("nothing.yaml")
     Path("folder.yaml").mkdir()
-    with pytest.raises(ConfigError, match=r"^folder\.yaml: can't be read \(Is a directory\)$"):
+    with pytest.raises(ConfigError, match=r"^folder\.yaml: a directory, not a config file$"):
         load_config("folder.yaml")
 
 
