@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import datetime
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,10 +19,11 @@ import click
 
 from mario_rl import __version__
 from mario_rl.errors import ActorError, GameError, StorageError, UserError
-from mario_rl.files import require_writable, write_atomically
+from mario_rl.files import printable, require_writable, write_atomically
 
 if TYPE_CHECKING:
     from mario_rl.cards import Verdict
+    from mario_rl.compare.report import Report
     from mario_rl.config import Protocol
 
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -278,9 +280,11 @@ def plot(run_dirs: tuple[Path, ...], output: Path | None, ends: Path | None) -> 
         _require_output("--ends", ends, ".png")
         if len(run_dirs) > 1:
             raise UserError(f"--ends: {len(run_dirs)} run directories are not allowed; a death map is of one run")
-    click.echo(f"curve: {draw_curves(run_dirs, output)}")
+    if ends is not None:  # before the curve: it refuses a run without episodes
+        draw_ends(run_dirs[0], ends)
+    click.echo(printable(f"curve: {draw_curves(run_dirs, output)}"))
     if ends is not None:
-        click.echo(f"ends:  {draw_ends(run_dirs[0], ends)}")
+        click.echo(printable(f"ends:  {ends}"))
     return OK
 
 
@@ -417,7 +421,7 @@ def compare(
     if report_only:
         if out is not None or jobs is not None or cluster is not None or dry_run:
             raise click.UsageError("--report takes a directory and no other option: it makes no runs")
-        click.echo(f"report: {commands.report(study)}")
+        _show_report(commands.report(study))
         return OK
     directory = commands.study_directory(study, out)
     if dry_run:
@@ -429,7 +433,7 @@ def compare(
     if outcome.signal is not None:
         click.echo(f"saved in {directory.path}; go on with the same command")
         return 128 + outcome.signal
-    click.echo(f"report: {commands.report(directory.path)}")
+    _show_report(commands.report(directory.path))
     return FAILED if outcome.failed else OK
 
 
@@ -620,6 +624,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # cores an update took 420 ms instead of 22. Spinning less: 120 ms, and still 22 when nothing else runs. libgomp
     # reads this when torch is imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+    if isinstance(sys.stdout, TextIOWrapper):  # a file's name may be no text in the terminal's encoding
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = cli.main(args=arguments or ["--help"], prog_name="mario-rl", standalone_mode=False)
     except (click.ClickException, UserError) as error:
@@ -633,7 +639,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(message: str, code: int) -> int:
-    click.echo(f"mario-rl: {message}", err=True)
+    click.echo(f"mario-rl: {printable(message)}", err=True)
     return code
 
 
@@ -644,6 +650,12 @@ def _verdict(verdict: Verdict) -> str:
         return text + "every episode the same"
     text += f"{verdict.changed} episodes differ, mean x {repeated.mean_x:,.0f} for {claim.mean_x:,.0f}"
     return text if verdict.comparable else text + " (other versions or another platform than the card's)"
+
+
+def _show_report(report: Report) -> None:
+    for run, reason in report.left_out:
+        click.echo(printable(f"left out: {run}: {reason}"))
+    click.echo(printable(f"report: {report.page}"))
 
 
 def _default_run_dir(config_file: str) -> Path:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
@@ -14,6 +15,9 @@ from mario_rl.compare.runner import Outcome, StudyObserver, run_study
 from mario_rl.compare.study import StudyDir, StudyRun, expand, load_study
 from mario_rl.errors import UserError
 from mario_rl.files import write_atomically
+
+if TYPE_CHECKING:
+    from mario_rl.compare.report import Report
 
 MAX_CLUSTER_JOBS = 256
 
@@ -60,6 +64,7 @@ def run(study_file: Path, directory: StudyDir, *, jobs: int | None, cluster: str
     runs = expand(study, study_file)
     left = _left(runs, directory)
     observer = TerminalStudyObserver(directory)
+    keep = partial(_keep, study_file, directory)
     try:
         if cluster is not None:
             from mario_rl.compare.cluster import Cluster
@@ -67,24 +72,22 @@ def run(study_file: Path, directory: StudyDir, *, jobs: int | None, cluster: str
             most = max((memory_bytes(run.config) for run in left), default=0)
             executor = Cluster(cluster, study.final, threads=study.threads, gpus=study.gpus, memory_bytes=most)
             try:
-                _keep(study_file, directory)
                 at_once = jobs or min(MAX_CLUSTER_JOBS, max(1, len(left)))
-                return run_study(runs, directory, executor, jobs=at_once, observer=observer)
+                return run_study(runs, directory, executor, jobs=at_once, observer=observer, begin=keep)
             finally:
                 executor.close()
         at_once = jobs or (default_jobs(left, threads=study.threads) if left else 1)
-        _keep(study_file, directory)
         processes = Processes(study.final, threads=study.threads)
-        return run_study(runs, directory, processes, jobs=at_once, observer=observer)
+        return run_study(runs, directory, processes, jobs=at_once, observer=observer, begin=keep)
     finally:
         observer.close()
 
 
-def report(path: Path) -> Path:
-    """Make the report of the runs in a directory; returns the page.
+def report(path: Path) -> Report:
+    """Make the report of the runs in a directory.
 
     Raises:
-        UserError: there is no such directory, or no run in it.
+        UserError: there is no such directory, or no run in it; nothing has been written then.
     """
     if not path.is_dir():
         raise UserError(f"{path}: no such directory; --report takes one with run directories in it")

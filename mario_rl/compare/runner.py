@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import NamedTuple, Protocol
 
@@ -70,10 +70,12 @@ def run_study(
     *,
     jobs: int,
     observer: StudyObserver | None = None,
+    begin: Callable[[], object] = lambda: None,
 ) -> Outcome:
     """Work on all runs of a study that are not done, `jobs` at once.
 
     A run that fails stops no other; it is tried again in the next sitting. SIGINT and SIGTERM let all runs save.
+    `begin` is called once nothing stands against the study, before the first run.
 
     Raises:
         UserError: the directory holds runs with other settings, or another process works on it.
@@ -84,6 +86,7 @@ def run_study(
     directory.path.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(directory.lock, timeout=0), Interrupts() as interrupts:
+            begin()
             failed = _work(runs, directory, executor, jobs, observer, interrupts)
             return Outcome(failed, interrupts.received)
     except Timeout as error:
