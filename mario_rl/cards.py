@@ -20,7 +20,7 @@ from mario_rl.config import Protocol, parse_config
 from mario_rl.devices import describe_machine, software_versions
 from mario_rl.errors import CheckpointError
 from mario_rl.evaluation import PROTOCOLS, EvaluatedEpisode, evaluate, wilson_interval
-from mario_rl.files import write_atomically
+from mario_rl.files import printable, write_atomically
 from mario_rl.game.rom import load_rom
 from mario_rl.nes.cartridge import SUPER_MARIO_BROS_PAL
 
@@ -121,7 +121,7 @@ def ship(
     before = {key: state.get(key, 0) for key in ("initial_agent_steps", "initial_seconds")}
     save_checkpoint(output, {key: state[key] for key in kept} | before | {"network": network})
     card = Card(
-        file=output.name,
+        file=printable(output.name),
         sha256=_sha256(output),
         rom=load_rom(config.env.rom).sha256,
         seed=config.seed,

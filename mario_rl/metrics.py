@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mario_rl.errors import StorageError, UserError
-from mario_rl.files import write_atomically
+from mario_rl.files import printable, write_atomically
 from mario_rl.rundir import RunDir
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ class RunMetrics:
         resume_at: agent steps of the checkpoint a run goes on from, 0 where there is none yet: rows past them are
             dropped and torn last lines too, and TensorBoard hides its events past them.
         evaluated_at: the same for evaluations: agent steps of the last one that checkpoint knows of.
+        warn: told, in one line, if there can be no TensorBoard files.
 
     Raises:
         UserError: a table to go on with is not one of ours.
@@ -91,11 +92,15 @@ class RunMetrics:
         snapshots: bool = False,
         resume_at: int = 0,
         evaluated_at: int = 0,
+        warn: Callable[[str], None] = lambda message: None,
     ) -> None:
         self._episodes = _TableWriter(run_dir.episodes, EPISODE_COLUMNS, resume_at)
         self._snapshots = _TableWriter(run_dir.snapshot_episodes, EPISODE_COLUMNS, resume_at) if snapshots else None
         self._metrics = _TableWriter(run_dir.metrics, METRIC_COLUMNS, resume_at)
         self._evaluation = _TableWriter(run_dir.evaluation, EVALUATION_COLUMNS, evaluated_at)
+        if tensorboard and not _is_text(run_dir.tensorboard):
+            warn(f"{printable(run_dir.tensorboard)}: not written, TensorBoard takes only names that are UTF-8")
+            tensorboard = False
         self._board = _open_tensorboard(run_dir.tensorboard, resume_at) if tensorboard else None
 
     def episode(self, row: Row) -> None:
@@ -254,6 +259,15 @@ def _read_column(path: Path, name: str, fields: Sequence[str]) -> NDArray[Any]:
         return np.array([field or "nan" for field in fields], dtype=np.float64)
     except ValueError as error:
         raise UserError(f"{path}: column {name} must hold numbers ({error})") from error
+
+
+def _is_text(path: Path) -> bool:
+    """Whether a path is UTF-8; to the operating system it may be any bytes."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _open_tensorboard(path: Path, resume_at: int) -> SummaryWriter:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
-from mario_rl.cards import Claim, Verdict, changed_episodes, load_card, verify
+from mario_rl.cards import Claim, Verdict, changed_episodes, load_card, ship, verify
 from mario_rl.checkpoint import load_checkpoint
 from mario_rl.cli import main
 from mario_rl.config import load_config
@@ -67,6 +68,13 @@ def test_a_shipped_agent_is_the_runs_network_alone_in_float16(run_dir, shipped):
     for name, tensor in before["network"].items():
         assert torch.equal(after["network"][name], tensor.half())
     assert shipped.stat().st_size < RunDir(run_dir).latest.stat().st_size / 4
+
+
+def test_an_agent_may_have_any_name(run_dir, tmp_path):
+    output = tmp_path / os.fsdecode(b"caf\xe9$x_$.pt")
+    ship(run_dir, output, episodes=1)
+    assert load_card(output).file == r"caf\xe9$x_$.pt"
+    assert output.with_suffix(".md").read_text(encoding="utf-8").startswith("# caf\\xe9$x_$\n")
 
 
 def test_the_card_says_what_was_trained_and_what_it_does(shipped):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -267,6 +268,16 @@ def test_tensorboard_hides_what_lies_past_the_checkpoint_and_keeps_the_checkpoin
     after.episode(episode(200, x=2))
     after.close()
     assert scalars(place, "episode/x") == [(80, 1.0), (160, 1.0), (200, 2.0)]
+
+
+def test_a_run_whose_name_is_not_utf_8_has_all_but_its_tensorboard_files_and_says_so(tmp_path):
+    place, warnings = RunDir(tmp_path / os.fsdecode(b"caf\xe9")), list[str]()
+    metrics = RunMetrics(place, tensorboard=True, warn=warnings.append)
+    metrics.episode(episode())
+    metrics.close()
+    assert len(read_table(place.episodes, EPISODE_COLUMNS)["x"]) == 1
+    assert not place.tensorboard.exists()
+    assert warnings == [f"{tmp_path}/caf\\xe9/tensorboard: not written, TensorBoard takes only names that are UTF-8"]
 
 
 def test_closing_twice_is_fine(place):

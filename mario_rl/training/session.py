@@ -126,6 +126,7 @@ class Session:
             snapshots=config.env.snapshot_probability > 0,
             resume_at=self.agent_steps,
             evaluated_at=self.evaluated_at,
+            warn=warn,
         )
         self._started = time.monotonic()
         self._row_at, self._curve_at = self.seconds, self.seconds

@@ -68,6 +68,17 @@ def test_a_run_that_fails_stops_no_other_and_says_why(runs, tmp_path):
     assert outcome.signal is None
 
 
+def test_why_a_run_failed_is_kept_whatever_name_is_in_it(runs, tmp_path):
+    class Odd(Pretended):
+        def execute(self, run, run_dir):
+            yield 10
+            raise RunFailed(f"{os.fsdecode(b'caf\xe9')}: no room")
+
+    directory = StudyDir(tmp_path / "out")
+    run_study(runs, directory, Odd(), jobs=1)
+    assert directory.error("double", 0).read_text(encoding="utf-8") == "caf\\udce9: no room\n"
+
+
 def test_the_next_sitting_keeps_what_is_done_and_tries_what_failed(runs, tmp_path):
     directory = StudyDir(tmp_path / "out")
     run_study(runs, directory, Pretended("target"), jobs=1)
