@@ -21,7 +21,7 @@ from ruamel.yaml import YAML
 from mario_rl.checkpoint import find_checkpoint, load_checkpoint, write_checkpoint
 from mario_rl.config import Protocol, parse_config
 from mario_rl.errors import CheckpointError
-from mario_rl.files import staged, storage_errors
+from mario_rl.files import printable, staged, storage_errors
 from mario_rl.protocols import PROTOCOLS
 from mario_rl.wording import count_text, duration_text
 
@@ -166,7 +166,7 @@ def ship(
             claims.append(_evaluate(weights, protocol, episodes, seed, should_stop, on_episode))
             on_claim(claims[-1])
         card = Card(
-            file=output.name,
+            file=printable(output.name),
             sha256=_sha256(weights),
             rom=load_rom(config.env.rom).sha256,
             seed=config.seed,

@@ -23,7 +23,7 @@ import click
 
 from mario_rl import __version__
 from mario_rl.errors import FailedError, MeasurementInterrupted, UserError
-from mario_rl.files import require_writable, staged, write_atomically
+from mario_rl.files import json_text, printable, require_writable, staged, write_atomically
 from mario_rl.machine import allowed_cores, usable_cores
 from mario_rl.rundir import RunDir, find_run
 from mario_rl.streams import SCREEN, guarded_output
@@ -31,6 +31,7 @@ from mario_rl.wording import count_text
 
 if TYPE_CHECKING:
     from mario_rl.cards import Verdict
+    from mario_rl.compare.report import Report
     from mario_rl.config import Config, Protocol
     from mario_rl.evaluation import Trained
     from mario_rl.terminal import CountingBar
@@ -363,12 +364,13 @@ def plot(run_dirs: tuple[Path, ...], output: Path | None, ends: Path | None) -> 
     from mario_rl.report.curve import draw_curves
     from mario_rl.report.ends import draw_ends
 
-    words = [f"curve: {draw_curves(run_dirs, output)}"]
+    if ends is not None:  # before the curve: it refuses a run without episodes
+        draw_ends(run_dirs[0], ends)
+    words = [f"ends:  {ends}"] if ends is not None else []
     try:
-        if ends is not None:
-            words.append(f"ends:  {draw_ends(run_dirs[0], ends)}")
+        words.insert(0, f"curve: {draw_curves(run_dirs, output)}")
     finally:
-        click.echo("\n".join(words))
+        click.echo(_lines(words))
     return OK
 
 
@@ -525,7 +527,7 @@ def compare(
     if report_only:
         if out is not None or jobs is not None or cluster is not None or dry_run:
             raise click.UsageError("--report takes a directory and no other option: it makes no runs")
-        click.echo(f"report: {commands.report(study)}")
+        click.echo(_lines(_report_words(commands.report(study))))
         return OK
     directory = commands.study_directory(study, out)
     if dry_run:
@@ -534,12 +536,12 @@ def compare(
     outcome = commands.run(study, directory, jobs=jobs, cluster=cluster)
     words = [f"failed: {run}: {reason}" for run, reason in outcome.failed.items()]
     if outcome.signal is not None:
-        click.echo("\n".join([*words, f"saved in {directory.path}; go on with the same command"]))
+        click.echo(_lines([*words, f"saved in {directory.path}; go on with the same command"]))
         return 128 + outcome.signal
     try:
-        words.append(f"report: {commands.report(directory.path)}")
+        words += _report_words(commands.report(directory.path))
     finally:
-        click.echo("\n".join(words))
+        click.echo(_lines(words))
     return FAILED if outcome.failed else OK
 
 
@@ -817,7 +819,7 @@ def _given(option: str, arguments: list[str]) -> str:
 
 
 def _complain(message: str, code: int) -> int:
-    click.echo(f"mario-rl: {message}", err=True)
+    click.echo(f"mario-rl: {printable(message)}", err=True)
     return code
 
 
@@ -924,6 +926,14 @@ def _require_stage(stage: str | None, *, whole_game: bool = True) -> None:
     if stage is not None and stage not in STAGES and not (whole_game and stage == WHOLE_GAME):
         also = f", or {WHOLE_GAME}" if whole_game else ""
         raise UserError(f"--stage: {stage} is not allowed; must be a stage from 1-1 to 8-4{also}")
+
+
+def _lines(words: Sequence[str]) -> str:
+    return "\n".join(printable(word) for word in words)
+
+
+def _report_words(report: Report) -> list[str]:
+    return [*(f"left out: {run}: {reason}" for run, reason in report.left_out), f"report: {report.page}"]
 
 
 def _require_output(option: str, path: Path | None, *suffixes: str) -> None:

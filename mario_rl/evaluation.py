@@ -17,7 +17,7 @@ from mario_rl.agents import NetworkPolicy, epsilon_greedy
 from mario_rl.agents.q_agent import load_policy
 from mario_rl.checkpoint import find_checkpoint, load_checkpoint
 from mario_rl.config import Config, EnvConfig, Protocol, parse_config
-from mario_rl.config.schema import STAGES, WHOLE_GAME
+from mario_rl.config.schema import WHOLE_GAME, stages_behind
 from mario_rl.devices import no_more_threads_than_cores, resolve_device
 from mario_rl.envs import GamePool, make_games, num_actions
 from mario_rl.errors import CheckpointError
@@ -439,4 +439,4 @@ def _merit(episode: EvaluatedEpisode) -> tuple[bool, int, int, float]:
 
 def _stages_cleared(episode: EvaluatedEpisode) -> int:
     """Count the stages behind the one reached, warps included; of an episode on one stage, 0: its end says it all."""
-    return STAGES.index(episode.result.stage) if episode.stage == WHOLE_GAME else 0
+    return stages_behind(episode.result.stage) if episode.stage == WHOLE_GAME else 0

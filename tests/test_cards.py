@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 from contextlib import nullcontext
@@ -72,6 +73,13 @@ def test_a_shipped_agent_is_the_runs_network_alone_in_float16(run_dir, shipped):
     for name, tensor in before["network"].items():
         assert torch.equal(after["network"][name], tensor.half())
     assert shipped.stat().st_size < RunDir(run_dir).latest.stat().st_size / 4
+
+
+def test_an_agent_may_have_any_name(run_dir, tmp_path):
+    output = tmp_path / os.fsdecode(b"caf\xe9$x_$.pt")
+    ship(run_dir, output, episodes=1)
+    assert load_card(output).file == r"caf\xe9$x_$.pt"
+    assert output.with_suffix(".md").read_text(encoding="utf-8").startswith("# caf\\xe9$x_$\n")
 
 
 def test_the_card_says_what_was_trained_and_what_it_does(shipped):
@@ -332,4 +340,4 @@ def test_verifying_that_is_interrupted_says_what_the_finished_episodes_show(ship
     assert "interrupted: what is not listed was not verified" in captured.err
     edit(shipped.with_suffix(".json"), boast)
     assert main(["verify", str(shipped), "--protocol", "noop"]) == 143
-    assert f"  FAILS  {said}1 episodes differ" in capsys.readouterr().out
+    assert f"  FAILS  {said}1 episode went otherwise" in capsys.readouterr().out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -65,10 +66,11 @@ def test_no_command_is_a_request_for_help(capsys):
     [
         ("av", "mario_rl.report.video", ["evaluate", "run"]),
         ("matplotlib.figure", "mario_rl.report.curve", ["plot", "run"]),
-        ("uvicorn", "mario_rl.watch.server", ["watch", "run"]),
+        ("uvicorn", "mario_rl.watch.server", ["watch", "run", "--port", "8973"]),
     ],
 )
-def test_a_package_that_is_missing_is_named_in_one_line(package, module, arguments, monkeypatch, capsys):
+def test_a_package_that_is_missing_is_named_in_one_line(package, module, arguments, finished_run, monkeypatch, capsys):
+    monkeypatch.chdir(finished_run.parent)
     monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setitem(sys.modules, package, None)
     assert main(arguments) == 1
@@ -99,7 +101,7 @@ BAD_INPUTS = [
     (["train", "--agent.gamma", "0.9", CONFIG], "Settings are given as key=value: agent.gamma=0.9"),
     (["train", CONFIG, "--learning-rate=1e-3"], "key=value: agent.learning_rate=1e-3"),
     (["train", CONFIG, "--episodes", "5"], "key=value: training.episodes=5 or evaluation.episodes=5"),
-    (["train", CONFIG, "training.initial_checkpoint=none.pt"], "training.initial_checkpoint: none.pt: no such file"),
+    (["train", CONFIG, "training.initial_checkpoint=none.pt"], "none.pt: no such file"),
     (["train", CONFIG, "env.rom=none.nes"], "none.nes: the ROM can't be read"),
     (["train", CONFIG, "agent.gama=0.9"], "agent.gamma"),
     (["train", CONFIG, "agent.gamma=1.5"], "agent.gamma: 1.5"),
@@ -224,6 +226,42 @@ def test_a_directory_stands_for_the_newest_run_below_it_and_which_one_is_said(fi
     assert "env.stage: '1-2' is not allowed on --resume" in capfd.readouterr().err
     config = load_config(finished_run / "config.yaml", [f"training.initial_checkpoint={place}/latest"])
     assert find_initial(config) == RunDir(finished_run).latest
+
+
+READING = [
+    ["plot", "nothing"],
+    ["plot", "nothing", "--output", "new/curve.png", "--ends", "new/ends.png"],
+    ["evaluate", "nothing", "--json", "new/report.json", "--video", "new/mario.mp4"],
+    ["ship", "nothing", "new/agent.pt"],
+    ["verify", "nothing.pt"],
+    ["watch", "nothing", "--no-browser", "--port", "8972"],
+    ["record", "nothing", "--output", "new/mario.mp4"],
+    ["compare", "nothing", "--report"],
+    ["compare", "nothing", "--dry-run", "--out", "new"],
+    ["compare", "nothing", "--out", "new"],
+    ["benchmark", "nothing", "--output", "new/speed.json"],
+    ["benchmark", "--emulator", "--agent", "nothing", "--output", "new/speed.json"],
+    ["config", "nothing"],
+    ["train", "--resume", "nothing"],
+    ["doctor", "--parity", "--rom", "nothing"],
+]
+
+
+@pytest.mark.parametrize("arguments", READING, ids=" ".join)
+def test_a_command_that_finds_nothing_to_read_makes_nothing(arguments, capfd, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    assert "nothing" in capfd.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_that_is_no_text_is_said_in_one_line_on_any_terminal(tmp_path, mario_rl_command):
+    folder = os.fsencode(tmp_path) + b"/caf\xe9\x1b[31m"
+    os.mkdir(folder)
+    done = subprocess.run([*mario_rl_command, "compare", folder, "--report"], capture_output=True, check=False)
+    assert done.returncode == 2
+    (line,) = done.stderr.decode("utf-8").splitlines()
+    assert line.startswith(f"mario-rl: {tmp_path}/caf\\xe9\\x1b[31m: no run in it whose first episode has ended")
 
 
 @pytest.mark.emulator
@@ -355,6 +393,18 @@ def test_plot_draws_one_run_or_several(finished_run, tmp_path, capfd, monkeypatc
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert main(["plot", str(finished_run), "--output", "one.png"]) == 0
     assert (tmp_path / "one.png").exists()
+
+
+@pytest.mark.emulator
+def test_a_path_that_is_no_text_is_printed_all_the_same(finished_run, tmp_path, mario_rl_command):
+    run = tmp_path / os.fsdecode(b"caf\xe9")
+    shutil.copytree(finished_run, run)
+    command = [*mario_rl_command, "evaluate", os.fspath(run), "--episodes", "1", "--json", os.fspath(run / "r.json")]
+    strict = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}  # as where the locale is en_US.UTF-8
+    done = subprocess.run(command, capture_output=True, check=False, env=strict)
+    assert done.returncode == 0, done.stderr
+    assert rf"checkpoint:  {tmp_path}/caf\udce9".encode() in done.stdout
+    assert json.loads((run / "r.json").read_text())["episodes"] == 1
 
 
 def test_config_prints_something_that_loads_back(tmp_path, capsys):

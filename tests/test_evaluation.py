@@ -259,6 +259,18 @@ def test_in_the_whole_game_stages_cleared_count_before_x():
     assert EvaluationReport("sticky", 0, (next_stage,)).merit > EvaluationReport("sticky", 0, (far,)).merit
 
 
+def test_the_minus_world_ranks_behind_what_goes_on_from_1_2_and_before_1_2():
+    def reached(stage: str) -> EvaluationReport:
+        result = EpisodeResult(stage, 0.0, 500, 10, 300, "death")
+        return EvaluationReport("noop", 0, (EvaluatedEpisode("game", 0, result, 1.0, 2.0, ()),))
+
+    assert reached("1-2").merit < reached("36-1").merit < reached("4-1").merit
+    report = EvaluationReport("noop", 0, (*reached("36-1").episodes, *reached("2-1").episodes))
+    assert report.best.result.stage == "2-1"
+    assert report.worst.result.stage == "36-1"
+    assert report.summary()["results"][0]["stage"] == "36-1"
+
+
 @pytest.mark.emulator
 def test_weights_of_another_network_than_the_configs_are_one_clear_line(tmp_path, small_run):
     train(small_run, tmp_path / "run")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mario_rl.errors import StorageError, UserError
-from mario_rl.files import json_text, remove_partials, require_writable, staged, write_atomically
+from mario_rl.files import json_text, printable, remove_partials, require_writable, staged, write_atomically
 
 
 def test_the_previous_file_stays_until_the_new_one_is_whole(tmp_path):
@@ -96,3 +96,38 @@ def test_of_files_that_belong_together_none_changes_where_one_cant_be_written(tm
         write_both()
     assert [path.read_text() for path in paths] == ["old", "old"]
     assert sorted(tmp_path.iterdir()) == paths
+
+
+def test_an_output_is_checked_and_nothing_is_made_for_it(tmp_path):
+    require_writable(tmp_path / "new" / "folder" / "report.json")
+    assert list(tmp_path.iterdir()) == []
+    write_atomically(tmp_path / "new" / "folder" / "report.json", lambda partial: partial.write_text("{}"))
+    assert (tmp_path / "new" / "folder" / "report.json").read_text() == "{}"
+
+
+@pytest.mark.parametrize("place", ["gone/report.json", f"{'x' * 300}/report.json", f"{'x' * 300}.json"])
+def test_an_output_that_no_folder_can_be_made_for_is_refused_too(tmp_path, place):
+    (tmp_path / "gone").symlink_to(tmp_path / "nothing")
+    with pytest.raises(UserError, match="can't be written"):
+        require_writable(tmp_path / place)
+    with pytest.raises(StorageError, match="could not be written"):
+        write_atomically(tmp_path / place, lambda partial: partial.write_text("{}"))
+
+
+def test_a_file_may_have_as_long_a_name_as_the_disk_allows(tmp_path):
+    path = tmp_path / ("é" * 125 + ".json")  # 255 bytes
+    write_atomically(path, lambda partial: partial.write_text("{}"))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_name_is_written_so_that_any_file_and_terminal_takes_it():
+    assert printable("Größe 日本 $x") == "Größe 日本 $x"
+    assert printable(b"caf\xe9".decode("utf-8", "surrogateescape")) == "caf\\xe9"
+    assert printable("two\nlines\x1b[31m\u202e\ud800") == "two\\nlines\\x1b[31m\\u202e\\ud800"
+    assert printable(Path("a/b")) == "a/b"
+
+
+def test_of_a_long_name_both_ends_are_left():
+    assert printable("abcdefghij", 10) == "abcdefghij"
+    assert printable("abcdefghijk", 6) == "abc…jk"
+    assert len(printable("é" * 300, 45)) == 45

@@ -125,7 +125,8 @@ def _work(
             return
         except RunFailed as failure:
             reason = str(failure)
-            write_atomically(error, lambda partial: partial.write_text(reason + "\n", encoding="utf-8"))
+            content = f"{reason}\n".encode(errors="backslashreplace")  # it may name a file whose name is no text
+            write_atomically(error, lambda partial: partial.write_bytes(content))
             with turn:
                 failed[run] = reason.splitlines()[-1]
                 observer.failed(run, failed[run])

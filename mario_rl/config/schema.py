@@ -24,9 +24,25 @@ type Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 STAGES = tuple(f"{world}-{stage}" for world in range(1, 9) for stage in range(1, 5))
 WHOLE_GAME = "game"
+BEFORE_THE_MINUS_WORLD = 2  # stages: its way in is the warp zone of 1-2
 ACTION_SETS = ("right_only", "simple", "complex")
 MAX_ACTIONS = 256  # the replay keeps an action in a byte
 BUTTONS = ("A", "B", "up", "down", "left", "right", "start", "select", "NOOP")
+
+
+def stages_behind(stage: str) -> int:
+    """Count the stages of the game that lie behind whoever has come to one, warps included: 0 in 1-1, 31 in 8-4.
+
+    The memory can show others, and all have their place. The minus world is "36-1": nothing leads on from it, so it
+    counts for no more than the stages on the way there, and so does every other world that the game does not have. A
+    stage past a world's last counts as its last.
+
+    Args:
+        stage: world and stage, such as "1-2".
+    """
+    world, number = (int(part) for part in stage.split("-"))
+    last = int(STAGES[-1].split("-")[0])
+    return 4 * (world - 1) + min(number, 4) - 1 if world <= last else BEFORE_THE_MINUS_WORLD
 
 
 class Section(BaseModel):

@@ -8,20 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from mario_rl.config import Config
+from mario_rl.metrics import RECENT_EPISODES as RECENT_EPISODES
 
 if TYPE_CHECKING:  # what is shown needs no torch
     from mario_rl.evaluation import EvaluatedEpisode, EvaluationReport
-
-RECENT_EPISODES = 100
-"""Episodes that the running means are taken over."""
 
 
 class Progress(NamedTuple):
     """Where a run stands.
 
-    Rates are per second of wall-clock since the last row of metrics; means are over the last 100 episodes, nan before
-    the first; seconds_left is None while it can't be told. learner_waited and environments_waited are seconds of this
-    sitting: each side for the other.
+    Rates are per second of wall-clock since the last row of metrics; means are over the last RECENT_EPISODES, fewer
+    while there are not as many, nan before the first; seconds_left is None while it can't be told. learner_waited and
+    environments_waited are seconds of this sitting: each side for the other.
     """
 
     agent_steps: int

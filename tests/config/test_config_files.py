@@ -20,7 +20,7 @@ from mario_rl.config import (
     render_config,
     with_absolute_paths,
 )
-from mario_rl.config.schema import BUTTONS, STAGES
+from mario_rl.config.schema import BUTTONS, STAGES, stages_behind
 from mario_rl.errors import ConfigError
 
 
@@ -34,6 +34,12 @@ def write(tmp_path, monkeypatch):
         return "run.yaml"
 
     return write_text
+
+
+def test_stages_are_counted_in_the_order_of_play_and_worlds_that_the_game_lacks_lie_behind_1_2():
+    assert [stages_behind(stage) for stage in STAGES] == list(range(32))
+    assert [stages_behind(stage) for stage in ("36-1", "36-4", "9-1", "256-256")] == [2] * 4
+    assert [stages_behind(stage) for stage in ("1-5", "8-9")] == [3, 31]
 
 
 # What is accepted.
