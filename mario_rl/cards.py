@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 
 from mario_rl.checkpoint import find_checkpoint, load_checkpoint, write_checkpoint
-from mario_rl.config import Protocol, parse_config
+from mario_rl.config import Protocol, parse_config, with_portable_paths
 from mario_rl.errors import CheckpointError
 from mario_rl.files import printable, staged, storage_errors
 from mario_rl.protocols import PROTOCOLS
@@ -153,7 +153,8 @@ def ship(
     from mario_rl.game.rom import load_rom
 
     state = load_checkpoint(find_checkpoint(checkpoint))
-    config = parse_config(state["config"], str(checkpoint))
+    config = with_portable_paths(parse_config(state["config"], str(checkpoint)))
+    state["config"] = config.model_dump(mode="json")
     kept = ("config", "versions", "machine", "agent_steps", "updates", "episodes", "seconds")
     network = {name: tensor.half() for name, tensor in state["network"].items()}
     before = {key: state.get(key, 0) for key in ("initial_agent_steps", "initial_seconds")}

@@ -10,6 +10,7 @@ from mario_rl.config.files import (
     read_yaml,
     render_config,
     with_absolute_paths,
+    with_portable_paths,
 )
 from mario_rl.config.schema import (
     AgentConfig,
@@ -36,6 +37,7 @@ __all__ = [
     "read_yaml",
     "render_config",
     "with_absolute_paths",
+    "with_portable_paths",
     "Section",
     "Config",
     "EnvConfig",

@@ -6,7 +6,7 @@ import difflib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
@@ -89,12 +89,24 @@ def load_config_with(path: str | Path, values: Mapping[str, Any], source: str) -
 
 def with_absolute_paths(config: Config) -> Config:
     """Let the files that a config names be found from every folder, not only from the one of this moment."""
+    return _with_paths(config, os.path.abspath)  # which resolves no link: as given
+
+
+def with_portable_paths(config: Config) -> Config:
+    """Name files below the current folder from there, and say nothing of where that is: for what is handed on."""
+    here = Path.cwd()
+
+    def portable(path: str) -> str:
+        return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
+
+    return _with_paths(config, portable)
+
+
+def _with_paths(config: Config, change: Callable[[str], str]) -> Config:
     for section, key in PATHS:
         part = getattr(config, section)
-        named = getattr(part, key)
-        if named:
-            changed = part.model_copy(update={key: os.path.abspath(named)})  # resolves no link, as given
-            config = config.model_copy(update={section: changed})
+        if named := getattr(part, key):
+            config = config.model_copy(update={section: part.model_copy(update={key: change(named)})})
     return config
 
 

@@ -19,6 +19,7 @@ from mario_rl.config import (
     parse_config,
     render_config,
     with_absolute_paths,
+    with_portable_paths,
 )
 from mario_rl.config.schema import BUTTONS, STAGES, stages_behind
 from mario_rl.errors import ConfigError
@@ -383,6 +384,17 @@ def test_files_that_a_config_names_are_found_from_every_folder(tmp_path, monkeyp
     assert config.training.initial_checkpoint == str(tmp_path.parent / "agent.pt")
     assert with_absolute_paths(config) == config
     assert load_config_with(file, {"env.rom": None}, "study").env.rom is None
+
+
+def test_what_is_handed_on_names_files_from_where_one_is_and_not_where_that_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.yaml").write_text("env: {rom: /elsewhere/game.nes}\n")
+    config = load_config("config.yaml", ["training.initial_checkpoint=checkpoints/teacher"])
+    assert config.training.initial_checkpoint == str(tmp_path / "checkpoints" / "teacher")
+    handed_on = with_portable_paths(config)
+    assert handed_on.training.initial_checkpoint == "checkpoints/teacher"
+    assert handed_on.env.rom == "/elsewhere/game.nes"
+    assert with_absolute_paths(handed_on) == config
 
 
 @pytest.mark.parametrize(
