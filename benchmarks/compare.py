@@ -32,8 +32,8 @@ from mario_rl.devices import describe_machine, software_versions
 HERE = Path(__file__).parent
 SECONDS_BETWEEN_LOOKS = 0.5
 RIVALS = ("Stable-Baselines3, 1 environment", "Stable-Baselines3, 8 environments", "Stable-Baselines3, 8 processes")
-OURS = ("mario_rl, 1 actor", "mario_rl, 0 actors")
-FLOAT32 = ("mario_rl, 1 actor, float32", "mario_rl, 0 actors, float32")
+OURS = "mario_rl"
+FLOAT32 = "mario_rl, float32"
 
 
 class Comparison(NamedTuple):
@@ -48,12 +48,12 @@ BASE = Settings(agent_steps=2_000, warmup_steps=1_000, capacity=20_000, steps_pe
 COMPARISONS = {
     "speed": Comparison(
         "Training with learning, one update per 4 agent steps",
-        (OURS[0], RIVALS[0], OURS[1], *FLOAT32, *RIVALS[1:], "CleanRL's arrangement"),
+        (OURS, RIVALS[0], FLOAT32, *RIVALS[1:], "CleanRL's arrangement"),
         BASE,
     ),
     "article": Comparison(
         "Training with learning, one update per agent step",
-        (OURS[1], "the article's algorithm", OURS[0], FLOAT32[1]),
+        (OURS, "the article's algorithm", FLOAT32),
         replace(BASE, steps_per_update=1, agent_steps=1_000),
     ),
     "environment": Comparison(
@@ -68,7 +68,7 @@ COMPARISONS = {
     ),
     "memory": Comparison(
         "Memory with a full replay of 100,000 transitions",
-        (OURS[0], RIVALS[0], OURS[1]),
+        (OURS, RIVALS[0]),
         replace(BASE, capacity=100_000, agent_steps=300, fill=True),
     ),
 }

@@ -73,7 +73,7 @@ class Stopwatch:
 # --- mario_rl
 
 
-def mario_rl(settings: Settings, *, actors: int, bfloat16: bool = True) -> float:
+def mario_rl(settings: Settings, *, bfloat16: bool = True) -> float:
     """Run `mario_rl.training.train`: Double DQN, 8 environments."""
     from mario_rl.config import parse_config
     from mario_rl.training import Observer, Progress, train
@@ -112,7 +112,6 @@ def mario_rl(settings: Settings, *, actors: int, bfloat16: bool = True) -> float
             },
             "training": {
                 "agent_steps": settings.warmup_steps + settings.agent_steps,
-                "actors": actors,
                 "checkpoint_every_steps": 10**9,
             },
             "evaluation": {"every_steps": None},
@@ -357,10 +356,8 @@ def play(env: gym.Env[Any, Any], settings: Settings) -> float:
 
 
 CONTESTANTS: dict[str, Callable[[Settings], float]] = {
-    "mario_rl, 1 actor": lambda settings: mario_rl(settings, actors=1),
-    "mario_rl, 0 actors": lambda settings: mario_rl(settings, actors=0),
-    "mario_rl, 1 actor, float32": lambda settings: mario_rl(settings, actors=1, bfloat16=False),
-    "mario_rl, 0 actors, float32": lambda settings: mario_rl(settings, actors=0, bfloat16=False),
+    "mario_rl": mario_rl,
+    "mario_rl, float32": lambda settings: mario_rl(settings, bfloat16=False),
     "Stable-Baselines3, 1 environment": lambda settings: sb3(settings, envs=1),
     "Stable-Baselines3, 8 environments": lambda settings: sb3(settings, envs=8),
     "Stable-Baselines3, 8 processes": lambda settings: sb3(settings, envs=8, processes=True),

@@ -22,7 +22,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from mario_rl.agents import QAgent
-from mario_rl.config import load_config
+from mario_rl.config import load_run_config
 from mario_rl.devices import denormals_flushed, describe_machine
 from mario_rl.rundir import RunDir
 from mario_rl.training.session import Session
@@ -70,7 +70,7 @@ def take_turn(run_dir: Path, updates: int, *, flushed: bool) -> Turn:
     """Make the next updates of a run, in a copy of it."""
     with tempfile.TemporaryDirectory() as folder, denormals_flushed() if flushed else nullcontext():
         copy = RunDir(shutil.copytree(run_dir, Path(folder) / "run"))
-        session = Session(load_config(copy.config), copy, warn=click.echo)
+        session = Session(load_run_config(copy.config), copy, warn=click.echo)
         agent, batch_size = session.agent, session.config.agent.batch_size
         for state in agent.optimizer.state.values():
             state["exp_avg"][state["exp_avg"] == 0] = WHERE_FADING_ENDS

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -19,14 +20,15 @@ from mario_rl.agents import QAgent
 from mario_rl.config import Config
 from mario_rl.devices import describe_machine, no_more_threads_than_cores, resolve_device, software_versions
 from mario_rl.envs import make_games, num_actions
+from mario_rl.errors import MeasurementInterrupted
 from mario_rl.game.rom import load_rom, stage_start
 from mario_rl.machine import keep_freed_memory
 from mario_rl.nes.console import Console
 from mario_rl.replay import ReplayBuffer
 from mario_rl.rundir import RunDir
 from mario_rl.seeding import spawn_streams
-from mario_rl.training import Observer, Progress, check_machine, make_replay, resolve_actors, train
-from mario_rl.types import Transition
+from mario_rl.training import Observer, Progress, check_machine, make_replay, train
+from mario_rl.types import Steps
 from mario_rl.wording import count_text
 
 RIGHT = 1 << 7  # the joypad byte
@@ -50,21 +52,24 @@ class Figure(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """One measurement: how much of a unit in how many seconds, and the shares of them that each side waited."""
+    """One measurement: how much of a unit in how many seconds, and the share of them that the learner waited."""
 
     amount: int
     seconds: float
-    learner_waited: float = 0.0
-    environments_waited: float = 0.0
+    waited: float = 0.0
 
 
 class BenchmarkReport(NamedTuple):
-    """All figures, and what they were measured on and with."""
+    """All figures, and what they were measured on and with.
+
+    complete: whether all was measured as often as was asked for; false where it was interrupted.
+    """
 
     figures: list[Figure]
     settings: dict[str, Any]
     machine: dict[str, str]
     versions: dict[str, str]
+    complete: bool = True
 
     def as_dict(self) -> dict[str, Any]:
         """Turn it into what the JSON file holds."""
@@ -75,26 +80,27 @@ class BenchmarkReport(NamedTuple):
 def run_benchmark(
     config: Config,
     *,
-    actors: list[int],
     seconds: float = 3.0,
     agent_steps: int = 2_000,
     repeats: int = 3,
+    should_stop: Callable[[], bool] = lambda: False,
     on_measured: Callable[[str, int], None] = lambda part, total: None,
 ) -> BenchmarkReport:
     """Measure every part, then all of them again, `repeats` times, so that a slow minute hits all alike.
 
     Args:
         config: says which stage, network, batch, replay ratio, device and so on.
-        actors: numbers of actor processes to train with.
         seconds: how long each part is measured, each time.
         agent_steps: how many a training run is measured over, after its warm-up.
         repeats: of which the median counts.
+        should_stop: asked after each measurement, which then does not count; the report is of those before it.
         on_measured: told of each measurement made, and how many there will be.
 
     Raises:
+        MeasurementInterrupted: `should_stop` said so before anything was measured.
         UserError: the machine lacks the device, the memory or the disk space.
     """
-    check_machine(_for_training(config, 0, agent_steps), RunDir(Path(tempfile.gettempdir())))
+    check_machine(_for_training(config, agent_steps), RunDir(Path(tempfile.gettempdir())))
     keep_freed_memory()
     measurements: dict[tuple[str, str], Callable[[], Measured]] = {
         ("emulator alone, 1 core", "frames"): partial(_emulator, config, seconds),
@@ -105,17 +111,23 @@ def run_benchmark(
         measurements[f"learner, {count_text(threads, 'thread')}", "updates"] = partial(
             _learner, config, seconds, threads
         )
-    for number in actors:
-        key = f"training, {count_text(number, 'actor')}", "agent steps"
-        measurements[key] = partial(_training, config, number, agent_steps)
+    measurements["training", "agent steps"] = partial(_training, config, agent_steps)
 
     results: dict[tuple[str, str], list[Measured]] = {key: [] for key in measurements}
-    for _ in range(repeats):
-        for key, measure in measurements.items():
-            results[key].append(measure())
-            on_measured(key[0], repeats * len(measurements))
+    total = repeats * len(measurements)
+    complete = False
+    with suppress(MeasurementInterrupted):
+        for key, measure in list(measurements.items()) * repeats:
+            measured = measure()
+            if should_stop():
+                raise MeasurementInterrupted
+            results[key].append(measured)
+            on_measured(key[0], total)
+        complete = True
+    if not any(results.values()):
+        raise MeasurementInterrupted
     return BenchmarkReport(
-        figures=[_figure(part, unit, measured, config) for (part, unit), measured in results.items()],
+        figures=[_figure(part, unit, measured, config) for (part, unit), measured in results.items() if measured],
         settings={
             "config": config.model_dump(mode="json"),
             "seconds": seconds,
@@ -125,6 +137,7 @@ def run_benchmark(
         },
         machine=describe_machine(resolve_device(config.device)),
         versions=software_versions(),
+        complete=complete,
     )
 
 
@@ -146,7 +159,7 @@ def markdown(report: BenchmarkReport) -> str:
             f"Stage {config['env']['stage']}, {config['env']['grayscale']} grayscale, target {agent['target']}, "
             f"batch {agent['batch_size']}, one update per {count_text(agent['steps_per_update'], 'agent step')}, "
             f"{number}, {count_text(config['training']['envs'], 'environment')}; "
-            f"median of {report.settings['repeats']}.",
+            f"median of {report.settings['repeats']}{'' if report.complete else ', or of fewer: CUT SHORT'}.",
             "",
             *("| " + " | ".join(row) + " |" for row in rows),
             "",
@@ -158,12 +171,6 @@ def seconds_per_step_and_update(config: Config, *, threads: int, seconds: float 
     """Measure an agent step of the environment and an update of the learner, each for so many seconds."""
     played, learned = _environment(config, seconds), _learner(config, seconds, threads)
     return played.seconds / played.amount, learned.seconds / learned.amount
-
-
-def default_actors(config: Config) -> list[int]:
-    """Choose what is worth comparing: no actors, and as many as `auto` makes or the config says."""
-    chosen = resolve_actors(config, resolve_device(config.device))
-    return sorted({0, chosen} if chosen else {0, 1})
 
 
 def _emulator(config: Config, seconds: float) -> Measured:
@@ -227,32 +234,32 @@ def _learner(config: Config, seconds: float, threads: int) -> Measured:
         return _repeat(learn, seconds)
 
 
-def _training(config: Config, actors: int, agent_steps: int) -> Measured:
+def _training(config: Config, agent_steps: int) -> Measured:
     """Train in a folder that is thrown away; the time from the first updates to the last agent step counts."""
-    config = _for_training(config, actors, agent_steps)
+    config = _for_training(config, agent_steps)
     clock = _Clock(config.replay.warmup_steps + config.training.envs)
     with tempfile.TemporaryDirectory(prefix="mario_rl_benchmark_") as folder:
-        train(config, Path(folder) / "run", observer=clock)
+        result = train(config, Path(folder) / "run", observer=clock)
+    if result.signal is not None:
+        signal.raise_signal(result.signal)  # training has taken it for its own; it is meant for all that is measured
+        raise MeasurementInterrupted
     assert clock.first is not None
     assert clock.last is not None
     (began, first), (ended, last) = clock.first, clock.last
     return Measured(
         amount=last.agent_steps - first.agent_steps,
         seconds=ended - began,
-        learner_waited=(last.learner_waited - first.learner_waited) / (ended - began),
-        environments_waited=(last.environments_waited - first.environments_waited) / (ended - began),
+        waited=(last.waited_seconds - first.waited_seconds) / (ended - began),
     )
 
 
-def _for_training(config: Config, actors: int, agent_steps: int) -> Config:
+def _for_training(config: Config, agent_steps: int) -> Config:
     """Change what would be measured with it: warm-up, evaluations, files; every action is chosen by the network."""
     warmup = max(WARMUP_STEPS, config.agent.batch_size)
     sections = {
         "replay": {"warmup_steps": warmup},
         "agent": {"epsilon": config.agent.epsilon.model_dump() | {"start": config.agent.epsilon.end}},
         "training": {
-            "actors": actors,
-            "envs": max(config.training.envs, actors),
             "agent_steps": warmup + agent_steps,
             "episodes": None,
             "minutes": None,
@@ -294,13 +301,13 @@ def _agent(config: Config, device: torch.device) -> QAgent:
 def _filled_replay(config: Config) -> ReplayBuffer:
     """Make a replay that holds random frames in episodes of 200 agent steps."""
     rng = np.random.default_rng(config.seed)
-    replay = make_replay(config, rng, None)
-    stack = rng.integers(256, size=(config.env.frame_stack, 84, 84), dtype=np.uint8)
+    replay, envs = make_replay(config, rng), config.training.envs
+    frame = rng.integers(256, size=(envs, 84, 84), dtype=np.uint8)
     actions = num_actions(config.env.action_set)
-    for number in range(min(FILLED_STEPS, config.replay.capacity)):
-        env, step = number % config.training.envs, number // config.training.envs
-        transition = Transition(stack, number % actions, 1.0, stack, terminated=step % 200 == 199, truncated=False)
-        replay.add(env, transition)
+    for step in range(min(FILLED_STEPS, config.replay.capacity) // envs):
+        over = np.full(envs, step % 200 == 199)
+        action = rng.integers(actions, size=envs)
+        replay.add(Steps(frame, action, np.ones(envs), over, np.zeros(envs, dtype=np.bool_), frame))
     return replay
 
 
@@ -330,10 +337,7 @@ def _figure(part: str, unit: str, measured: list[Measured], config: Config) -> F
     elif unit == "updates":
         bound = f"{1e3 / median(rates):.1f} ms per update"
     elif part.startswith("training"):
-        learner, environments = (
-            median(getattr(one, side) for one in measured) for side in ("learner_waited", "environments_waited")
-        )
-        bound = f"learner waits {learner:.0%} of the time, environments {environments:.0%}"
+        bound = f"the learner waits for the games {median(one.waited for one in measured):.0%} of the time"
     return Figure(part, unit, median(rates), min(rates), max(rates), bound)
 
 

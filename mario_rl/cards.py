@@ -1,31 +1,32 @@
-"""Agents to hand on: weights alone in a small file, beside it a card with what they do, and the check that they do."""
+"""Agents to hand on: weights alone in a small file, beside it a card with what they do, and the check that they do.
+
+What needs torch is imported where agents are played: a card that can't be used is refused at once.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 
-from mario_rl.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
-from mario_rl.config import Protocol, parse_config
-from mario_rl.devices import describe_machine, software_versions
+from mario_rl.checkpoint import find_checkpoint, load_checkpoint, write_checkpoint
+from mario_rl.config import Protocol, parse_config, with_portable_paths
 from mario_rl.errors import CheckpointError
-from mario_rl.evaluation import PROTOCOLS, EvaluatedEpisode, evaluate, wilson_interval
-from mario_rl.files import write_atomically
-from mario_rl.game.rom import load_rom
-from mario_rl.nes.cartridge import SUPER_MARIO_BROS_PAL
+from mario_rl.files import printable, staged, storage_errors
+from mario_rl.protocols import PROTOCOLS
 from mario_rl.wording import count_text, duration_text
 
-CPU = torch.device("cpu")
+if TYPE_CHECKING:
+    from mario_rl.evaluation import EvaluatedEpisode, EvaluationReport
 
 
 class Claim(BaseModel):
@@ -44,6 +45,13 @@ class Claim(BaseModel):
     results: list[dict[str, Any]]
 
 
+def _shipped_rom() -> str:
+    """What cards without a ROM were evaluated on."""
+    from mario_rl.nes.cartridge import SUPER_MARIO_BROS_PAL
+
+    return SUPER_MARIO_BROS_PAL
+
+
 class Card(BaseModel):
     """What is known of a shipped agent; `NAME.json` beside `NAME.pt`.
 
@@ -59,7 +67,7 @@ class Card(BaseModel):
     format: Literal["mario_rl card 1"] = "mario_rl card 1"
     file: str
     sha256: str
-    rom: str = SUPER_MARIO_BROS_PAL
+    rom: str = Field(default_factory=_shipped_rom)
     seed: int
     agent_steps: int
     updates: int
@@ -78,21 +86,37 @@ class Card(BaseModel):
 class Verdict(NamedTuple):
     """What repeating one evaluation of a card gave.
 
+    repeated: of fewer episodes where it was cut short; None where the claim has a flaw: then nothing was played.
     changed: episodes that went otherwise than on the card, to the last number the card has of them.
     comparable: here are the card's versions and platform, so that it has to be the same.
+    flaw: what the claim contradicts itself in, so that there is nothing to verify.
     """
 
     claim: Claim
-    repeated: Claim
+    repeated: Claim | None
     changed: int
     comparable: bool
+    flaw: str | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every episode of the claim was repeated."""
+        return self.repeated is not None and self.repeated.episodes == self.claim.episodes
 
     @property
     def holds(self) -> bool:
-        """The same where it must be; elsewhere, no fewer clears than the claim's Wilson 95 % interval has room for."""
+        """The same where it must be; elsewhere, no fewer clears than the claim's Wilson 95 % interval has room for.
+
+        What was cut short holds if it still could.
+        """
+        if self.repeated is None:
+            return False
         if self.comparable:
             return self.changed == 0
-        return self.repeated.clear_rate >= wilson_interval(self.claim.clears, self.claim.episodes)[0]
+        from mario_rl.evaluation import wilson_interval
+
+        clears = self.repeated.clears + self.claim.episodes - self.repeated.episodes
+        return clears / self.claim.episodes >= wilson_interval(self.claim.clears, self.claim.episodes)[0]
 
 
 def ship(
@@ -101,46 +125,69 @@ def ship(
     *,
     episodes: int = 100,
     seed: int = 1,
+    should_stop: Callable[[], bool] = lambda: False,
     on_episode: Callable[[EvaluatedEpisode, int], None] | None = None,
+    on_claim: Callable[[Claim], None] = lambda claim: None,
 ) -> Card:
     """Write a checkpoint's network as float16, evaluate that file under every protocol, and write its card.
+
+    The file and its card are put in place together at the very end, the card first: a kill between the two leaves a
+    card that is not the file's, which `load_card` refuses. Whatever else ends it leaves what was there before.
 
     Args:
         checkpoint: a checkpoint or run directory.
         output: where to, `.pt`; the card goes beside it, `.json` and `.md`.
         episodes: of sticky and epsilon.
         seed: of theirs; not the one that `evaluation.seed` chose the best checkpoint by.
+        should_stop: asked between two agent steps.
         on_episode: called after each episode with it and the number of episodes of its protocol.
+        on_claim: called after each evaluation.
 
     Raises:
         CheckpointError: nothing there to ship. StorageError: the disk refused.
+        EvaluationInterrupted: `should_stop` said so.
     """
+    import torch
+
+    from mario_rl.devices import describe_machine
+    from mario_rl.game.rom import load_rom
+
     state = load_checkpoint(find_checkpoint(checkpoint))
-    config = parse_config(state["config"], str(checkpoint))
+    config = with_portable_paths(parse_config(state["config"], str(checkpoint)))
+    state["config"] = config.model_dump(mode="json")
     kept = ("config", "versions", "machine", "agent_steps", "updates", "episodes", "seconds")
     network = {name: tensor.half() for name, tensor in state["network"].items()}
     before = {key: state.get(key, 0) for key in ("initial_agent_steps", "initial_seconds")}
-    save_checkpoint(output, {key: state[key] for key in kept} | before | {"network": network})
-    card = Card(
-        file=output.name,
-        sha256=_sha256(output),
-        rom=load_rom(config.env.rom).sha256,
-        seed=config.seed,
-        agent_steps=state["agent_steps"],
-        updates=state["updates"],
-        minutes=round(state["seconds"] / 60, 1),
-        initial_agent_steps=before["initial_agent_steps"],
-        initial_minutes=round(before["initial_seconds"] / 60, 1),
-        trained_on=state["machine"],
-        trained_with=state["versions"],
-        config=state["config"],
-        date=datetime.now(UTC).date().isoformat(),
-        evaluated_on=describe_machine(CPU),
-        versions=_versions(),
-        evaluations=[_evaluate(output, protocol, episodes, seed, on_episode) for protocol in PROTOCOLS],
-    )
-    _write(output.with_suffix(".json"), card.model_dump_json(indent=1) + "\n")
-    _write(output.with_suffix(".md"), card_markdown(card))
+    card_file, text_file = output.with_suffix(".json"), output.with_suffix(".md")
+    with staged(card_file, text_file, output) as (card_partial, text_partial, weights):
+        with storage_errors(output):
+            write_checkpoint(weights, {key: state[key] for key in kept} | before | {"network": network})
+        claims = []
+        for protocol in PROTOCOLS:
+            claims.append(_evaluate(weights, protocol, episodes, seed, should_stop, on_episode))
+            on_claim(claims[-1])
+        card = Card(
+            file=printable(output.name),
+            sha256=_sha256(weights),
+            rom=load_rom(config.env.rom).sha256,
+            seed=config.seed,
+            agent_steps=state["agent_steps"],
+            updates=state["updates"],
+            minutes=round(state["seconds"] / 60, 1),
+            initial_agent_steps=before["initial_agent_steps"],
+            initial_minutes=round(before["initial_seconds"] / 60, 1),
+            trained_on=state["machine"],
+            trained_with=state["versions"],
+            config=state["config"],
+            date=datetime.now(UTC).date().isoformat(),
+            evaluated_on=describe_machine(torch.device("cpu")),
+            versions=_versions(),
+            evaluations=claims,
+        )
+        with storage_errors(card_file):
+            card_partial.write_text(card.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        with storage_errors(text_file):
+            text_partial.write_text(card_markdown(card), encoding="utf-8")
     return card
 
 
@@ -164,7 +211,10 @@ def load_card(checkpoint: Path) -> Card:
         where = ".".join(str(part) for part in first["loc"]) or "it"
         raise CheckpointError(f"{path}: not a card this version reads ({where}: {first['msg']})") from error
     if _sha256(checkpoint) != card.sha256:
-        raise CheckpointError(f"{checkpoint}: not the file that {path.name} describes, its SHA-256 is another")
+        raise CheckpointError(
+            f"{checkpoint}: not the file that {path.name} describes, its SHA-256 is another; where `mario-rl ship` was "
+            "cut short between the two, ship the agent again"
+        )
     return card
 
 
@@ -172,6 +222,7 @@ def verify(
     checkpoint: Path,
     *,
     protocols: Collection[Protocol] = (),
+    should_stop: Callable[[], bool] = lambda: False,
     on_episode: Callable[[EvaluatedEpisode, int], None] | None = None,
 ) -> Iterator[Verdict]:
     """Repeat the evaluations of a shipped agent's card, one by one.
@@ -179,26 +230,70 @@ def verify(
     Args:
         checkpoint: the shipped file; its card lies beside it.
         protocols: which evaluations; none for all on the card.
+        should_stop: asked between two agent steps.
         on_episode: called after each episode with it and the number of episodes of its protocol.
 
     Raises:
         CheckpointError: file or card can't be used, or the card has no evaluation under a protocol asked for.
+        EvaluationInterrupted: `should_stop` said so.
     """
     card = load_card(checkpoint)
+    if not card.evaluations:
+        return
     claimed = [claim.protocol for claim in card.evaluations]
     for protocol in protocols:
         if protocol not in claimed:
             raise CheckpointError(
                 f"{checkpoint}: its card has no evaluation under {protocol}, only {', '.join(claimed)}"
             )
-    rom = load_rom(parse_config(card.config, card.file).env.rom).sha256
+    env = parse_config(card.config, card.file).env
+    stages = 1 if isinstance(env.stage, str) else len(env.stage)
+    from mario_rl.evaluation import EvaluationInterrupted
+    from mario_rl.game.rom import load_rom
+
+    rom = load_rom(env.rom).sha256
     if rom != card.rom:
         raise CheckpointError(f"{checkpoint}: was evaluated on the ROM of SHA-256 {card.rom}, the one here is {rom}")
     comparable = card.versions == _versions()
     for claim in card.evaluations:
-        if not protocols or claim.protocol in protocols:
-            repeated = _evaluate(checkpoint, claim.protocol, claim.episodes, claim.seed, on_episode)
-            yield Verdict(claim, repeated, changed_episodes(claim.results, repeated.results), comparable)
+        if protocols and claim.protocol not in protocols:
+            continue
+        if (flaw := _flaw(claim, stages)) is not None:
+            yield Verdict(claim, None, 0, comparable, flaw)
+            continue
+        try:
+            episodes = claim.episodes // stages
+            repeated = _evaluate(checkpoint, claim.protocol, episodes, claim.seed, should_stop, on_episode)
+        except EvaluationInterrupted as cut:
+            if cut.report is not None:
+                yield _compare(claim, claim_of(cut.report), comparable)
+            raise
+        yield _compare(claim, repeated, comparable)
+
+
+def _compare(claim: Claim, repeated: Claim, comparable: bool) -> Verdict:
+    """Compare a claim with as many of its episodes as were repeated; a card lists all by their number."""
+    claimed = [claim.results[row["episode"]] for row in repeated.results]
+    return Verdict(claim, repeated, changed_episodes(claimed, repeated.results), comparable)
+
+
+def _flaw(claim: Claim, stages: int) -> str | None:
+    """Say what a claim over so many stages contradicts itself in; None where it does not."""
+    listed, clears = len(claim.results), sum(row.get("end") == "clear" for row in claim.results)
+    fixed = PROTOCOLS[claim.protocol].fixed_episodes
+    if not listed:
+        return "its card lists no episodes"
+    if listed != claim.episodes:
+        return f"its card says {claim.episodes} episodes and lists {listed}"
+    if fixed is not None and claim.episodes != fixed * stages:
+        return f"its card says {claim.episodes} episodes, {claim.protocol} has {fixed * stages}"
+    if claim.episodes % stages:
+        return f"its card says {claim.episodes} episodes, which its {stages} stages can't share"
+    if clears != claim.clears or not math.isclose(claim.clear_rate, clears / listed):
+        return (
+            f"its card says {claim.clears} clears ({claim.clear_rate:.1%}), and of the episodes it lists {clears} are"
+        )
+    return None
 
 
 def changed_episodes(claimed: list[dict[str, Any]], repeated: list[dict[str, Any]]) -> int:
@@ -256,18 +351,35 @@ def _evaluate(
     protocol: Protocol,
     episodes: int,
     seed: int,
+    should_stop: Callable[[], bool],
     on_episode: Callable[[EvaluatedEpisode, int], None] | None,
 ) -> Claim:
+    from mario_rl.evaluation import evaluate
+
     count = None if PROTOCOLS[protocol].fixed_episodes is not None else episodes
     with _one_thread():
-        report = evaluate(file, protocol=protocol, episodes=count, seed=seed, device="cpu", on_episode=on_episode)
-    # Through JSON, as the card's own went, so that both compare.
+        report = evaluate(
+            file,
+            protocol=protocol,
+            episodes=count,
+            seed=seed,
+            device="cpu",
+            should_stop=should_stop,
+            on_episode=on_episode,
+        )
+    return claim_of(report)
+
+
+def claim_of(report: EvaluationReport) -> Claim:
+    """Turn an evaluation into what a card says of it: through JSON, as the card's own went, so that both compare."""
     return Claim.model_validate(json.loads(json.dumps(report.summary())))
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """Sums come out the same on machines with other numbers of cores."""
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -277,6 +389,8 @@ def _one_thread() -> Iterator[None]:
 
 
 def _versions() -> dict[str, str]:
+    from mario_rl.devices import software_versions
+
     with _one_thread():
         return software_versions()
 
@@ -284,10 +398,6 @@ def _versions() -> dict[str, str]:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write(path: Path, text: str) -> None:
-    write_atomically(path, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
 def _rate(claim: Claim) -> str:

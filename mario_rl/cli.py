@@ -1,33 +1,42 @@
 """The command line: arguments in, printed lines and exit codes out; it puts the parts together.
 
-What needs torch is imported inside the commands, so that `--help` answers at once.
+What needs torch is imported inside the commands, so that `--help` answers at once, and there once nothing is left to
+refuse, so that a wrong path or key is told at once too. Files are written first and words printed after: a terminal
+that is gone or a pipe that nobody reads costs no file.
 """
 
 from __future__ import annotations
 
 import itertools
-import json
 import os
+import re
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mario_rl import __version__
-from mario_rl.errors import FailedError, UserError
-from mario_rl.files import require_writable, write_atomically
+from mario_rl.errors import FailedError, MeasurementInterrupted, UserError
+from mario_rl.files import json_text, printable, require_writable, staged, write_atomically
 from mario_rl.machine import allowed_cores, usable_cores
-from mario_rl.streams import SCREEN, open_standard_streams
+from mario_rl.rundir import RunDir, find_run
+from mario_rl.streams import SCREEN, guarded_output
 from mario_rl.wording import count_text
 
 if TYPE_CHECKING:
     from mario_rl.cards import Verdict
+    from mario_rl.compare.report import Report
     from mario_rl.config import Config, Protocol
+    from mario_rl.evaluation import Trained
+    from mario_rl.terminal import CountingBar
     from mario_rl.training import Observer, TrainingResult
+    from mario_rl.training.interrupts import Interrupts
 
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 PROTOCOL_NAMES = ("greedy", "noop", "sticky", "epsilon")
@@ -81,9 +90,10 @@ def train(arguments: tuple[str, ...], resume: Path | None, run_dir: Path | None)
                 raise click.UsageError("--run-dir can't be given with --resume: the run stays where it is")
             result = loop.resume(resume, arguments, observer=observer)
         else:
-            if not arguments or "=" in arguments[0]:
+            if not arguments or ("=" in arguments[0] and not Path(arguments[0]).is_file()):
+                given = f"; there is no file {arguments[0]}" if arguments else ""
                 raise click.UsageError(
-                    "train needs a config file first, such as configs/demo.yaml, or --resume RUN_DIR"
+                    f"train needs a config file first, such as configs/demo.yaml, or --resume RUN_DIR{given}"
                 )
             config = load_config(arguments[0], arguments[1:])
             result = _train_in(_run_dirs(run_dir, arguments[0], config.seed), config, observer)
@@ -147,8 +157,10 @@ def evaluate(
 ) -> int:
     """Play a checkpoint and report how often it clears the stage.
 
-    Of a run directory, the best checkpoint is taken, else the latest. The game is deterministic, so a clear rate
-    needs a declared source of randomness: the protocol, which replaces the no-ops and sticky actions of training.
+    Of a run directory, the best checkpoint is taken, else the latest; of a directory with runs below it, and of
+    DIR/latest, that of the newest run. The game is deterministic, so a clear rate needs a declared source of
+    randomness: the protocol, which replaces the no-ops and sticky actions of training. Ctrl-C reports the episodes
+    that have ended.
 
     \b
     Examples:
@@ -156,44 +168,60 @@ def evaluate(
       mario-rl evaluate RUN_DIR/checkpoints/latest.pt --protocol sticky --episodes 100 --seed 7 --json report.json
       mario-rl evaluate RUN_DIR --stage 1-2 --video mario.mp4 --video-episodes all
     """
-    from mario_rl import evaluation
-    from mario_rl.checkpoint import find_checkpoint, load_checkpoint
-    from mario_rl.config import parse_config
+    from mario_rl.protocols import episode_count
     from mario_rl.report.table import evaluation_table
-    from mario_rl.report.video import Recording, write_video
     from mario_rl.terminal import CountingBar
+    from mario_rl.training.interrupts import Interrupts
 
     _require_output("--json", json_file)
     _require_output("--video", video, ".mp4", ".webp")
-    file = find_checkpoint(checkpoint)
-    state = load_checkpoint(file)
-    report = evaluation.evaluate(
-        file,
-        episodes=episodes,
-        protocol=protocol,
-        seed=seed,
-        stage=stage,
-        device=device,
-        on_episode=CountingBar("evaluating", "episode"),
-    )
-    summary = {"checkpoint": str(file), "agent_steps": state["agent_steps"], **report.summary()}
-    click.echo(f"checkpoint:  {file} ({count_text(state['agent_steps'], 'agent step')})")
-    click.echo(evaluation_table(summary))
-    if json_file is not None:
-        text = json.dumps(summary | {"versions": state["versions"]}, indent=2) + "\n"
-        write_atomically(json_file, lambda partial: partial.write_text(text, encoding="utf-8"))
-        click.echo(f"report:      {json_file}")
-    if video is not None:
-        chosen = {"best": (report.best,), "worst": (report.worst,), "all": report.episodes}[video_episodes]
-        rom = parse_config(state["config"], str(file)).env.rom
-        recordings = [
-            Recording(
-                one.stage, one.buttons, f"{one.stage}, episode {one.number}: {one.result.end} at x {one.result.x}", rom
+    _require_stage(stage)
+    if protocol is not None:
+        episode_count(protocol, episodes, default=1)
+    file = _checkpoint(checkpoint)
+    from mario_rl import evaluation
+    from mario_rl.checkpoint import load_checkpoint
+    from mario_rl.report.video import Recording, write_video
+
+    trained = evaluation.load_trained(file, stage=stage, device=device)
+    with Interrupts() as interrupts, closing(CountingBar("evaluating", "episode")) as bar:
+        try:
+            report = evaluation.evaluate_policy(
+                trained.policy,
+                trained.config,
+                protocol=protocol or trained.config.evaluation.protocol,
+                episodes=episodes,
+                seed=seed,
+                should_stop=lambda: interrupts.received is not None,
+                on_episode=bar,
             )
-            for one in chosen
-        ]
-        click.echo(f"video:       {write_video(video, recordings)}")
-    return OK
+        except evaluation.EvaluationInterrupted as cut:
+            if cut.report is None:
+                return _complain("interrupted before an episode ended: nothing to report", _code(interrupts))
+            report = cut.report
+        bar.close()
+        summary = {"checkpoint": str(file), "agent_steps": trained.agent_steps, **report.summary()}
+        words = [f"checkpoint:  {file} ({_steps(trained)})", evaluation_table(summary)]
+        try:
+            if json_file is not None:
+                text = json_text(summary | {"versions": load_checkpoint(file)["versions"]}, indent=2) + "\n"
+                write_atomically(json_file, lambda partial: partial.write_text(text, encoding="utf-8"))
+                words.append(f"report:      {json_file}")
+            if video is not None:
+                chosen = {"best": (report.best,), "worst": (report.worst,), "all": report.episodes}[video_episodes]
+                recordings = [
+                    Recording(
+                        one.stage,
+                        one.buttons,
+                        f"{one.stage}, episode {one.number}: {one.result.end} at x {one.result.x}",
+                        trained.config.env.rom,
+                    )
+                    for one in chosen
+                ]
+                words.append(f"video:       {write_video(video, recordings)}")
+        finally:  # where a file can't be written, the words are all there is of the evaluation
+            click.echo("\n".join(words))
+    return _code(interrupts)
 
 
 @cli.command()
@@ -215,14 +243,37 @@ def ship(checkpoint: Path, output: Path, episodes: int, seed: int) -> int:
     """
     from mario_rl import cards
     from mario_rl.terminal import CountingBar
+    from mario_rl.training.interrupts import Interrupts
 
     for path in (output, output.with_suffix(".json"), output.with_suffix(".md")):
         _require_output("OUTPUT", path, *([".pt"] if path == output else []))
-    card = cards.ship(checkpoint, output, episodes=episodes, seed=seed, on_episode=CountingBar("evaluating", "episode"))
-    for claim in card.evaluations:
-        click.echo(f"{claim.protocol + ':':<9}cleared {claim.clears} of {claim.episodes}, mean x {claim.mean_x:,.0f}")
-    click.echo(f"agent:   {output}\ncard:    {output.with_suffix('.json')}, {output.with_suffix('.md')}")
-    return OK
+    file = _checkpoint(checkpoint)
+    from mario_rl.evaluation import EvaluationInterrupted
+
+    claims: list[cards.Claim] = []
+    shipped = False
+    with Interrupts() as interrupts, closing(CountingBar("evaluating", "episode")) as bar:
+        try:
+            cards.ship(
+                file,
+                output,
+                episodes=episodes,
+                seed=seed,
+                should_stop=lambda: interrupts.received is not None,
+                on_episode=bar,
+                on_claim=claims.append,
+            )
+            shipped = True
+        except EvaluationInterrupted:
+            _complain(f"interrupted: nothing is shipped, {output} and its card are as they were", INTERRUPTED)
+        finally:
+            bar.close()
+            for claim in claims:
+                share = f"cleared {claim.clears} of {claim.episodes}"
+                click.echo(f"{claim.protocol + ':':<9}{share}, mean x {claim.mean_x:,.0f}")
+    if shipped:
+        click.echo(f"agent:   {output}\ncard:    {output.with_suffix('.json')}, {output.with_suffix('.md')}")
+    return _code(interrupts)
 
 
 @cli.command()
@@ -248,16 +299,40 @@ def verify(checkpoints: tuple[Path, ...], protocols: tuple[Protocol, ...]) -> in
     """
     from mario_rl import cards
     from mario_rl.terminal import CountingBar
+    from mario_rl.training.interrupts import Interrupts
 
     for checkpoint in checkpoints:
         cards.load_card(checkpoint)  # all that can be refused is, before the first is played
     held = True
-    for checkpoint in checkpoints:
-        click.echo(f"{checkpoint}")
-        for verdict in cards.verify(checkpoint, protocols=protocols, on_episode=CountingBar("verifying", "episode")):
-            held &= verdict.holds
-            click.echo(f"  {'holds' if verdict.holds else 'FAILS':<7}{_verdict(verdict)}")
+    with Interrupts() as interrupts, closing(CountingBar("verifying", "episode")) as bar:
+        for checkpoint in checkpoints:
+            click.echo(f"{checkpoint}")
+            if not cards.load_card(checkpoint).evaluations:
+                held = False
+                click.echo("  FAILS  nothing to verify: its card has no evaluations")
+            held &= _verify(checkpoint, protocols, interrupts, bar)
+            if interrupts.received is not None:
+                _complain("interrupted: what is not listed was not verified", INTERRUPTED)
+                return _code(interrupts)
     return OK if held else FAILED
+
+
+def _verify(checkpoint: Path, protocols: tuple[Protocol, ...], interrupts: Interrupts, bar: CountingBar) -> bool:
+    """Print a verdict for each claim of a card as it comes; returns whether all hold."""
+    from mario_rl import cards
+    from mario_rl.evaluation import EvaluationInterrupted
+
+    held = True
+    verdicts = cards.verify(
+        checkpoint, protocols=protocols, should_stop=lambda: interrupts.received is not None, on_episode=bar
+    )
+    with suppress(EvaluationInterrupted):
+        for verdict in verdicts:
+            bar.close()
+            held &= verdict.holds
+            word = "FAILS" if not verdict.holds else "holds" if verdict.complete else "so far"
+            click.echo(f"  {word:<7}{_verdict(verdict)}")
+    return held
 
 
 @cli.command()
@@ -276,20 +351,26 @@ def verify(checkpoints: tuple[Path, ...], protocols: tuple[Protocol, ...]) -> in
 )
 def plot(run_dirs: tuple[Path, ...], output: Path | None, ends: Path | None) -> int:
     """Draw the reward curve of one run, or the curves of several on the same axes."""
-    from mario_rl.report.curve import draw_curves
-    from mario_rl.report.ends import draw_ends
-    from mario_rl.rundir import RunDir
-
-    if output is None:
-        output = RunDir(run_dirs[0]).curve if len(run_dirs) == 1 else Path("curves.png")
-    _require_output("--output", output, ".png")
+    if output is not None:
+        _require_output("--output", output, ".png")
     if ends is not None:
         _require_output("--ends", ends, ".png")
         if len(run_dirs) > 1:
             raise UserError(f"--ends: {len(run_dirs)} run directories are not allowed; a death map is of one run")
-    click.echo(f"curve: {draw_curves(run_dirs, output)}")
-    if ends is not None:
-        click.echo(f"ends:  {draw_ends(run_dirs[0], ends)}")
+    run_dirs = tuple(_run_with_episodes(path) for path in run_dirs)
+    if output is None:
+        output = RunDir(run_dirs[0]).curve if len(run_dirs) == 1 else Path("curves.png")
+        _require_output("--output", output, ".png")
+    from mario_rl.report.curve import draw_curves
+    from mario_rl.report.ends import draw_ends
+
+    if ends is not None:  # before the curve: it refuses a run without episodes
+        draw_ends(run_dirs[0], ends)
+    words = [f"ends:  {ends}"] if ends is not None else []
+    try:
+        words.insert(0, f"curve: {draw_curves(run_dirs, output)}")
+    finally:
+        click.echo(_lines(words))
     return OK
 
 
@@ -324,13 +405,18 @@ def watch(
     import threading
     import webbrowser
 
-    from mario_rl.watch.game import Game
-    from mario_rl.watch.server import bind, serve
-    from mario_rl.watch.waiting import wait_for_checkpoint
+    from mario_rl.watch.port import bind
 
     bind(host, port).close()
-    wait_for_checkpoint(checkpoint, lambda: click.echo(f"{checkpoint}: waiting for its first checkpoint (Ctrl-C ends)"))
-    game = Game(checkpoint, stage=stage, protocol=protocol, seed=seed)
+    _require_stage(stage, whole_game=False)
+    place = _watched(checkpoint)
+    from mario_rl.watch.waiting import wait_for_checkpoint
+
+    wait_for_checkpoint(place, lambda: click.echo(f"{place}: waiting for its first checkpoint (Ctrl-C ends)"))
+    from mario_rl.watch.game import Game
+    from mario_rl.watch.server import serve
+
+    game = Game(place, stage=stage, protocol=protocol, seed=seed)
     url = f"http://{'localhost' if host in ('127.0.0.1', '0.0.0.0') else host}:{port}/"
     click.echo(f"watch at {url}  (Ctrl-C ends it)")
     if not no_browser:
@@ -365,24 +451,37 @@ def record(
       mario-rl record checkpoints/pretrained/ddqn_right_only_1-1_seed_1.pt --output mario.mp4 --overlay
       mario-rl record RUN_DIR --output sticky.mp4 --protocol sticky --episodes 10 --seed 7
     """
+    from mario_rl.protocols import PROTOCOLS
     from mario_rl.terminal import CountingBar
-    from mario_rl.watch.record import record as film
+    from mario_rl.training.interrupts import Interrupts
 
     _require_output("--output", output, ".mp4")
-    results = film(
-        checkpoint,
-        output,
-        episodes=episodes,
-        protocol=protocol,
-        seed=seed,
-        stage=stage,
-        overlay=overlay,
-        on_episode=CountingBar("recording", "episode"),
-    )
+    _require_stage(stage)
+    file = _checkpoint(checkpoint)
+    from mario_rl.evaluation import EvaluationInterrupted
+    from mario_rl.watch.record import record as film
+
+    with Interrupts() as interrupts, closing(CountingBar("recording", "episode")) as bar:
+        try:
+            results = film(
+                file,
+                output,
+                episodes=episodes,
+                protocol=protocol,
+                seed=seed,
+                stage=stage,
+                overlay=overlay,
+                should_stop=lambda: interrupts.received is not None,
+                on_episode=bar,
+            )
+        except EvaluationInterrupted:
+            return _complain("interrupted before an episode ended: there is no video", _code(interrupts))
     for number, result in enumerate(results):
         click.echo(f"episode {number}: {result.end} at x {result.x}, return {result.return_:,.0f}")
+    if len(results) < min(episodes, PROTOCOLS[protocol].fixed_episodes or episodes):
+        click.echo("CUT SHORT: the episodes above are whole, the video ends in the one that was being played")
     click.echo(f"video: {output}")
-    return OK
+    return _code(interrupts)
 
 
 @cli.command()
@@ -428,19 +527,21 @@ def compare(
     if report_only:
         if out is not None or jobs is not None or cluster is not None or dry_run:
             raise click.UsageError("--report takes a directory and no other option: it makes no runs")
-        click.echo(f"report: {commands.report(study)}")
+        click.echo(_lines(_report_words(commands.report(study))))
         return OK
     directory = commands.study_directory(study, out)
     if dry_run:
         click.echo(commands.describe_plan(study, directory, jobs=jobs))
         return OK
     outcome = commands.run(study, directory, jobs=jobs, cluster=cluster)
-    for run, reason in outcome.failed.items():
-        click.echo(f"failed: {run}: {reason}")
+    words = [f"failed: {run}: {reason}" for run, reason in outcome.failed.items()]
     if outcome.signal is not None:
-        click.echo(f"saved in {directory.path}; go on with the same command")
+        click.echo(_lines([*words, f"saved in {directory.path}; go on with the same command"]))
         return 128 + outcome.signal
-    click.echo(f"report: {commands.report(directory.path)}")
+    try:
+        words += _report_words(commands.report(directory.path))
+    finally:
+        click.echo(_lines(words))
     return FAILED if outcome.failed else OK
 
 
@@ -465,12 +566,6 @@ def config(config_file: Path, overrides: tuple[str, ...]) -> int:
     metavar="CHECKPOINT_OR_RUN_DIR",
     help="With --emulator: also time a noop evaluation of this agent.",
 )
-@click.option(
-    "--actors",
-    type=click.IntRange(min=0, max=256),
-    multiple=True,
-    help="Actor processes to train with; give it several times to compare.  [default: 0, and what auto chooses]",
-)
 @click.option("--seconds", type=click.FloatRange(min=0.1), default=3.0, show_default=True, help="Per part and repeat.")
 @click.option(
     "--agent-steps",
@@ -493,7 +588,6 @@ def benchmark(
     overrides: tuple[str, ...],
     emulator: bool,
     agent: Path | None,
-    actors: tuple[int, ...],
     seconds: float,
     agent_steps: int,
     repeats: int,
@@ -507,44 +601,62 @@ def benchmark(
     Examples:
       mario-rl benchmark configs/ddqn_right_only.yaml
       mario-rl benchmark configs/ddqn_right_only.yaml agent.batch_size=64 agent.bfloat16=false
-      mario-rl benchmark configs/ddqn_right_only.yaml training.envs=16 --actors 1 --actors 2 --actors 4 --actors 8
       mario-rl benchmark --emulator --repeats 5 --agent checkpoints/pretrained/ddqn_right_only_1-1_seed_1.pt
     """
     if emulator:
         return _benchmark_emulator(agent, seconds=seconds, repeats=repeats, output=output)
     if config_file is None:
         raise click.UsageError("Missing argument 'CONFIG'; --emulator needs none.")
-    from mario_rl.benchmark import default_actors, markdown, run_benchmark
     from mario_rl.config import load_config
     from mario_rl.terminal import CountingBar
+    from mario_rl.training import Interrupts, check_machine
 
     _require_output("--output", output, ".json")
     config = load_config(config_file, overrides)
-    numbers = sorted(set(actors)) or default_actors(config)
-    report = run_benchmark(
-        config,
-        actors=numbers,
-        seconds=seconds,
-        agent_steps=agent_steps,
-        repeats=repeats,
-        on_measured=CountingBar("measuring", "measurement"),
-    )
-    click.echo(markdown(report))
-    table = output.with_suffix(".md")
-    write_atomically(output, lambda partial: partial.write_text(json.dumps(report.as_dict(), indent=2) + "\n"))
-    write_atomically(table, lambda partial: partial.write_text(markdown(report), encoding="utf-8"))
-    click.echo(f"figures: {output}\ntable:   {table}")
-    return OK
+    check_machine(config, RunDir(Path(tempfile.gettempdir())))
+    from mario_rl.benchmark import markdown, run_benchmark
+
+    with Interrupts() as interrupts, closing(CountingBar("measuring", "measurement")) as bar:
+        try:
+            report = run_benchmark(
+                config,
+                seconds=seconds,
+                agent_steps=agent_steps,
+                repeats=repeats,
+                should_stop=lambda: interrupts.received is not None,
+                on_measured=bar,
+            )
+        except MeasurementInterrupted:
+            return _complain("interrupted before anything was measured", _code(interrupts))
+        bar.close()
+        _write_figures(output, report.as_dict(), markdown(report))
+    return _code(interrupts)
+
+
+def _write_figures(output: Path, figures: dict[str, Any], text: str) -> None:
+    """Write the figures of a benchmark and their table, both or neither; print the table whatever happens."""
+    table, words = output.with_suffix(".md"), text
+    try:
+        with staged(output, table) as (figures_file, text_file):
+            figures_file.write_text(json_text(figures, indent=2) + "\n", encoding="utf-8")
+            text_file.write_text(text, encoding="utf-8")
+        words += f"\nfigures: {output}\ntable:   {table}"
+    finally:
+        click.echo(words)
 
 
 def _benchmark_emulator(agent: Path | None, *, seconds: float, repeats: int, output: Path) -> int:
+    from mario_rl.terminal import CountingBar
+    from mario_rl.training import Interrupts
+
+    _require_output("--output", output, ".json")
+    if agent is not None:
+        agent = _checkpoint(agent)
     import torch
 
     from mario_rl.emulator_benchmark import emulator_markdown, measure_emulator
     from mario_rl.evaluation import evaluate, load_trained
-    from mario_rl.terminal import CountingBar
 
-    _require_output("--output", output, ".json")
     if agent is not None:
         load_trained(agent)  # what is wrong with it is said before anything is measured
 
@@ -555,18 +667,20 @@ def _benchmark_emulator(agent: Path | None, *, seconds: float, repeats: int, out
         evaluate(agent, protocol="noop")
         return time.perf_counter() - began
 
-    report = measure_emulator(
-        seconds=seconds,
-        repeats=repeats,
-        evaluation=None if agent is None else evaluation,
-        on_measured=CountingBar("measuring", "measurement"),
-    )
-    table, text = output.with_suffix(".md"), emulator_markdown(report)
-    click.echo(text)
-    write_atomically(output, lambda partial: partial.write_text(json.dumps(report.as_dict(), indent=2) + "\n"))
-    write_atomically(table, lambda partial: partial.write_text(text, encoding="utf-8"))
-    click.echo(f"figures: {output}\ntable:   {table}")
-    return OK
+    with Interrupts() as interrupts, closing(CountingBar("measuring", "measurement")) as bar:
+        try:
+            report = measure_emulator(
+                seconds=seconds,
+                repeats=repeats,
+                evaluation=None if agent is None else evaluation,
+                should_stop=lambda: interrupts.received is not None,
+                on_measured=bar,
+            )
+        except MeasurementInterrupted:
+            return _complain("interrupted before anything was measured", _code(interrupts))
+        bar.close()
+        _write_figures(output, report.as_dict(), emulator_markdown(report))
+    return _code(interrupts)
 
 
 @cli.command()
@@ -603,17 +717,19 @@ def doctor(parity: bool, stage: str, frames: int, seed: int, rom: Path | None, o
 
 
 def _parity(stage: str, frames: int, seed: int, rom: Path | None) -> int:
+    _require_stage(stage)
     from tqdm import tqdm
 
-    from mario_rl.config.schema import STAGES, WHOLE_GAME
     from mario_rl.parity import compare_emulators
 
-    if stage not in (*STAGES, WHOLE_GAME):
-        raise UserError(f"--stage: {stage} is not allowed; must be a stage from 1-1 to 8-4, or {WHOLE_GAME}")
     with tqdm(file=SCREEN, total=frames, unit="frame", desc="comparing", leave=False) as bar:
-        comparison = compare_emulators(
-            stage, frames=frames, seed=seed, rom=None if rom is None else str(rom), on_frame=bar.update
-        )
+        try:
+            comparison = compare_emulators(
+                stage, frames=frames, seed=seed, rom=None if rom is None else str(rom), on_frame=bar.update
+            )
+        except KeyboardInterrupt:
+            bar.close()
+            return _complain(f"interrupted: the first {bar.n:,} frames are the same on both", INTERRUPTED)
     if comparison.parting is None:
         seen = ", ".join(f"{count} {end}" for end, count in sorted(comparison.ends.items())) or "no end"
         click.echo(
@@ -626,19 +742,29 @@ def _parity(stage: str, frames: int, seed: int, rom: Path | None) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code: 0 done, 1 failed, 2 bad input, 130 or 143 interrupted."""
+    """Run a command and return its exit code: 0 done, 1 failed, 2 bad input, 129, 130 or 143 interrupted."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    open_standard_streams()
     # PyTorch's threads spin while they wait for each other, and beside another busy program that starves them: on two
     # cores an update took 420 ms instead of 22. Spinning less: 120 ms, and still 22 when nothing else runs. libgomp
     # reads this when torch is imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     if usable_cores() < allowed_cores():  # PyTorch, and those of its kind, know nothing of CPU quotas
         os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
+    with guarded_output() as stdout:
+        code = _run(arguments)
+        stdout.flush()
+        if code == OK and stdout.lost:
+            return _complain(f"standard output could not be written ({stdout.error}); files are complete", FAILED)
+    return code
+
+
+def _run(arguments: list[str]) -> int:
     try:
         code = cli.main(args=arguments or ["--help"], prog_name="mario-rl", standalone_mode=False)
     except (click.ClickException, UserError) as error:
-        message = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        message = (
+            error.format_message() + _meant(error, arguments) if isinstance(error, click.ClickException) else str(error)
+        )
         return _complain(" ".join(message.split()), BAD_INPUT)
     except (FailedError, OSError) as error:
         return _complain(str(error), FAILED)
@@ -651,14 +777,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code if isinstance(code, int) else OK
 
 
+def _meant(error: click.ClickException, arguments: list[str]) -> str:
+    """Say how it would be right, where a setting was given as an option or an option as a setting."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is None:
+        return ""
+    from mario_rl.config import find_keys
+
+    takes_settings = any(parameter.name in ("arguments", "overrides") for parameter in context.command.params)
+    if isinstance(error, click.NoSuchOption) and takes_settings:
+        name, _, value = _given(error.option_name, arguments).partition("=")
+        keys = find_keys(name.lstrip("-").replace("-", "_"))
+        settings = " or ".join(f"{key}={value or 'VALUE'}" for key in keys)
+        return f" Settings are given as key=value: {settings}" if settings else ""
+    options = {option for parameter in context.command.params for option in parameter.opts}
+    meant = [
+        f"--{name} {value}"
+        for name, value in re.findall(r"\b([a-z_-]+)=([^\s)]+)", error.format_message())
+        if f"--{name}" in options and not takes_settings
+    ]
+    return f"; did you mean {' '.join(meant)}?" if meant else ""
+
+
+def _given(option: str, arguments: list[str]) -> str:
+    """Find an option among the arguments, with its value if it has one: `--seed 3` and `--seed=3` give `--seed=3`."""
+    for argument, following in zip(arguments, [*arguments[1:], "-"], strict=True):
+        if argument.startswith(f"{option}="):
+            return argument
+        if argument == option and (following == "-" or not following.startswith("--")):
+            return option if following == "-" else f"{option}={following}"
+    return option
+
+
 def _complain(message: str, code: int) -> int:
-    click.echo(f"mario-rl: {message}", err=True)
+    click.echo(f"mario-rl: {printable(message)}", err=True)
     return code
 
 
 def _verdict(verdict: Verdict) -> str:
     claim, repeated = verdict.claim, verdict.repeated
-    text = f"{claim.protocol}: cleared {repeated.clears} of {repeated.episodes}, the card says {claim.clears}; "
+    if repeated is None:
+        return f"{claim.protocol}: nothing to verify: {verdict.flaw}"
+    said = f"{claim.clears}" if verdict.complete else f"{claim.clears} of {claim.episodes}, and it was cut short"
+    text = f"{claim.protocol}: cleared {repeated.clears} of {repeated.episodes}, the card says {said}; "
     if verdict.changed == 0:
         return text + "every episode the same"
     text += f"{count_text(verdict.changed, 'episode')} went otherwise, "
@@ -688,6 +849,82 @@ def _train_in(run_dirs: Iterator[Path], config: Config, observer: Observer) -> T
             taken = error
     assert taken is not None
     raise taken
+
+
+def _code(interrupts: Interrupts) -> int:
+    """The exit code of what a signal may have cut short: 130 after Ctrl-C, 143 after SIGTERM."""
+    return OK if interrupts.received is None else 128 + interrupts.received
+
+
+def _steps(trained: Trained) -> str:
+    """Say how long an agent was trained; where its run went on with another, that one's agent steps as well."""
+    total, before = trained.agent_steps, trained.initial_agent_steps
+    return f"{total:,} agent steps" + (f": {before:,} before its run and {total - before:,} in it" if before else "")
+
+
+def _checkpoint(path: Path) -> Path:
+    """Find the file that a checkpoint, a run, or a directory with runs below it stands for; says which run it took.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    from mario_rl.checkpoint import find_checkpoint
+
+    file = find_checkpoint(path)
+    if file != path:
+        _say_which(path, file.parent.parent)
+    return file
+
+
+def _watched(path: Path) -> Path:
+    """Find what there is to watch: a checkpoint, or a run, which may have none yet.
+
+    Raises:
+        CheckpointError: there is neither.
+    """
+    from mario_rl.checkpoint import find_checkpoint, has_checkpoint
+
+    run = None
+    if not path.is_file():
+        run = find_run(path, has=has_checkpoint) or find_run(path, has=lambda one: one.config.is_file())
+    if run is None:
+        return find_checkpoint(path)
+    _say_which(path, run.path)
+    return run.path
+
+
+def _run_with_episodes(path: Path) -> Path:
+    """Find the run that a path stands for to a plot, and say which.
+
+    Raises:
+        UserError: there is none.
+    """
+    run = find_run(path, has=lambda one: one.episodes.is_file())
+    if run is None:
+        raise UserError(f"{path}: not a run directory, it has no episodes.csv")
+    _say_which(path, run.path)
+    return run.path
+
+
+def _say_which(path: Path, run: Path) -> None:
+    if run != path:
+        click.echo(f"mario-rl: {path}: taking the newest run there, {run}", err=True)
+
+
+def _require_stage(stage: str | None, *, whole_game: bool = True) -> None:
+    from mario_rl.config.schema import STAGES, WHOLE_GAME
+
+    if stage is not None and stage not in STAGES and not (whole_game and stage == WHOLE_GAME):
+        also = f", or {WHOLE_GAME}" if whole_game else ""
+        raise UserError(f"--stage: {stage} is not allowed; must be a stage from 1-1 to 8-4{also}")
+
+
+def _lines(words: Sequence[str]) -> str:
+    return "\n".join(printable(word) for word in words)
+
+
+def _report_words(report: Report) -> list[str]:
+    return [*(f"left out: {run}: {reason}" for run, reason in report.left_out), f"report: {report.page}"]
 
 
 def _require_output(option: str, path: Path | None, *suffixes: str) -> None:

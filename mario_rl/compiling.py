@@ -48,10 +48,13 @@ class Library(Mapping[str, Callable[..., int]]):
         name: of its file.
         kernels: the module each is in, under the name of the function.
         packages: folders of this package that have sources of theirs.
+        quick: whether compiling it takes so little that nobody needs to be told.
     """
 
-    def __init__(self, name: str, kernels: Mapping[str, str], *, packages: tuple[str, ...]) -> None:
-        self._name, self._kernels, self._packages = name, dict(kernels), packages
+    def __init__(
+        self, name: str, kernels: Mapping[str, str], *, packages: tuple[str, ...], quick: bool = False
+    ) -> None:
+        self._name, self._kernels, self._packages, self._quick = name, dict(kernels), packages, quick
         self._addresses: dict[str, tuple[int, int]] = {}
         self._lock = threading.RLock()
 
@@ -148,13 +151,18 @@ class Library(Mapping[str, Callable[..., int]]):
                 with FileLock(folder / f"{self._name}.lock"):
                     objects = self._read_any()
                     if objects is None:
-                        _say("compiling the emulator, once: about 30 s")
+                        if not self._quick:
+                            _say("compiling the emulator, once: about 30 s")
                         objects = self.compile_here()
                         self._keep(objects, folder)
                     return objects
             except OSError:  # not a folder to write in
                 continue
-        _say(f"compiling the emulator, about 30 s: no folder can be written to keep it, {FOLDER_VARIABLE} may name one")
+        if not self._quick:
+            _say(
+                f"compiling the emulator, about 30 s: no folder can be written to keep it, {FOLDER_VARIABLE} may name "
+                "one"
+            )
         return self.compile_here()
 
     def _keep(self, objects: Objects, folder: Path) -> None:

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from mario_rl.compiling import FOLDER_VARIABLE
 from mario_rl.config import EnvConfig
 from mario_rl.devices import describe_machine, resolve_device, software_versions
 from mario_rl.envs import ButtonActions, action_buttons, make_game
+from mario_rl.errors import MeasurementInterrupted
 from mario_rl.game.games import Games
 from mario_rl.game.rom import load_rom, stage_start
 from mario_rl.machine import usable_cores
@@ -54,6 +56,10 @@ def _on_threads(number: int) -> str:
 ONE_THREAD = _on_threads(1)
 
 
+type Part = tuple[str, str, str | None, Callable[[], float]]
+"""What is measured, in which unit, what it is compared with, and how."""
+
+
 class Rate(NamedTuple):
     """One line: what was measured, in which unit, each time; and what it is compared with."""
 
@@ -68,13 +74,17 @@ class Rate(NamedTuple):
 
 
 class EmulatorReport(NamedTuple):
-    """All lines, and what they were measured on and with."""
+    """All lines, and what they were measured on and with.
+
+    complete: whether all was measured as often as was asked for; false where it was interrupted.
+    """
 
     rates: list[Rate]
     repeats: int
     date: str
     machine: dict[str, str]
     versions: dict[str, str]
+    complete: bool = True
 
     def as_dict(self) -> dict[str, Any]:
         """Turn it into what the JSON file holds."""
@@ -91,6 +101,7 @@ def measure_emulator(
     seconds: float,
     repeats: int,
     evaluation: Callable[[], float] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
     on_measured: Callable[[str, int], None] = lambda part, total: None,
 ) -> EmulatorReport:
     """Measure everything in turn, `repeats` times, so that a slow minute hits all alike; compiling once.
@@ -99,13 +110,15 @@ def measure_emulator(
         seconds: how long each is measured, each time.
         repeats: of which the median counts.
         evaluation: makes an evaluation and returns how many seconds it took; left out where it is None.
+        should_stop: asked after each measurement, which then does not count; the report is of those before it.
         on_measured: told of each measurement made, and how many there will be.
 
     Raises:
+        MeasurementInterrupted: `should_stop` said so before anything was measured.
         UserError: the ROM can't be played.
     """
     cores = usable_cores()
-    parts: list[tuple[str, str, str | None, Callable[[], float]]] = [
+    parts: list[Part] = [
         (NES_PY, "frames/s", None, partial(_nes_py_frames, seconds)),
         (NOT_DRAWN, "frames/s", NES_PY, partial(_native_frames, seconds, draw=False)),
         (DRAWN, "frames/s", NES_PY, partial(_native_frames, seconds, draw=True)),
@@ -126,21 +139,37 @@ def measure_emulator(
         parts.append(("noop evaluation, 31 episodes", "s", None, evaluation))
     total = repeats * len(parts) + 1
     values: dict[str, list[float]] = {what: [] for what, *_ in parts}
-    for _ in range(repeats):
-        for what, _, _, measure in parts:
-            values[what].append(measure())
-            on_measured(what, total)
-    rates = [Rate(what, unit, values[what], against) for what, unit, against, _ in parts]
     with tempfile.TemporaryDirectory(prefix="mario_rl_benchmark_") as folder:
-        rates.append(Rate(COLD, "s", [_start(Path(folder))]))
-    on_measured(COLD, total)
+        cold: Part = (COLD, "s", None, partial(_start, Path(folder)))
+        complete = False
+        with suppress(MeasurementInterrupted):
+            for what, _, _, measure in [*parts * repeats, cold]:
+                values.setdefault(what, []).append(_unless_stopped(measure, should_stop))
+                on_measured(what, total)
+            complete = True
+    rates = [Rate(what, unit, values[what], against) for what, unit, against, _ in [*parts, cold] if values.get(what)]
+    if not rates:
+        raise MeasurementInterrupted
     return EmulatorReport(
         rates=rates,
         repeats=repeats,
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
         machine=describe_machine(resolve_device("cpu")),
         versions=software_versions(),
+        complete=complete,
     )
+
+
+def _unless_stopped(measure: Callable[[], float], should_stop: Callable[[], bool]) -> float:
+    try:
+        measured = measure()
+    except subprocess.CalledProcessError:  # Ctrl-C in a terminal goes to the processes that are measured as well
+        if not should_stop():
+            raise
+        raise MeasurementInterrupted from None
+    if should_stop():
+        raise MeasurementInterrupted
+    return measured
 
 
 def emulator_markdown(report: EmulatorReport) -> str:
@@ -148,13 +177,15 @@ def emulator_markdown(report: EmulatorReport) -> str:
     by_name = {rate.what: rate for rate in report.rates}
     rows = [("what", "median", "lowest to highest", "median of the turns' ratios"), ("---",) * 4]
     for rate in report.rates:
-        ratio = f"{_times(rate, by_name[rate.against]):.2f} times {rate.against}" if rate.against else ""
+        other = by_name.get(rate.against or "")
+        ratio = f"{_times(rate, other):.2f} times {rate.against}" if other else ""
         between = f"{_number(min(rate.values))} to {_number(max(rate.values))}" if len(rate.values) > 1 else ""
         rows.append((rate.what, f"{_number(rate.median)} {rate.unit}", between, ratio))
     return "\n".join(
         [
             f"{report.machine['processor']}, {count_text(int(report.machine['cores']), 'core')}; {report.date}; Python "
-            f"{report.versions['python']}; stage {STAGE}, article grayscale, frame skip 4; median of {report.repeats}.",
+            f"{report.versions['python']}; stage {STAGE}, article grayscale, frame skip 4; median of {report.repeats}"
+            f"{'' if report.complete else ', or of fewer: CUT SHORT'}.",
             "",
             *("| " + " | ".join(row) + " |" for row in rows),
             "",
@@ -164,7 +195,7 @@ def emulator_markdown(report: EmulatorReport) -> str:
 
 def _times(rate: Rate, other: Rate) -> float:
     """How many times as much, turn by turn: neighbours in time, since a shared machine is slower at some times."""
-    return median(one / another for one, another in zip(rate.values, other.values, strict=True))
+    return median(one / another for one, another in zip(rate.values, other.values, strict=False))
 
 
 def _repeat(work: Callable[[], int], seconds: float) -> float:

@@ -17,10 +17,6 @@ class FailedError(RuntimeError):
     """Something could not go on as it should: the message is one line for the user (exit code 1)."""
 
 
-class ActorError(FailedError):
-    """The actor processes can't go on; what they have played is saved."""
-
-
 class GameError(FailedError):
     """The emulated game can't go on."""
 
@@ -31,3 +27,7 @@ class StorageError(FailedError):
 
 class DivergedError(FailedError):
     """Learning ran away: loss or weights are not finite numbers any more; the last checkpoint is from before."""
+
+
+class MeasurementInterrupted(Exception):
+    """A signal came before anything was measured, or in the middle of a measurement, which then counts for nothing."""

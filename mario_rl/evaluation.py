@@ -17,41 +17,19 @@ from mario_rl.agents import NetworkPolicy, epsilon_greedy
 from mario_rl.agents.q_agent import load_policy
 from mario_rl.checkpoint import find_checkpoint, load_checkpoint
 from mario_rl.config import Config, EnvConfig, Protocol, parse_config
-from mario_rl.config.schema import STAGES, WHOLE_GAME
+from mario_rl.config.schema import WHOLE_GAME, stages_behind
 from mario_rl.devices import no_more_threads_than_cores, resolve_device
 from mario_rl.envs import GamePool, make_games, num_actions
-from mario_rl.errors import CheckpointError, UserError
+from mario_rl.errors import CheckpointError
+from mario_rl.protocols import PROTOCOLS, ProtocolRules, episode_count
 from mario_rl.seeding import episode_seeds
 from mario_rl.types import EpisodeResult, Policy
-from mario_rl.wording import count_text
 
 UNKNOWN_SHARE = 0.01
 """Weight of what follows a cut, in the return of a state before it, up to which it is left aside."""
 
 SIDE_BY_SIDE = 32
 """Episodes played at once: two batches of the network's."""
-
-NOOP_STARTS = 31
-"""Starts after 0-30 frames without input: all the game has, since it is otherwise deterministic."""
-
-
-class ProtocolRules(NamedTuple):
-    """Where an evaluation's randomness comes from.
-
-    sticky_probability: per emulator frame. epsilon: per agent step. fixed_episodes: None when any number makes sense.
-    """
-
-    sticky_probability: float
-    epsilon: float
-    fixed_episodes: int | None
-
-
-PROTOCOLS: dict[Protocol, ProtocolRules] = {
-    "greedy": ProtocolRules(0.0, 0.0, 1),
-    "noop": ProtocolRules(0.0, 0.0, NOOP_STARTS),
-    "sticky": ProtocolRules(0.25, 0.0, None),  # Machado et al. 2018
-    "epsilon": ProtocolRules(0.0, 0.01, None),
-}
 
 
 class EvaluatedEpisode(NamedTuple):
@@ -76,11 +54,16 @@ class EvaluatedEpisode(NamedTuple):
 
 @dataclass(frozen=True)
 class EvaluationReport:
-    """The episodes of one evaluation and what they add up to."""
+    """The episodes of one evaluation and what they add up to.
+
+    asked: how many episodes there were to be, where the evaluation was cut short; None where all were played. Episodes
+    are played side by side, so those that had ended by then are the short ones rather than the first ones.
+    """
 
     protocol: Protocol
     seed: int
     episodes: tuple[EvaluatedEpisode, ...]
+    asked: int | None = None
 
     @property
     def stage(self) -> str:
@@ -99,7 +82,12 @@ class EvaluationReport:
 
     @property
     def clear_rate_interval(self) -> tuple[float, float]:
-        """Wilson's 95 % interval; under greedy and noop every start there is was played, so it is the rate itself."""
+        """Wilson's 95 % interval; under greedy and noop every start there is was played, so it is the rate itself.
+
+        Of an evaluation that was cut short: what the rate of all episodes can still be, whatever the others would do.
+        """
+        if self.asked is not None:
+            return self.clears / self.asked, (self.clears + self.asked - len(self.episodes)) / self.asked
         if PROTOCOLS[self.protocol].fixed_episodes is not None:
             return self.clear_rate, self.clear_rate
         return wilson_interval(self.clears, len(self.episodes))
@@ -134,7 +122,9 @@ class EvaluationReport:
             "protocol": self.protocol,
             "seed": self.seed,
             "stage": self.stage,
+            "complete": self.asked is None,
             "episodes": len(self.episodes),
+            "episodes_asked": len(self.episodes) if self.asked is None else self.asked,
             "clears": self.clears,
             "clear_rate": self.clear_rate,
             "clear_rate_low": low,
@@ -180,17 +170,28 @@ def wilson_interval(clears: int, episodes: int) -> tuple[float, float]:
 
 
 class Trained(NamedTuple):
-    """A policy from a checkpoint: its config, the file, and how long it was trained, before its run began included."""
+    """A policy from a checkpoint: its config, the file, and how long it was trained, before its run began included.
+
+    initial_agent_steps: of them, those of the agent that the run began with.
+    """
 
     policy: NetworkPolicy
     config: Config
     file: Path
     agent_steps: int
     seconds: float
+    initial_agent_steps: int = 0
 
 
 class EvaluationInterrupted(Exception):
-    """The caller asked to stop before the last episode ended; there is no report."""
+    """The caller asked to stop before the last episode ended.
+
+    report: on the episodes that had ended by then; None where none had.
+    """
+
+    def __init__(self, report: EvaluationReport | None = None) -> None:
+        super().__init__("interrupted before the last episode ended")
+        self.report = report
 
 
 @no_more_threads_than_cores()
@@ -202,6 +203,7 @@ def evaluate(
     seed: int = 0,
     stage: str | None = None,
     device: str = "cpu",
+    should_stop: Callable[[], bool] = lambda: False,
     on_episode: Callable[[EvaluatedEpisode, int], None] | None = None,
 ) -> EvaluationReport:
     """Play a checkpoint's greedy policy under a protocol, whatever no-ops and stickiness it was trained with.
@@ -213,10 +215,12 @@ def evaluate(
         seed: of the sticky actions and random actions.
         stage: None for the stage, or each of the stages, it was trained on.
         device: auto, cpu, cuda or mps. On one machine and thread count the CPU gives the same report every time.
+        should_stop: asked between two agent steps.
         on_episode: called after each episode with it and the number of episodes in all.
 
     Raises:
         CheckpointError: the file cannot be used. UserError: an argument cannot.
+        EvaluationInterrupted: `should_stop` said so.
     """
     trained = load_trained(checkpoint, stage=stage, device=device)
     return evaluate_policy(
@@ -225,6 +229,7 @@ def evaluate(
         protocol=protocol or trained.config.evaluation.protocol,
         episodes=episodes,
         seed=seed,
+        should_stop=should_stop,
         on_episode=on_episode,
     )
 
@@ -253,8 +258,9 @@ def load_trained(checkpoint: str | Path, *, stage: str | None = None, device: st
         )
     except (RuntimeError, TypeError) as error:  # torch names every tensor, over many lines
         raise CheckpointError(f"{file}: damaged, its weights are not those of the network in its config") from error
-    before = state.get("initial_agent_steps", 0), state.get("initial_seconds", 0.0)
-    return Trained(policy, config, file, state["agent_steps"] + before[0], state["seconds"] + before[1])
+    before, seconds_before = state.get("initial_agent_steps", 0), state.get("initial_seconds", 0.0)
+    steps, seconds = state["agent_steps"] + before, state["seconds"] + seconds_before
+    return Trained(policy, config, file, steps, seconds, before)
 
 
 def evaluate_policy(
@@ -276,7 +282,7 @@ def evaluate_policy(
         EvaluationInterrupted: `should_stop` said so.
     """
     rules = PROTOCOLS[protocol]
-    count = _episode_count(protocol, episodes, config)
+    count = episode_count(protocol, episodes, default=config.evaluation.episodes)
     stages = (config.env.stage,) if isinstance(config.env.stage, str) else config.env.stage
     starts = [
         _Start(stage, place * count + index, episode_seed, index if protocol == "noop" else 0)
@@ -293,9 +299,16 @@ def evaluate_policy(
                 played.append(episode)
                 if on_episode is not None:
                     on_episode(episode, len(starts))
+        except EvaluationInterrupted:
+            report = EvaluationReport(protocol, seed, _in_order(played), asked=len(starts))
+            raise EvaluationInterrupted(report if played else None) from None
         finally:
             games.close()
-    return EvaluationReport(protocol, seed, tuple(sorted(played, key=lambda episode: episode.number)))
+    return EvaluationReport(protocol, seed, _in_order(played))
+
+
+def _in_order(episodes: list[EvaluatedEpisode]) -> tuple[EvaluatedEpisode, ...]:
+    return tuple(sorted(episodes, key=lambda episode: episode.number))
 
 
 class _Start(NamedTuple):
@@ -419,21 +432,6 @@ def protocol_env(config: EnvConfig, stage: str, rules: ProtocolRules) -> EnvConf
     return config.model_copy(update=replaced)
 
 
-def _episode_count(protocol: Protocol, episodes: int | None, config: Config) -> int:
-    fixed = PROTOCOLS[protocol].fixed_episodes
-    if fixed is None:
-        count = config.evaluation.episodes if episodes is None else episodes
-        if count < 1:
-            raise UserError(f"episodes: {count} is not allowed; must be at least 1")
-        return count
-    if episodes not in (None, fixed):
-        raise UserError(
-            f"episodes: {episodes} is not allowed with protocol {protocol}, which has exactly "
-            f"{count_text(fixed, 'different episode')}; leave it out, or use sticky or epsilon"
-        )
-    return fixed
-
-
 def _merit(episode: EvaluatedEpisode) -> tuple[bool, int, int, float]:
     result = episode.result
     return result.end == "clear", _stages_cleared(episode), result.x, result.return_
@@ -441,4 +439,4 @@ def _merit(episode: EvaluatedEpisode) -> tuple[bool, int, int, float]:
 
 def _stages_cleared(episode: EvaluatedEpisode) -> int:
     """Count the stages behind the one reached, warps included; of an episode on one stage, 0: its end says it all."""
-    return STAGES.index(episode.result.stage) if episode.stage == WHOLE_GAME else 0
+    return stages_behind(episode.result.stage) if episode.stage == WHOLE_GAME else 0

@@ -1,4 +1,4 @@
-"""Files that are whole or absent."""
+"""Files that are whole or absent, and their names as text."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import json
 import math
 import os
 import secrets
+import stat
+import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +19,21 @@ from mario_rl.errors import StorageError, UserError
 NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 """How file systems say that they have none."""
 
+MAX_NAME = 40  # characters of a file's name in that of its partial file, which has to fit into 255 bytes with more
+
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Call `write(partial path)`, flush it to the disk and put it in the place of `path` in one step.
+
+    Its folder is made if missing.
 
     Several may write the same file at once: each has a partial file of its own, and the last to finish wins.
 
     Raises:
         StorageError: the disk refused; the previous file is untouched and the partial one is gone.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     with _partial_of(path, "what was there before is intact") as partial:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write(partial)
         _flush(partial)
         partial.replace(path)
@@ -40,17 +46,18 @@ def create_atomically(path: Path, write: Callable[[Path], object]) -> None:
         FileExistsError: there is one, perhaps since a moment ago; it is untouched.
         StorageError: the disk refused; the partial file is gone.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     with _partial_of(path, "nothing was left there") as partial:
+        path.parent.mkdir(parents=True, exist_ok=True)
         try:
             write(partial)
             _flush(partial)
             _link(partial, path)
-        except FileNotFoundError as error:
-            if not path.exists():
+        except (FileExistsError, FileNotFoundError):  # partial files are cleared away by whoever has made the file
+            if not os.path.lexists(path):
                 raise
-            # Whoever has made the file goes on from there, and has cleared partial files away.
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from error
+        else:
+            return
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
 
 
 def _link(partial: Path, path: Path) -> None:
@@ -68,16 +75,15 @@ def _link(partial: Path, path: Path) -> None:
 
 @contextmanager
 def _partial_of(path: Path, left: str) -> Iterator[Path]:
-    """Name a partial file that nobody else does, on whatever machine; it is gone at the end. Messages end in `left`."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
+    """Name the partial file of `path`, which is gone at the end; messages end in `left`."""
+    partial = _partial(path)
     try:
         yield partial
-    except FileExistsError:
-        raise
     except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
         raise StorageError(f"{path}: could not be written ({_reason(error)}); {left}") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def _flush(partial: Path) -> None:
@@ -101,6 +107,50 @@ def _without_infinities(values: Any) -> Any:
     return values
 
 
+@contextmanager
+def staged(*paths: Path) -> Iterator[tuple[Path, ...]]:
+    """Yield a partial file for each path, to be written; then put them all in place, one after the other in this order.
+
+    Before the first is, all are whole and on the disk. Where anything is raised before that, nothing changes. A kill
+    between two of the renames leaves the first ones new: name last the file by which that is seen.
+
+    Raises:
+        StorageError: the disk refused; the partial files are gone.
+    """
+    partials = tuple(_partial(path) for path in paths)
+    try:
+        for path in paths:
+            with storage_errors(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+        yield partials
+        for partial, path in zip(partials, paths, strict=True):
+            with storage_errors(path):
+                _flush(partial)
+        for partial, path in zip(partials, paths, strict=True):
+            with storage_errors(path):
+                partial.replace(path)
+    except BaseException:
+        for partial in partials:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Say of what goes wrong here that `path` could not be written.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+        raise StorageError(
+            f"{path}: could not be written ({_reason(error)}); what was there before is intact"
+        ) from error
+
+
 def remove_partials(folder: Path) -> None:
     """Remove what killed writers left in a folder; to be called while nobody writes there."""
     for partial in folder.glob(".*.partial"):
@@ -108,21 +158,53 @@ def remove_partials(folder: Path) -> None:
 
 
 def require_writable(path: Path) -> None:
-    """Refuse a file that can't be written, before the work that would fill it; its folder is made if missing.
+    """Refuse a file that can't be written, before the work that would fill it. Nothing is made, not even its folder.
 
     Raises:
-        UserError: it is a folder or a device, or its own folder can't be made or written to.
+        UserError: it is a folder or a device, its name is not possible, or its folder can't be made or written to.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{path}: can't be written, its folder can't be made ({error.strerror})") from error
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        mode = stat.S_IFREG
+    except OSError as error:  # a folder on the way is a file, or a name is too long
+        raise UserError(f"{path}: can't be written ({error.strerror})") from error
+    nearest = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
     # Whatever is put in the place of a device such as /dev/null would be taken for it by every other program.
-    if (path.exists() and not path.is_file()) or not os.access(path.parent, os.W_OK):
+    if not stat.S_ISREG(mode) or not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise UserError(f"{path}: can't be written; name a file in a folder you may write to")
+
+
+def printable(name: str | os.PathLike[str], most: int | None = None) -> str:
+    r"""Write a name so that any file, page, terminal and figure takes it, on one line.
+
+    Bytes of a file's name that are no text become `\xff`, control characters `\n` or `\x1b`; all else stays.
+
+    Args:
+        name: any text, a path for instance.
+        most: characters that there is room for; of a longer one the middle is left out.
+    """
+    text = "".join(one if one.isprintable() else _escaped(one) for one in os.fspath(name))
+    if most is None or len(text) <= most:
+        return text
+    head = most // 2
+    return f"{text[:head]}…{text[len(text) - (most - head - 1) :]}"
+
+
+def _partial(path: Path) -> Path:
+    """Name the file that becomes `path` once it is whole: in the same folder, another for each writer anywhere."""
+    name = path.name if len(path.name) <= MAX_NAME else f"{path.name[:MAX_NAME]}-{zlib.crc32(os.fsencode(path.name))}"
+    return path.with_name(f".{name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error).splitlines()[0]
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # how Python keeps a byte of a file's name that is not UTF-8
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode("ascii")

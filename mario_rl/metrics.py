@@ -37,10 +37,14 @@ METRIC_COLUMNS = (
     "gradient_norm",
     "steps_per_second",
     "updates_per_second",
-    "mean_return",  # this and the next two: over the last 100 episodes
+    "mean_return",  # this and the next two: over the last RECENT_EPISODES; of fewer as long as `episodes` is less
     "mean_x",
     "clear_rate",
 )
+RECENT_EPISODES = 100
+"""What running means are taken over. Where they are drawn they begin when there are as many."""
+
+RUNNING_MEANS = frozenset({"mean_return", "mean_x", "clear_rate"})
 EVALUATION_COLUMNS = (
     "agent_steps",
     "seconds",
@@ -135,7 +139,8 @@ class RunMetrics:
         """
         self._metrics.append([row])
         self.last_interval = row["agent_steps"]
-        self._show("training", row, METRIC_COLUMNS[1:])
+        full = row["episodes"] >= RECENT_EPISODES  # before that it would seem to rise or fall
+        self._show("training", row, [name for name in METRIC_COLUMNS[1:] if full or name not in RUNNING_MEANS])
 
     def evaluation(self, rows: Iterable[Row]) -> None:
         """Write the episodes of one evaluation; TensorBoard gets their means, per protocol.

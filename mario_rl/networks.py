@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import conv2d
 
 from mario_rl.config import NetworkConfig
+from mario_rl.pixels import BLOCK
 
 CONVOLUTION_FEATURES = 64 * 7 * 7  # what an 84 x 84 frame leaves after the three convolutions
 
@@ -58,7 +60,22 @@ class QNetwork(nn.Module):
 
     def quantiles(self, observation: Tensor) -> Tensor:
         """The quantiles (2i - 1) / 2N of each action's return, i = 1..N: (B, actions, N); for N = 1, its value."""
-        features = self.features(observation)
+        return self._quantiles(self.features(observation))
+
+    def quantiles_of_blocks(self, blocks: Tensor) -> Tensor:
+        """Do the same for observations as blocks, see `mario_rl.blocks`: (B, 16 * frame_stack, 21, 21).
+
+        Faster, and the same but for the last digits, since the sums of the first convolution have another order.
+        """
+        first = self.features[0]
+        assert isinstance(first, nn.Conv2d)
+        out, frames, side, _ = first.weight.shape
+        split = first.weight.view(out, frames, side // BLOCK, BLOCK, side // BLOCK, BLOCK)
+        weight = split.permute(0, 1, 3, 5, 2, 4).reshape(out, frames * BLOCK * BLOCK, side // BLOCK, side // BLOCK)
+        convolved = conv2d(blocks, weight.contiguous(memory_format=torch.channels_last), first.bias)
+        return self._quantiles(self.features[1:](convolved))
+
+    def _quantiles(self, features: Tensor) -> Tensor:
         action_BAN: Tensor = self.action_head(features).unflatten(1, (self.num_actions, self.num_quantiles))
         if self.value_head is None:
             return action_BAN

@@ -12,3 +12,7 @@ MAX_PIXEL = 255
 def to_unit(pixels: Pixels) -> UnitPixels:
     """Scale uint8 0..255 to float32 0..1, any shape."""
     return pixels.astype(np.float32) / np.float32(MAX_PIXEL)
+
+
+BLOCK = 4
+"""Side of the blocks of pixels that the first convolution takes as one, see `mario_rl.blocks`: its stride."""

@@ -82,4 +82,5 @@ class Priorities:
         length = np.maximum(end - begin, 0)
         env = np.repeat(np.arange(len(length)), length)
         place = np.arange(len(env)) - np.repeat(length.cumsum() - length, length)
-        return env * self._slots + (begin[env] + place) % self._slots
+        rows: NDArray[np.int64] = env * self._slots + (begin[env] + place) % self._slots
+        return rows

@@ -23,8 +23,8 @@ from torch import Tensor
 
 from mario_rl.errors import CheckpointError, UserError
 from mario_rl.files import write_atomically
-from mario_rl.machine import available_memory_bytes
 from mario_rl.priorities import Priorities
+from mario_rl.replay_size import check_memory
 from mario_rl.types import Batch, Pixels, Steps
 from mario_rl.wording import count_text
 
@@ -33,37 +33,11 @@ from mario_rl.wording import count_text
 FORMAT = "mario_rl replay 1"
 """What every replay file says of itself; the number goes up when old files can no longer be read."""
 
-BYTES_BESIDES_FRAME = 8
-"""Of a slot: action 1, reward 4, terminated 1, tail 1, earlier frames 1."""
-
-MEMORY_RESERVE = 0.1
-"""Share of the available memory that is left to the rest of the program."""
-
 FILE_BLOCK_SLOTS = 1024
 """Slots per array of a replay file: loading needs the memory of one such block (7 MB) besides the buffer's own."""
 
 UNREADABLE = (OSError, EOFError, KeyError, ValueError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error)
 """What NumPy and zipfile raise on a file that is damaged or something else."""
-
-
-def estimate_bytes(capacity: int, frame_shape: tuple[int, int] = (84, 84)) -> int:
-    """Work out what a buffer of `capacity` slots takes in memory, and about what its file takes, in bytes."""
-    return capacity * _slot_bytes(frame_shape)
-
-
-def check_memory(capacity: int, frame_shape: tuple[int, int] = (84, 84)) -> None:
-    """Refuse a buffer that this machine has no memory for, before anything is allocated.
-
-    Raises:
-        UserError: it would take more than 90 % of what is available; names the capacity that would fit.
-    """
-    needed, available = estimate_bytes(capacity, frame_shape), available_memory_bytes()
-    usable = int(available * (1 - MEMORY_RESERVE))
-    if needed > usable:
-        raise UserError(
-            f"replay.capacity {capacity} needs {needed / 1e9:.2f} GB of memory and {available / 1e9:.2f} GB is "
-            f"available; at most {usable // _slot_bytes(frame_shape)} would fit"
-        )
 
 
 class ReplayBuffer:
@@ -164,13 +138,23 @@ class ReplayBuffer:
             env_E, steps.frame, action=steps.action, reward=steps.reward, terminated=steps.terminated, is_tail=False
         )
         if cut_E.any():
-            self._append(
-                env_E[cut_E], steps.last_frame[cut_E], action=0, reward=0.0, terminated=False, is_tail=True
-            )
+            self._append(env_E[cut_E], steps.last_frame[cut_E], action=0, reward=0.0, terminated=False, is_tail=True)
         over_E = steps.terminated | cut_E
         reached_E = np.maximum(self._complete[env_E], self._written[env_E] - self._n_step)
         self._complete[env_E] = np.where(over_E, self._written[env_E], reached_E)
         self._next_earlier[env_E[over_E]] = 0
+
+    def cut(self) -> None:
+        """End the episodes that environments will not go on with, as cut short: what was seen last bootstraps.
+
+        Those frames were acted on, but what followed is not known: they become tails. Nothing to do between episodes.
+        """
+        last_E = self._rows(self._all_envs, self._written - 1)
+        open_E = (self._written > 0) & ~(self._terminated[last_E] | self._is_tail[last_E])
+        self._is_tail[last_E[open_E]] = True
+        self._tails += open_E
+        self._complete[:] = self._written
+        self._next_earlier[:] = 0
 
     def sample(self, batch_size: int) -> Batch:
         """Draw transitions, uniformly or by priority, with replacement, from all that can be sampled.
@@ -379,8 +363,3 @@ def _steps_that_count(
     counts_BN = ~tail_BN
     counts_BN[:, 1:] &= ~ended_BN[:, :-1]
     return counts_BN, (terminated_BN & counts_BN).any(axis=1)
-
-
-def _slot_bytes(frame_shape: tuple[int, int]) -> int:
-    height, width = frame_shape
-    return height * width + BYTES_BESIDES_FRAME

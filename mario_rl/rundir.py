@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+
+RUNS = Path("checkpoints")
+"""Where `mario-rl train` puts runs that are given no other place."""
+
+LATEST = "latest"
+"""The last part of a path that stands for the newest run in the directory before it."""
+
+MAX_DEPTH = 8  # directories below one that runs are looked for in
+BEGAN = re.compile(r"\d{8}-\d{6}")  # how the names that `mario-rl train` gives begin
 
 
 @dataclass(frozen=True)
@@ -95,3 +108,55 @@ class RunDir:
     def step_checkpoints(self) -> list[Path]:
         """List the kept checkpoints, oldest first."""
         return sorted(self.checkpoints.glob("step_*.pt"))
+
+
+def find_run(path: Path, *, has: Callable[[RunDir], bool]) -> RunDir | None:
+    """Find the run that a path stands for, among those that have what is needed.
+
+    That is the run directory itself; of a directory that is none, the newest run below it. `DIR/latest`, where there is
+    no such thing, is the newest run below `DIR`, and `latest` alone below `checkpoints`.
+
+    Args:
+        path: which.
+        has: whether a run has what is needed.
+
+    Returns:
+        None where there is none.
+    """
+    run = RunDir(path)
+    if has(run):
+        return run
+    below = directory_of_latest(path)
+    if below is not None:
+        path = below
+    elif run.config.is_file():  # a run, but one that lacks it
+        return None
+    return max((one for one in runs_below(path) if has(one)), key=_began, default=None)
+
+
+def directory_of_latest(path: Path) -> Path | None:
+    """Name the directory whose newest run a path asks for by ending in `latest`; None where it does not."""
+    if path.name != LATEST or path.exists():
+        return None
+    return RUNS if path == Path(LATEST) else path.parent
+
+
+def runs_below(path: Path) -> Iterator[RunDir]:
+    """List the run directories at or below a directory: those with a config.yaml. Links are not followed."""
+    for place, folders, files in os.walk(path):
+        if "config.yaml" in files:
+            yield RunDir(Path(place))
+            folders.clear()
+        deep = len(Path(place).parts) - len(path.parts) >= MAX_DEPTH
+        folders[:] = [] if deep else [one for one in folders if not one.startswith(".")]
+
+
+def _began(run: RunDir) -> tuple[int, int]:
+    """When a run began: by its name, which a copy keeps and a resume leaves, else by when its config was written."""
+    written = run.config.stat().st_mtime_ns
+    named = BEGAN.match(run.path.name)
+    try:
+        began = datetime.strptime(named[0], "%Y%m%d-%H%M%S").timestamp() if named else written / 1e9
+    except ValueError:  # digits, but no date
+        began = written / 1e9
+    return int(began), written

@@ -13,15 +13,23 @@ def tensor_to_unit(pixels: Tensor, dtype: torch.dtype = torch.float32) -> Tensor
     return pixels.to(dtype).div_(MAX_PIXEL)
 
 
-def random_shift(observation: Tensor, pixels: int) -> Tensor:
-    """Shift each observation of a batch (B, stack, H, W) by its own random amount, up to `pixels` each way.
+def draw_shifts(batch: int, pixels: int, device: torch.device) -> Tensor:
+    """Draw how far each of a batch is shifted down and right, up to `pixels` each way; int64 (2, batch).
 
-    The border is repeated outwards, as if padded by `pixels` and cropped at random (Yarats et al. 2021, DrQ). All
-    frames of a stack move together. Draws from torch's global generator.
+    From torch's global generator of that device (Yarats et al. 2021, DrQ).
+    """
+    return torch.randint(-pixels, pixels + 1, (2, batch), device=device)
+
+
+def random_shift(observation: Tensor, shift_2B: Tensor) -> Tensor:
+    """Shift each observation of a batch (B, stack, H, W) down and right by its own amounts, int64 (2, B).
+
+    The border is repeated outwards, as if padded and cropped at random (Yarats et al. 2021, DrQ). All frames of a stack
+    move together.
     """
     batch, stack, height, width = observation.shape
     device = observation.device
-    dy_B, dx_B = torch.randint(-pixels, pixels + 1, (2, batch, 1), device=device)
+    dy_B, dx_B = shift_2B.unsqueeze(2)
     row_BH = (torch.arange(height, device=device) + dy_B).clamp_(0, height - 1)
     column_BW = (torch.arange(width, device=device) + dx_B).clamp_(0, width - 1)
     # One gather of the flat screen takes a third of the time that one of rows and one of columns take.

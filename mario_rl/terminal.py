@@ -6,15 +6,17 @@ import os
 import shutil
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from mario_rl.config import Config
-from mario_rl.evaluation import EvaluationReport
 from mario_rl.streams import SCREEN
 from mario_rl.training import RECENT_EPISODES, Observer, Progress
 from mario_rl.wording import count_text
+
+if TYPE_CHECKING:
+    from mario_rl.evaluation import EvaluationReport
 
 SECONDS_BETWEEN_REFRESHES = 0.2
 
@@ -89,8 +91,13 @@ class CountingBar:
             )
         self._bar.update(1)
         if self._bar.n >= total:
+            self.close()
+
+    def close(self) -> None:
+        """Take the bar off the terminal; what is counted next has one of its own."""
+        if self._bar is not None:
             self._bar.close()
-            self._bar = None  # what is counted next has a bar of its own
+            self._bar = None
 
 
 def _describe(progress: Progress) -> list[str]:

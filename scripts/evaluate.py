@@ -4,5 +4,5 @@ import sys
 
 from mario_rl.cli import main
 
-if __name__ == "__main__":  # actor processes import this file as well
+if __name__ == "__main__":
     sys.exit(main(["evaluate", *sys.argv[1:]]))

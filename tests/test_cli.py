@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,11 +15,14 @@ from pathlib import Path
 import pytest
 
 import mario_rl.cli
-from mario_rl.checkpoint import load_checkpoint
+from mario_rl import cli, parity, terminal
+from mario_rl.checkpoint import load_checkpoint, save_checkpoint
 from mario_rl.cli import main
 from mario_rl.config import load_config
+from mario_rl.errors import StorageError
 from mario_rl.rundir import RunDir
 from mario_rl.training import train
+from mario_rl.training.initial import find_initial
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -62,10 +66,11 @@ def test_no_command_is_a_request_for_help(capsys):
     [
         ("av", "mario_rl.report.video", ["evaluate", "run"]),
         ("matplotlib.figure", "mario_rl.report.curve", ["plot", "run"]),
-        ("uvicorn", "mario_rl.watch.server", ["watch", "run"]),
+        ("uvicorn", "mario_rl.watch.server", ["watch", "run", "--port", "8973"]),
     ],
 )
-def test_a_package_that_is_missing_is_named_in_one_line(package, module, arguments, monkeypatch, capsys):
+def test_a_package_that_is_missing_is_named_in_one_line(package, module, arguments, finished_run, monkeypatch, capsys):
+    monkeypatch.chdir(finished_run.parent)
     monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setitem(sys.modules, package, None)
     assert main(arguments) == 1
@@ -83,12 +88,30 @@ BAD_INPUTS = [
     (["train", "--speed", "9", CONFIG], "No such option"),
     (["train", "configs/nothing.yaml"], "configs/nothing.yaml"),
     (["train", "."], "directory"),
+    (
+        ["train", "lr=0.1/none.yaml"],
+        "or --resume RUN_DIR; there is no file lr=0.1/none.yaml",
+    ),
+    (
+        ["train", "configs/studies/smoke.yaml"],
+        "a study, not a training config; `mario-rl compare",
+    ),
+    (["train", CONFIG, "--seed", "3"], "Settings are given as key=value: seed=3"),
+    (["train", CONFIG, "--seed=3"], "Settings are given as key=value: seed=3"),
+    (["train", "--agent.gamma", "0.9", CONFIG], "Settings are given as key=value: agent.gamma=0.9"),
+    (["train", CONFIG, "--learning-rate=1e-3"], "key=value: agent.learning_rate=1e-3"),
+    (["train", CONFIG, "--episodes", "5"], "key=value: training.episodes=5 or evaluation.episodes=5"),
+    (["train", CONFIG, "training.initial_checkpoint=none.pt"], "none.pt: no such file"),
+    (["train", CONFIG, "env.rom=none.nes"], "none.nes: the ROM can't be read"),
     (["train", CONFIG, "agent.gama=0.9"], "agent.gamma"),
     (["train", CONFIG, "agent.gamma=1.5"], "agent.gamma: 1.5"),
     (["train", CONFIG, "agent.gamma=high"], "agent.gamma: 'high'"),
     (["train", CONFIG, "training.envs=0"], "training.envs: 0"),
     (["train", CONFIG, "training.envs=2.5"], "training.envs: 2.5"),
-    (["train", CONFIG, "training.actors=99"], "training: actors 99 must be at most envs"),
+    (
+        ["train", CONFIG, "training.actors=4"],
+        "command line: training.actors: is gone, one process plays and learns at once now",
+    ),
     (["train", CONFIG, "env.stage=9-1"], "env.stage: '9-1'"),
     (["train", CONFIG, "env.action_set=[[jump]]"], "env.action_set"),
     (["train", CONFIG, "agent.target=ddqn"], "none, target, double"),
@@ -103,6 +126,13 @@ BAD_INPUTS = [
     (["evaluate"], "Missing argument"),
     (["evaluate", "nothing.pt"], "nothing.pt: no such file"),
     (["evaluate", "configs"], "no checkpoint in this directory"),
+    (["evaluate", "configs/latest"], "configs/latest: no run with a checkpoint below configs"),
+    (["evaluate", CONFIG], f"{CONFIG}: a config, not a checkpoint"),
+    (["evaluate", "none.pt", "seed=3"], "did you mean --seed 3?"),
+    (["evaluate", "none.pt", "--protocol", "noop", "--episodes", "5"], "exactly 31 different episodes"),
+    (["evaluate", "none.pt", "--stage", "9-1"], "--stage: 9-1 is not allowed"),
+    (["ship", "none.pt", "mine.pt"], "none.pt: no such file or directory"),
+    (["verify", "none.pt"], "none.pt: no such file"),
     (["evaluate", "README.md"], "README.md: cut short, damaged or not a checkpoint"),
     (["evaluate", CONFIG, "--episodes", "0"], "--episodes"),
     (["evaluate", CONFIG, "--protocol", "lucky"], "--protocol"),
@@ -121,17 +151,22 @@ BAD_INPUTS = [
     (["record", "none.pt", "--output", "mario.mp4"], "none.pt: no such file or directory"),
     (["compare"], "Missing argument"),
     (["compare", "none.yaml"], "none.yaml: no such study file"),
-    (["compare", CONFIG], f"{CONFIG}: base: missing"),
+    (["compare", "configs"], "configs: a directory, not a study file; `mario-rl compare configs --report` makes"),
+    (["compare", CONFIG], f"{CONFIG}: a training config, not a study; `mario-rl train {CONFIG}` takes it"),
     (["compare", "configs/studies/smoke.yaml", "--jobs", "0"], "--jobs"),
     (["compare", "configs/studies/smoke.yaml", "--report"], "smoke.yaml: no such directory"),
     (["compare", "configs", "--report"], "configs: no run in it whose first episode has ended"),
     (["compare", "configs", "--report", "--jobs", "2"], "--report takes a directory and no other option"),
     (["config", CONFIG, "env=fast"], "env"),
+    (["config", CONFIG, "--seed", "3"], "seed=3"),
     (["benchmark"], "Missing argument"),
-    (["benchmark", CONFIG, "--actors", "300"], "--actors"),
+    (["benchmark", CONFIG, "--actors", "1"], "No such option '--actors'"),
+    (["benchmark", CONFIG, "training.actors=1"], "training.actors: is gone"),
     (["benchmark", CONFIG, "--output", "speed.txt"], "speed.txt is not allowed; the name must end in .json"),
     (["benchmark", CONFIG, "agent.batch=9"], "agent.batch"),
     (["benchmark", CONFIG, "replay.capacity=900000000"], "replay.capacity"),
+    (["benchmark", "--emulator", "--agent", "none.pt"], "none.pt: no such file or directory"),
+    (["doctor", "--parity", "--stage", "9-9"], "--stage: 9-9 is not allowed"),
 ]
 
 
@@ -147,6 +182,90 @@ def test_bad_input_gets_one_line_and_exit_code_2(arguments, says, capfd, monkeyp
     assert line.startswith("mario-rl: ")
     assert says in line
     assert sorted(path.name for path in tmp_path.iterdir()) == ["README.md", "configs"]  # nothing was begun
+
+
+REFUSE_ALL = """
+import json, sys
+from mario_rl.cli import main
+slow = {"torch", "numba", "scipy", "matplotlib", "gymnasium", "cv2", "av"}
+for arguments in json.load(sys.stdin):
+    code, imported = main(arguments), sorted(slow & sys.modules.keys())
+    assert (code, imported) == (2, []), f"{arguments}: exit code {code}, imported {imported}"
+"""
+
+
+def test_bad_input_is_told_before_anything_slow_such_as_torch_is_imported(tmp_path):
+    for name in ("configs", "README.md"):
+        os.symlink(REPOSITORY / name, tmp_path / name)
+    done = subprocess.run(
+        [sys.executable, "-c", REFUSE_ALL],
+        input=json.dumps([arguments for arguments, _ in BAD_INPUTS]),
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-500:]
+
+
+def test_a_file_that_exists_is_the_config_whatever_its_name(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("lr=0.1").mkdir()
+    Path("lr=0.1/c.yaml").write_text("seed: 4\n")
+    assert main(["train", "lr=0.1/c.yaml", "agent.gama=0.9"]) == 2
+    assert "agent.gama: unknown key; did you mean agent.gamma?" in capsys.readouterr().err
+    assert main(["config", "lr=0.1/c.yaml"]) == 0
+    assert "\nseed: 4\n" in capsys.readouterr().out
+
+
+@pytest.mark.emulator
+def test_a_directory_stands_for_the_newest_run_below_it_and_which_one_is_said(finished_run, tmp_path, capfd):
+    report, place = tmp_path / "report.json", finished_run.parent
+    assert main(["evaluate", str(place), "--protocol", "greedy", "--json", str(report)]) == 0
+    assert f"{place}: taking the newest run there, {finished_run}" in capfd.readouterr().err
+    assert json.loads(report.read_text())["checkpoint"] == str(RunDir(finished_run).latest)
+    assert main(["plot", str(place / "latest"), "--output", str(tmp_path / "curve.png")]) == 0
+    assert main(["train", "--resume", str(place / "latest"), "env.stage=1-2"]) == 2
+    assert "env.stage: '1-2' is not allowed on --resume" in capfd.readouterr().err
+    config = load_config(finished_run / "config.yaml", [f"training.initial_checkpoint={place}/latest"])
+    assert find_initial(config) == RunDir(finished_run).latest
+
+
+READING = [
+    ["plot", "nothing"],
+    ["plot", "nothing", "--output", "new/curve.png", "--ends", "new/ends.png"],
+    ["evaluate", "nothing", "--json", "new/report.json", "--video", "new/mario.mp4"],
+    ["ship", "nothing", "new/agent.pt"],
+    ["verify", "nothing.pt"],
+    ["watch", "nothing", "--no-browser", "--port", "8972"],
+    ["record", "nothing", "--output", "new/mario.mp4"],
+    ["compare", "nothing", "--report"],
+    ["compare", "nothing", "--dry-run", "--out", "new"],
+    ["compare", "nothing", "--out", "new"],
+    ["benchmark", "nothing", "--output", "new/speed.json"],
+    ["benchmark", "--emulator", "--agent", "nothing", "--output", "new/speed.json"],
+    ["config", "nothing"],
+    ["train", "--resume", "nothing"],
+    ["doctor", "--parity", "--rom", "nothing"],
+]
+
+
+@pytest.mark.parametrize("arguments", READING, ids=" ".join)
+def test_a_command_that_finds_nothing_to_read_makes_nothing(arguments, capfd, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    assert "nothing" in capfd.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_that_is_no_text_is_said_in_one_line_on_any_terminal(tmp_path, mario_rl_command):
+    folder = os.fsencode(tmp_path) + b"/caf\xe9\x1b[31m"
+    os.mkdir(folder)
+    done = subprocess.run([*mario_rl_command, "compare", folder, "--report"], capture_output=True, check=False)
+    assert done.returncode == 2
+    (line,) = done.stderr.decode("utf-8").splitlines()
+    assert line.startswith(f"mario-rl: {tmp_path}/caf\\xe9\\x1b[31m: no run in it whose first episode has ended")
 
 
 @pytest.mark.emulator
@@ -182,12 +301,114 @@ def test_evaluate_prints_a_table_and_writes_json_and_video(finished_run, tmp_pat
 
 
 @pytest.mark.emulator
+@pytest.mark.parametrize("full", [True, False], ids=["full", "closed"])
+def test_files_are_written_whether_or_not_anything_can_be_printed(full, finished_run, tmp_path, monkeypatch, capfd):
+    report, video = tmp_path / "report.json", tmp_path / "mario.mp4"
+    arguments = ["evaluate", str(finished_run), "--protocol", "greedy", "--json", str(report), "--video", str(video)]
+    with open("/dev/full", "w") as nowhere:
+        monkeypatch.setattr(sys, "stdout", nowhere if full else None)
+        assert main(arguments) == (1 if full else 0)
+    assert json.loads(report.read_text())["episodes"] == 1
+    assert video.read_bytes()[4:8] == b"ftyp"
+    assert ("could not be written" in capfd.readouterr().err) == full
+
+
+@pytest.mark.emulator
+def test_an_evaluation_is_printed_though_its_file_cant_be_written(finished_run, tmp_path, capfd, monkeypatch):
+    def full(path, write):
+        raise StorageError(f"{path}: could not be written (No space left on device)")
+
+    monkeypatch.setattr(cli, "write_atomically", full)
+    report = tmp_path / "report.json"
+    assert main(["evaluate", str(finished_run), "--protocol", "greedy", "--json", str(report)]) == 1
+    captured = capfd.readouterr()
+    assert "clear rate" in captured.out
+    assert str(report) not in captured.out
+    assert f"{report}: could not be written" in captured.err
+
+
+@pytest.mark.emulator
+def test_an_agent_that_went_on_from_another_is_as_old_as_both(finished_run, tmp_path, capfd):
+    state = {key: value for key, value in load_checkpoint(RunDir(finished_run).latest).items() if key != "format"}
+    save_checkpoint(tmp_path / "agent.pt", state | {"initial_agent_steps": 510_000})
+    report = tmp_path / "report.json"
+    assert main(["evaluate", str(tmp_path / "agent.pt"), "--protocol", "greedy", "--json", str(report)]) == 0
+    assert "(510,060 agent steps: 510,000 before its run and 60 in it)" in capfd.readouterr().out
+    assert json.loads(report.read_text())["agent_steps"] == 510_060
+
+
+class Interrupting(terminal.CountingBar):
+    """A bar at whose first count a signal comes; at a second Ctrl-C a command would drop everything."""
+
+    number = signal.SIGINT
+    came = False
+
+    def __call__(self, done: object, total: int) -> None:
+        if not self.came:
+            self.came = True
+            signal.raise_signal(self.number)
+
+
+@pytest.mark.emulator
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_evaluation_reports_the_episodes_that_had_ended(
+    number, code, finished_run, tmp_path, capfd, monkeypatch
+):
+    monkeypatch.setattr(Interrupting, "number", number)
+    monkeypatch.setattr(terminal, "CountingBar", Interrupting)
+    report, video = tmp_path / "report.json", tmp_path / "mario.mp4"
+    arguments = ["evaluate", str(finished_run), "--protocol", "sticky", "--episodes", "40", "--json", str(report)]
+    assert main([*arguments, "--video", str(video)]) == code
+    written = json.loads(report.read_text())
+    assert (written["complete"], written["episodes_asked"]) == (False, 40)
+    assert 1 <= written["episodes"] == len(written["results"]) < 40
+    assert f"CUT SHORT                    {written['episodes']} of 40 episodes had ended" in capfd.readouterr().out
+    assert video.read_bytes()[4:8] == b"ftyp"
+
+
+@pytest.mark.emulator
+def test_an_interrupted_recording_keeps_the_episodes_that_had_ended(finished_run, tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(terminal, "CountingBar", Interrupting)
+    video = tmp_path / "mario.mp4"
+    arguments = ["record", str(finished_run), "--output", str(video), "--protocol", "sticky", "--episodes", "3"]
+    assert main(arguments) == 130
+    out = capfd.readouterr().out
+    assert out.startswith("episode 0: ")
+    assert "episode 1" not in out
+    assert "CUT SHORT" in out
+    assert video.read_bytes()[4:8] == b"ftyp"
+
+
+def test_an_interrupted_comparison_of_emulators_says_how_far_they_were_the_same(capfd, monkeypatch):
+    def interrupted(stage, *, frames, seed, rom, on_frame):
+        for _ in range(3):
+            on_frame()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(parity, "compare_emulators", interrupted)
+    assert main(["doctor", "--parity"]) == 130
+    assert "interrupted: the first 3 frames are the same on both" in capfd.readouterr().err
+
+
+@pytest.mark.emulator
 def test_plot_draws_one_run_or_several(finished_run, tmp_path, capfd, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["plot", str(finished_run), str(finished_run)]) == 0
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert main(["plot", str(finished_run), "--output", "one.png"]) == 0
     assert (tmp_path / "one.png").exists()
+
+
+@pytest.mark.emulator
+def test_a_path_that_is_no_text_is_printed_all_the_same(finished_run, tmp_path, mario_rl_command):
+    run = tmp_path / os.fsdecode(b"caf\xe9")
+    shutil.copytree(finished_run, run)
+    command = [*mario_rl_command, "evaluate", os.fspath(run), "--episodes", "1", "--json", os.fspath(run / "r.json")]
+    strict = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}  # as where the locale is en_US.UTF-8
+    done = subprocess.run(command, capture_output=True, check=False, env=strict)
+    assert done.returncode == 0, done.stderr
+    assert rf"checkpoint:  {tmp_path}/caf\udce9".encode() in done.stdout
+    assert json.loads((run / "r.json").read_text())["episodes"] == 1
 
 
 def test_config_prints_something_that_loads_back(tmp_path, capsys):

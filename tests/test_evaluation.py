@@ -146,8 +146,42 @@ def test_sticky_keeps_a_quarter_of_the_frames_and_epsilon_changes_one_action_in_
 @pytest.mark.emulator
 def test_an_evaluation_can_be_stopped_between_two_steps():
     asked = iter([False] * 10 + [True])
-    with pytest.raises(EvaluationInterrupted):
+    with pytest.raises(EvaluationInterrupted) as interrupted:
         evaluate_policy(Always(0), config(), protocol="greedy", seed=0, should_stop=lambda: next(asked))
+    assert interrupted.value.report is None  # no episode had ended
+
+
+@pytest.mark.emulator
+def test_the_episodes_that_had_ended_by_then_are_reported_and_marked_as_cut_short():
+    whole = evaluate_policy(Hop(), config(), protocol="sticky", seed=0, episodes=20)
+    ended: list[EvaluatedEpisode] = []
+    with pytest.raises(EvaluationInterrupted) as interrupted:
+        evaluate_policy(
+            Hop(),
+            config(),
+            protocol="sticky",
+            seed=0,
+            episodes=20,
+            should_stop=lambda: len(ended) >= 5,
+            on_episode=lambda episode, total: ended.append(episode),
+        )
+    report = interrupted.value.report
+    assert report is not None
+    assert 5 <= len(report.episodes) < 20
+    assert report.episodes == tuple(whole.episodes[one.number] for one in sorted(ended, key=lambda one: one.number))
+    summary = report.summary()
+    assert (summary["complete"], summary["episodes"], summary["episodes_asked"]) == (False, len(ended), 20)
+    assert "CUT SHORT" in evaluation_table(summary)
+    assert "Wilson" not in evaluation_table(summary)
+    assert (whole.summary()["complete"], whole.summary()["episodes_asked"]) == (True, 20)
+    assert "CUT SHORT" not in evaluation_table(whole.summary())
+
+
+def test_the_clear_rate_of_what_was_cut_short_is_bounded_by_what_the_others_could_do():
+    report = EvaluationReport("sticky", 0, (episode("clear", 3161), episode("death", 900)), asked=10)
+    assert report.clear_rate == 0.5
+    assert report.clear_rate_interval == (0.1, 0.9)  # none of the other eight clears, or all of them
+    assert "50.0% of those; of all 10 it would be 10.0% to 90.0%" in evaluation_table(report.summary())
 
 
 @pytest.mark.parametrize(("protocol", "fixed"), [("greedy", 1), ("noop", 31)])
@@ -223,6 +257,18 @@ def test_in_the_whole_game_stages_cleared_count_before_x():
     assert report.best == next_stage
     assert report.worst == far
     assert EvaluationReport("sticky", 0, (next_stage,)).merit > EvaluationReport("sticky", 0, (far,)).merit
+
+
+def test_the_minus_world_ranks_behind_what_goes_on_from_1_2_and_before_1_2():
+    def reached(stage: str) -> EvaluationReport:
+        result = EpisodeResult(stage, 0.0, 500, 10, 300, "death")
+        return EvaluationReport("noop", 0, (EvaluatedEpisode("game", 0, result, 1.0, 2.0, ()),))
+
+    assert reached("1-2").merit < reached("36-1").merit < reached("4-1").merit
+    report = EvaluationReport("noop", 0, (*reached("36-1").episodes, *reached("2-1").episodes))
+    assert report.best.result.stage == "2-1"
+    assert report.worst.result.stage == "36-1"
+    assert report.summary()["results"][0]["stage"] == "36-1"
 
 
 @pytest.mark.emulator

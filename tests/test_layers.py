@@ -14,10 +14,10 @@ CONTRIBUTING = Path(__file__).parents[1] / "CONTRIBUTING.md"
 
 LAYERS = [
     {"__version__", "types", "errors", "machine", "streams", "wording"},
-    {"config", "files", "seeding", "schedules", "pixels", "rundir", "devices", "sharing", "priorities"},
-    {"compiling", "tensors"},
+    {"config", "files", "seeding", "schedules", "pixels", "rundir", "devices", "priorities", "replay_size"},
+    {"compiling", "tensors", "protocols"},
     {"nes"},
-    {"game", "networks", "replay", "checkpoint", "metrics"},
+    {"game", "blocks", "networks", "replay", "checkpoint", "metrics"},
     {"envs", "agents"},
     {"evaluation", "report"},
     {"training", "cards"},

@@ -256,6 +256,17 @@ def test_tensorboard_gets_episodes_intervals_and_the_means_of_each_evaluation(pl
     assert scalars(place, "evaluation/noop/mean_return") == [(136, 1100.0)]
 
 
+def test_tensorboard_shows_running_means_from_the_hundredth_episode_on_and_the_table_all_of_them(place):
+    metrics = RunMetrics(place, tensorboard=True)
+    for agent_steps, episodes, mean in ((100, 2, 900.0), (5000, 99, 400.0), (5050, 100, 410.0)):
+        metrics.interval(interval(agent_steps, episodes=episodes, mean_x=mean, mean_return=mean, clear_rate=0.5))
+    metrics.close()
+    for name, value in (("mean_x", 410.0), ("mean_return", 410.0), ("clear_rate", 0.5)):
+        assert scalars(place, f"training/{name}") == [(5050, value)]
+    assert scalars(place, "training/episodes") == [(100, 2.0), (5000, 99.0), (5050, 100.0)]
+    assert read_table(place.metrics, METRIC_COLUMNS)["mean_x"].tolist() == [900.0, 400.0, 410.0]
+
+
 def test_tensorboard_keeps_protocols_apart(place):
     metrics = RunMetrics(place, tensorboard=True)
     metrics.evaluation([evaluated(protocol="greedy", x=100), evaluated(protocol="sticky", x=200)])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mario_rl.pixels import to_unit
 from mario_rl.schedules import linear, multiplicative
 from mario_rl.seeding import episode_seeds, generator_state, restore_generator, spawn_streams
-from mario_rl.tensors import random_shift, tensor_to_unit
+from mario_rl.tensors import draw_shifts, random_shift, tensor_to_unit
 
 ALL_BYTES = np.arange(256, dtype=np.uint8)
 
@@ -35,7 +35,7 @@ def test_a_shifted_observation_is_a_crop_of_the_one_with_its_border_repeated_and
     padded = np.pad(frames, ((0, 0), (1, 1), (1, 1)), mode="edge")
     crops = {(y, x): padded[:, y : y + 5, x : x + 4].tobytes() for y in range(3) for x in range(3)}
     torch.manual_seed(0)
-    shifted = random_shift(torch.from_numpy(frames).expand(200, 2, 5, 4), 1)
+    shifted = random_shift(torch.from_numpy(frames).expand(200, 2, 5, 4), draw_shifts(200, 1, torch.device("cpu")))
     assert shifted.dtype == torch.uint8
     assert {observation.numpy().tobytes() for observation in shifted} == set(crops.values())
 

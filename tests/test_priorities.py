@@ -7,10 +7,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from one_step import one_step, only
 
 from mario_rl.priorities import SMALLEST_ERROR, Priorities
 from mario_rl.replay import ReplayBuffer
-from mario_rl.types import Transition
 
 
 def ranked(errors: list[float], *, exponent: float = 1.0, importance_exponent: float = 1.0) -> Priorities:
@@ -57,6 +57,56 @@ def test_an_update_that_comes_after_its_slot_was_overwritten_changes_nothing():
     assert (priorities.values == before).all()
 
 
+class Loop:
+    """`Priorities.follow` as a plain loop over the slots of every ring."""
+
+    def __init__(self, num_envs: int, slots: int) -> None:
+        self.slots = slots
+        self.values = np.zeros(num_envs * slots, np.float32)
+        self.ranked = [(0, 0)] * num_envs
+
+    def follow(self, first: list[int], complete: list[int], is_tail: np.ndarray, highest: float) -> None:
+        for env, (known_first, known_end) in enumerate(self.ranked):
+            for number in range(known_first, min(first[env], known_end)):
+                self.values[env * self.slots + number % self.slots] = 0.0
+            for number in range(max(known_end, first[env]), complete[env]):
+                row = env * self.slots + number % self.slots
+                self.values[row] = 0.0 if is_tail[row] else highest
+        self.ranked = list(zip(first, complete, strict=True))
+
+
+@st.composite
+def ranges(draw: st.DrawFn, num_envs: int, slots: int) -> list[tuple[list[int], list[int]]]:
+    """What can be sampled of each ring, time after time: both ends only move on, at most a ring's length apart."""
+    times = [([0] * num_envs, [0] * num_envs)]
+    for _ in range(draw(st.integers(1, 8))):
+        first, complete = times[-1]
+        complete = [end + draw(st.integers(0, 2 * slots)) for end in complete]
+        first = [draw(st.integers(max(at, end - slots), end)) for at, end in zip(first, complete, strict=True)]
+        times.append((first, complete))
+    return times
+
+
+@settings(max_examples=150)
+@given(data=st.data(), num_envs=st.integers(1, 5), slots=st.integers(1, 9), seed=st.integers(0, 1_000))
+def test_many_rings_are_followed_as_a_plain_loop_would(data: st.DataObject, num_envs: int, slots: int, seed: int):
+    rng = np.random.default_rng(seed)
+    priorities = Priorities(num_envs=num_envs, slots=slots, exponent=1.0, importance_exponent=0.5)
+    loop = Loop(num_envs, slots)
+    for time, (first, complete) in enumerate(data.draw(ranges(num_envs, slots))):
+        is_tail = rng.random(num_envs * slots) < 0.3
+        highest = float(priorities._highest[0])
+        priorities.follow(np.array(first), np.array(complete), is_tail)
+        loop.follow(first, complete, is_tail, highest)
+        assert (priorities.values == loop.values).all()
+        # An error that is higher every time, so that what is ranked now differs from what was ranked before.
+        env = int(rng.integers(num_envs))
+        if complete[env] > first[env]:
+            number = int(rng.integers(first[env], complete[env]))
+            priorities.update(np.array([env]), np.array([number]), np.array([2.0 + time], np.float32))
+            loop.values[env * slots + number % slots] = priorities.values[env * slots + number % slots]
+
+
 def buffer(**settings: float) -> ReplayBuffer:
     return ReplayBuffer(
         40, num_envs=2, frame_shape=(2, 2), frame_stack=2, n_step=2, gamma=0.5, rng=np.random.default_rng(0), **settings
@@ -64,8 +114,9 @@ def buffer(**settings: float) -> ReplayBuffer:
 
 
 def add(replay: ReplayBuffer, env: int, value: int, end: str) -> None:
-    frame = np.full((2, 2, 2), value % 256, np.uint8)
-    replay.add(env, Transition(frame, 0, float(value), frame, end == "terminated", end == "truncated"))
+    frame = np.full((2, 2), value % 256, np.uint8)
+    terminated, truncated = end == "terminated", end == "truncated"
+    replay.add(one_step(frame, frame, reward=float(value), terminated=terminated, truncated=truncated), only(env))
 
 
 STEPS = st.lists(

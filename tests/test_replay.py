@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from one_step import one_step, only
 
 from mario_rl.errors import UserError
 from mario_rl.replay import ReplayBuffer
-from mario_rl.types import Batch, Transition
+from mario_rl.types import Batch, Steps
 
 
-def small(capacity=40, *, num_envs=1, frame_stack=2, n_step=1, gamma=0.5, priority_exponent=0.0) -> ReplayBuffer:
+def small(capacity=40, *, num_envs=1, frame_stack=2, n_step=1, gamma=0.5) -> ReplayBuffer:
     """A buffer of 2x2 frames; in these tests all four pixels of a frame are its number."""
     return ReplayBuffer(
         capacity,
@@ -19,12 +20,11 @@ def small(capacity=40, *, num_envs=1, frame_stack=2, n_step=1, gamma=0.5, priori
         n_step=n_step,
         gamma=gamma,
         rng=np.random.default_rng(0),
-        priority_exponent=priority_exponent,
     )
 
 
-def stack(*numbers: int) -> np.ndarray:
-    return np.stack([np.full((2, 2), number, dtype=np.uint8) for number in numbers])
+def frame(number: int) -> np.ndarray:
+    return np.full((2, 2), number, dtype=np.uint8)
 
 
 def play(buffer: ReplayBuffer, numbers, *, rewards=None, terminated=False, truncated=False, env=0) -> None:
@@ -33,21 +33,19 @@ def play(buffer: ReplayBuffer, numbers, *, rewards=None, terminated=False, trunc
     k + 1 frames make k steps. The action taken on seeing frame f is f % 10. The last step ends the episode, or nothing.
     """
     numbers = list(numbers)
-    depth = buffer.frame_stack
-    shown = [0] * (depth - 1) + numbers
     steps = len(numbers) - 1
     for step in range(steps):
         last = step == steps - 1
         buffer.add(
-            env,
-            Transition(
-                observation=stack(*shown[step : step + depth]),
+            one_step(
+                frame(numbers[step]),
+                frame(numbers[step + 1]),
                 action=numbers[step] % 10,
                 reward=0.0 if rewards is None else rewards[step],
-                next_observation=stack(*shown[step + 1 : step + 1 + depth]),
                 terminated=terminated and last,
                 truncated=truncated and last,
             ),
+            only(env),
         )
 
 
@@ -182,7 +180,7 @@ def test_the_tail_of_a_truncated_episode_takes_a_slot_and_is_never_a_start():
 def test_an_episode_nobody_goes_on_with_ends_as_one_cut_short_at_the_frame_acted_on_last():
     buffer = small(n_step=2)
     play(buffer, [1, 2, 3, 4, 5], rewards=[8.0, 4.0, 2.0, 16.0])  # frame 5 was seen but not stored: no step began there
-    buffer.cut(0)
+    buffer.cut()
     rows = everything(buffer)
     assert sorted(rows) == [1, 2, 3]  # what followed the action on seeing 4 is not known
     assert (rows[3].n_step_return, rows[3].discount, bool(rows[3].terminated)) == (2.0, 0.5, False)
@@ -196,116 +194,45 @@ def test_an_episode_nobody_goes_on_with_ends_as_one_cut_short_at_the_frame_acted
 @pytest.mark.parametrize("end", [{"terminated": True}, {"truncated": True}])
 def test_between_episodes_and_in_an_empty_ring_there_is_nothing_to_cut(end):
     buffer = small(n_step=2)
-    buffer.cut(0)
+    buffer.cut()
     assert len(buffer) == 0
     play(buffer, [1, 2, 3], **end)
-    buffer.cut(0)
-    buffer.cut(0)
+    buffer.cut()
+    buffer.cut()
     assert sorted(everything(buffer)) == [1, 2]
     play(buffer, [5, 6, 7], **end)
     assert sorted(everything(buffer)) == [1, 2, 5, 6]
 
 
-def test_cutting_mends_the_counts_of_a_writer_that_died_between_two_of_them():
-    buffer, whole = small(capacity=12), small(capacity=12)
-    for one in (buffer, whole):
-        for first in (1, 11, 21, 31):
-            play(one, range(first, first + 4), truncated=True)
-    buffer._tails[0] -= 1
-    buffer._complete[0] -= 2
-    buffer.cut(0)
-    assert sorted(everything(buffer)) == sorted(everything(whole))
+def test_all_rings_are_cut_at_once_each_where_it_stands():
+    buffer = small(capacity=90, num_envs=3, n_step=2)
+    play(buffer, [1, 2, 3, 4], env=0)
+    play(buffer, [11, 12, 13], env=2, terminated=True)
+    buffer.cut()
+    rows = everything(buffer)
+    assert sorted(rows) == [1, 2, 11, 12]
+    assert [rows[start].terminated.item() for start in (1, 2, 11, 12)] == [False, False, True, True]
+    play(buffer, [21, 22], env=1, truncated=True)
+    assert sorted(everything(buffer)) == [1, 2, 11, 12, 21]
 
 
-def test_what_another_process_overwrites_meanwhile_is_drawn_again(monkeypatch):
+def test_what_was_cut_stays_whole_until_it_is_overwritten():
     buffer = small(capacity=8)
-    play(buffer, range(1, 8))
-    gathered = []
-
-    def gather(*where, gather=buffer._gather):
-        batch = gather(*where)
-        gathered.append(batch)
-        if len(gathered) == 1:  # a writer comes between: slots 0 to 4 are gone
-            play(buffer, range(101, 108))
-        return batch
-
-    monkeypatch.setattr(buffer, "_gather", gather)
-    batch = buffer.sample(50)
-    assert gathered[0].observation[:, -1, 0, 0].min() < 5
-    assert len(gathered) == 2
-    assert batch.observation[:, -1, 0, 0].min() >= 5
-
-
-class ChangesOnceRead(np.ndarray):
-    """Positions that another process moves on right after they were read, once: `then` says how.
-
-    A read is what copies all of them or calculates with them.
-    """
-
-    then = None
-    reads_before = 0
-
-    def __array_ufunc__(self, ufunc, method, *inputs, **options):
-        plain = [one.view(np.ndarray) if isinstance(one, ChangesOnceRead) else one for one in inputs]
-        result = getattr(ufunc, method)(*plain, **options)
-        self._was_read()
-        return result
-
-    def copy(self):
-        result = np.array(self)
-        self._was_read()
-        return result
-
-    def _was_read(self):
-        self.reads_before -= 1
-        if self.then is not None and self.reads_before < 0:
-            then, self.then = self.then, None
-            then()
-
-
-@pytest.mark.parametrize("exponent", [0.0, 0.6], ids=["uniform", "by priority"])
-@pytest.mark.parametrize("reads_before", [0, 1])
-@pytest.mark.parametrize("position", ["_first", "_complete"])
-def test_a_batch_holds_only_what_was_played_whenever_another_process_moves_the_positions(
-    position, reads_before, exponent
-):
-    buffer = small(capacity=8, priority_exponent=exponent)
-    for first in (1, 11, 21):
-        play(buffer, range(first, first + 4), truncated=True)
-    moving = getattr(buffer, position).view(ChangesOnceRead)
-    setattr(buffer, position, moving)
-    moving.reads_before = reads_before
-    moving.then = lambda: play(buffer, [31, 32])  # over the oldest, and an episode that goes on
-    batch = buffer.sample(200)
-    assert moving.then is None
-    newest = batch.observation[:, -1, 0, 0]
-    assert (batch.next_observation[:, -1, 0, 0] == newest + 1).all()
-    assert (batch.action == newest % 10).all()
-
-
-def test_the_length_is_never_less_than_nothing_while_a_tail_is_being_written():
-    buffer = small(capacity=40, n_step=5)
-    lengths = []
-
-    class Looks(np.ndarray):
-        def __setitem__(self, index, value):
-            lengths.append(len(buffer))
-            super().__setitem__(index, value)
-
-    buffer._complete = buffer._complete.view(Looks)
-    play(buffer, [1, 2], truncated=True)
-    assert lengths == [0]
-    assert len(buffer) == 1
+    play(buffer, range(1, 7))  # 5 slots: the frames 1 to 5
+    buffer.cut()  # frame 5 is a tail
+    play(buffer, range(11, 15), truncated=True)  # 4 slots more: frame 1 is gone, and with it the stack of frame 2
+    assert sorted(everything(buffer)) == [3, 4, 11, 12, 13]
+    play(buffer, range(21, 25), truncated=True)
+    assert sorted(everything(buffer)) == [11, 12, 13, 21, 22, 23]
 
 
 def test_environments_side_by_side_do_not_mix():
     buffer = small(num_envs=3, n_step=2)
-    for step in range(4):  # one step of each in turn, as the loop plays them
-        for env in range(3):
-            first = 10 * (env + 1) + step
-            before = 0 if step == 0 else first - 1
-            truncated = env == 1 and step == 3
-            buffer.add(env, Transition(stack(before, first), 0, float(env), stack(first, first + 1), False, truncated))
+    envs = np.arange(3)
+    for step in range(4):  # one step of all, as the loop plays them
+        shown, after = (np.stack([frame(10 * (env + 1) + number) for env in range(3)]) for number in (step, step + 1))
+        truncated = (envs == 1) & (step == 3)
+        buffer.add(Steps(shown, np.zeros(3, np.int64), envs.astype(np.float64), envs < 0, truncated, after))
     rows = everything(buffer)
     assert sorted(rows) == [10, 11, 20, 21, 22, 23, 30, 31]
     assert numbers(rows[10].observation) == [0, 10]
@@ -324,18 +251,27 @@ def test_each_environment_has_its_own_share_of_the_capacity():
 
 def test_what_is_stored_is_a_copy():
     buffer = small()
-    screen = stack(0, 1)
-    buffer.add(0, Transition(screen, 0, 0.0, screen, False, False))
-    screen[:] = 99
-    buffer.add(0, Transition(stack(1, 2), 0, 0.0, stack(2, 3), False, False))
-    assert sorted(everything(buffer)) == [1]
+    screen, last = frame(1), frame(2)
+    buffer.add(one_step(screen, last, truncated=True))
+    screen[:], last[:] = 99, 98
+    row = everything(buffer)[1]
+    assert (numbers(row.observation), numbers(row.next_observation)) == ([0, 1], [1, 2])
+
+
+def test_the_last_frame_is_looked_at_only_where_an_episode_was_cut_short():
+    buffer = small()
+    for number in (1, 2, 3):
+        buffer.add(one_step(frame(number), frame(99), terminated=number == 3))
+    rows = everything(buffer)
+    assert sorted(rows) == [1, 2, 3]
+    assert [numbers(rows[start].next_observation) for start in (1, 2, 3)] == [[1, 2], [2, 3], [0, 0]]
 
 
 def test_a_batch_has_the_documented_shapes_and_types():
     buffer = ReplayBuffer(64, num_envs=2, frame_stack=4, n_step=3, gamma=0.9, rng=np.random.default_rng(0))
-    screen = np.ones((4, 84, 84), dtype=np.uint8)
+    screen = np.ones((84, 84), dtype=np.uint8)
     for _ in range(8):
-        buffer.add(1, Transition(screen, 11, -1.5, screen, False, False))
+        buffer.add(one_step(screen, screen, action=11, reward=-1.5), only(1))
     batch = buffer.sample(5)
     assert [(tuple(field.shape), field.dtype) for field in batch] == [
         ((5, 4, 84, 84), torch.uint8),
@@ -399,7 +335,6 @@ def test_at_the_smallest_capacity_an_endless_episode_always_has_one_start():
     buffer = small(capacity=5, frame_stack=3, n_step=2)
     lengths = []
     for step in range(1, 12):
-        shown = stack(max(step - 2, 0), max(step - 1, 0), step)
-        buffer.add(0, Transition(shown, 0, 0.0, shown, False, False))
+        buffer.add(one_step(frame(step), frame(step + 1)))
         lengths.append(len(buffer))
     assert lengths == [0, 0, 1, 2, 3, 1, 1, 1, 1, 1, 1]

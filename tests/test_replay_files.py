@@ -7,21 +7,23 @@ import resource
 import numpy as np
 import pytest
 import torch
+from one_step import one_step, only
 
 from mario_rl import replay
 from mario_rl.errors import CheckpointError, StorageError
 from mario_rl.replay import ReplayBuffer
-from mario_rl.types import Transition
 
 
 def filled(steps: int, **changes) -> ReplayBuffer:
     options = {"capacity": 60, "num_envs": 2, "frame_stack": 3, "frame_shape": (2, 4)} | changes
     capacity = options.pop("capacity")
     buffer = ReplayBuffer(capacity, **({"n_step": 2} | options), gamma=0.9, rng=np.random.default_rng(0))
-    frames = np.random.default_rng(1).integers(1, 256, size=(steps + 3, *options["frame_shape"]), dtype=np.uint8)
+    frames = np.random.default_rng(1).integers(1, 256, size=(steps + 1, *options["frame_shape"]), dtype=np.uint8)
     for step in range(steps):
-        transition = Transition(frames[step : step + 3], step % 7, step / 3, frames[step + 1 : step + 4], False, False)
-        buffer.add(step % options["num_envs"], transition._replace(truncated=step % 11 == 10))
+        steps_of_one = one_step(
+            frames[step], frames[step + 1], action=step % 7, reward=step / 3, truncated=step % 11 == 10
+        )
+        buffer.add(steps_of_one, only(step % options["num_envs"]))
     return buffer
 
 

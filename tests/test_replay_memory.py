@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mario_rl import replay
+from mario_rl import replay_size
 from mario_rl.errors import UserError
-from mario_rl.replay import ReplayBuffer, check_memory, estimate_bytes
+from mario_rl.replay import ReplayBuffer
+from mario_rl.replay_size import check_memory, estimate_bytes
 
 FILL_AND_SAMPLE = """
 import json, sys
@@ -18,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 from mario_rl.replay import ReplayBuffer
-from mario_rl.types import Transition
+from mario_rl.types import Steps
 
 def resident() -> int:
     return psutil.Process().memory_info().rss
@@ -31,12 +32,12 @@ def highest() -> int:
 
 capacity, file = int(sys.argv[1]), Path(sys.argv[2])
 generator = np.random.default_rng(0)
-frames = generator.integers(1, 256, size=(16, 4, 84, 84), dtype=np.uint8)
+frames = generator.integers(1, 256, size=(16, 1, 84, 84), dtype=np.uint8)
 before = resident()
 buffer = ReplayBuffer(capacity, num_envs=1, frame_stack=4, n_step=1, gamma=0.9, rng=generator)
 for step in range(capacity):
-    transition = Transition(frames[step % 16], step % 5, 1.0, frames[(step + 1) % 16], step % 250 == 249, False)
-    buffer.add(0, transition)
+    over = np.array([step % 250 == 249])
+    buffer.add(Steps(frames[step % 16], np.array([step % 5]), np.ones(1), over, over & False, frames[(step + 1) % 16]))
 filled = resident() - before
 for _ in range(200):
     batch = buffer.sample(32)
@@ -74,7 +75,7 @@ def test_what_is_allocated_is_what_was_estimated_for_the_slots_each_environment_
 
 
 def test_a_buffer_larger_than_the_machine_is_refused_in_one_line_before_it_is_allocated(monkeypatch):
-    monkeypatch.setattr(replay, "available_memory_bytes", lambda: 8_000_000_000)
+    monkeypatch.setattr(replay_size, "available_memory_bytes", lambda: 8_000_000_000)
     with pytest.raises(UserError) as refused:
         ReplayBuffer(10**9, num_envs=1, frame_stack=4, n_step=1, gamma=0.9, rng=np.random.default_rng(0))
     assert str(refused.value) == (
@@ -91,7 +92,7 @@ def test_this_machine_does_not_hold_a_billion_slots():
 
 
 def test_smaller_frames_fit_more_of_them(monkeypatch):
-    monkeypatch.setattr(replay, "available_memory_bytes", lambda: 1_000)
+    monkeypatch.setattr(replay_size, "available_memory_bytes", lambda: 1_000)
     check_memory(75, (2, 2))  # 75 * 12 bytes = 900, the 90 % that may be used
     with pytest.raises(UserError, match="at most 75 would fit"):
         check_memory(76, (2, 2))

@@ -5,9 +5,10 @@ from typing import NamedTuple
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from one_step import one_step, only
 
 from mario_rl.replay import ReplayBuffer
-from mario_rl.types import Transition
+from mario_rl.types import Pixels, Steps
 
 GAMMA = 0.5  # a power of two, and whole rewards: sums are exact
 
@@ -27,6 +28,29 @@ class Setup(NamedTuple):
             n_step=self.n_step,
             gamma=GAMMA,
             rng=np.random.default_rng(0),
+        )
+
+
+class Transition(NamedTuple):
+    """One agent step of one environment, with both of its whole stacks."""
+
+    observation: Pixels
+    action: int
+    reward: float
+    next_observation: Pixels
+    terminated: bool
+    truncated: bool
+
+    @property
+    def steps(self) -> Steps:
+        """The same for the replay."""
+        return one_step(
+            self.observation[-1],
+            self.next_observation[-1],
+            action=self.action,
+            reward=self.reward,
+            terminated=self.terminated,
+            truncated=self.truncated,
         )
 
 
@@ -146,11 +170,41 @@ def test_what_can_be_sampled_is_exactly_what_a_naive_replay_would_give(setup, pl
     buffer = setup.buffer(capacity_left_over=left_over if left_over < setup.num_envs else 0)
     for env, end, reward in play:
         transition = game.step(env % setup.num_envs, end, reward)
-        buffer.add(env % setup.num_envs, transition)
+        buffer.add(transition.steps, only(env % setup.num_envs))
         reference.add(env % setup.num_envs, transition)
         assert len(buffer) == len(reference.items())
     if len(buffer):
         assert sampled_items(buffer) == reference.items()
+
+
+def rounds(num_envs: int) -> st.SearchStrategy[list[list[tuple[int, str, int]]]]:
+    """Steps of some or all environments at once, in any order."""
+    step = st.tuples(st.integers(0, num_envs - 1), ENDS, st.integers(-15, 15))
+    return st.lists(st.lists(step, unique_by=lambda one: one[0], max_size=num_envs), max_size=40)
+
+
+@settings(max_examples=200)
+@given(data=st.data(), setup=setups())
+def test_environments_stored_in_one_call_are_as_if_stored_one_after_the_other(data, setup):
+    game, reference = Game(setup), Reference(setup)
+    at_once, one_by_one = setup.buffer(), setup.buffer()
+    for played in data.draw(rounds(setup.num_envs)):
+        transitions = [game.step(*step) for step in played]
+        for (env, _, _), transition in zip(played, transitions, strict=True):
+            one_by_one.add(transition.steps, only(env))
+            reference.add(env, transition)
+        if played:
+            together = Steps(
+                *(np.concatenate(column) for column in zip(*(one.steps for one in transitions), strict=True))
+            )
+            in_order = [env for env, _, _ in played] == list(range(setup.num_envs))
+            at_once.add(together, None if in_order else np.array([env for env, _, _ in played]))
+        assert np.array_equal(at_once._positions, one_by_one._positions)
+        assert len(at_once) == len(reference.items())
+    for name, column in at_once._columns().items():
+        assert np.array_equal(column, one_by_one._columns()[name]), name
+    if len(at_once):
+        assert sampled_items(at_once) == reference.items()
 
 
 @settings(max_examples=50)
@@ -158,14 +212,14 @@ def test_what_can_be_sampled_is_exactly_what_a_naive_replay_would_give(setup, pl
 def test_a_saved_and_loaded_buffer_goes_on_bit_for_bit(setup, before, after, tmp_path_factory):
     game, original, restored = Game(setup), setup.buffer(), setup.buffer()
     for env, end, reward in before:
-        original.add(env % setup.num_envs, game.step(env % setup.num_envs, end, reward))
+        original.add(game.step(env % setup.num_envs, end, reward).steps, only(env % setup.num_envs))
     file = tmp_path_factory.mktemp("replay") / "replay.npz"
     original.save(file)
     restored.load(file)
     for env, end, reward in after:
-        transition = game.step(env % setup.num_envs, end, reward)
-        original.add(env % setup.num_envs, transition)
-        restored.add(env % setup.num_envs, transition)
+        steps = game.step(env % setup.num_envs, end, reward).steps
+        original.add(steps, only(env % setup.num_envs))
+        restored.add(steps, only(env % setup.num_envs))
     assert len(original) == len(restored)
     if len(original):
         for one, other in zip(original.sample(64), restored.sample(64), strict=True):

@@ -33,8 +33,7 @@ HALFWAY = Progress(
     mean_return=459.0,
     mean_x=532.0,
     seconds_left=97.0,
-    learner_waited=30.0,
-    environments_waited=0.0,
+    waited_seconds=30.0,
 )
 LINE = (
     "last 100 episodes: return 459, x 532, 01:37 left (50% done), 12,345 agent steps (84/s), epsilon 0.34, "
@@ -116,8 +115,7 @@ rates = st.floats(0, 10**6)
         mean_return=st.floats(-(10**5), 10**5),
         mean_x=st.floats(0, 10**5),
         seconds_left=st.none() | st.floats(0, 10**7),
-        learner_waited=st.just(0.0),
-        environments_waited=st.just(0.0),
+        waited_seconds=st.just(0.0),
     ),
 )
 def test_a_line_fits_its_terminal_and_only_whole_parts_are_left_out(columns, progress):

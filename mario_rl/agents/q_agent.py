@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from mario_rl.agents.losses import NEXT_VALUE, action_gap, bootstrapped_target, huber_loss, of_action, td_error
 from mario_rl.agents.policy import NetworkPolicy
+from mario_rl.blocks import to_blocks
 from mario_rl.config import AgentConfig, NetworkConfig
 from mario_rl.networks import QNetwork, build_network
 from mario_rl.schedules import linear, multiplicative
-from mario_rl.tensors import random_shift, tensor_to_unit
+from mario_rl.tensors import draw_shifts
 from mario_rl.types import Batch, State
 
 
@@ -97,16 +98,16 @@ class QAgent:
     def learn(self, batch: Batch) -> LearnStats:
         """Make one update from a batch of uint8 stacks and keep the target network up to date."""
         batch = Batch(*(part.to(self.device, non_blocking=True) for part in batch))
-        observation, next_observation = self._to_unit(batch.observation), self._to_unit(batch.next_observation)
+        observation, next_observation = self._to_blocks(batch.observation), self._to_blocks(batch.next_observation)
         alpha = self.config.advantage_learning
         with self._autocast():
             self.online.train()
-            q_BAN = self.online.quantiles(observation)
+            q_BAN = self.online.quantiles_of_blocks(observation)
             # Second, because autocast keeps the weights it has cast, and those cast without gradients can't learn.
             self.online.eval()
             with torch.no_grad():
                 next_value_BN = NEXT_VALUE[self.config.target](
-                    self.online.quantiles, self.target.quantiles, next_observation
+                    self.online.quantiles_of_blocks, self.target.quantiles_of_blocks, next_observation
                 )
         gap_B = action_gap(q_BAN.detach(), batch.action) if alpha else 0.0
         target_BN = bootstrapped_target(
@@ -162,11 +163,11 @@ class QAgent:
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.bfloat16)
 
-    def _to_unit(self, pixels: Tensor) -> Tensor:
-        if self.config.random_shift:
-            pixels = random_shift(pixels, self.config.random_shift)
+    def _to_blocks(self, observation: Tensor) -> Tensor:
+        most = self.config.random_shift
+        shift_2B = draw_shifts(len(observation), most, self.device) if most else None
         # In the type that autocast would make of it: once, not once per network.
-        return tensor_to_unit(pixels, torch.bfloat16 if self.config.bfloat16 else torch.float32)
+        return to_blocks(observation, shift_2B, torch.bfloat16 if self.config.bfloat16 else torch.float32)
 
     def _sync(self) -> None:
         if self.config.target == "none":

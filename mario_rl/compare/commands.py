@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
@@ -12,8 +12,12 @@ from mario_rl.compare.processes import Processes
 from mario_rl.compare.runner import Outcome, StudyObserver, run_study
 from mario_rl.compare.study import StudyDir, StudyRun, expand, load_study
 from mario_rl.errors import UserError
+from mario_rl.rundir import runs_below
 from mario_rl.streams import SCREEN
 from mario_rl.wording import count_text, duration_text
+
+if TYPE_CHECKING:
+    from mario_rl.compare.report import Report
 
 MAX_CLUSTER_JOBS = 256
 
@@ -81,14 +85,16 @@ def run(study_file: Path, directory: StudyDir, *, jobs: int | None, cluster: str
         observer.close()
 
 
-def report(path: Path) -> Path:
-    """Make the report of the runs in a directory; returns the page.
+def report(path: Path) -> Report:
+    """Make the report of the runs in a directory.
 
     Raises:
-        UserError: there is no such directory, or no run in it.
+        UserError: there is no such directory, or no run in it; nothing has been written then.
     """
     if not path.is_dir():
         raise UserError(f"{path}: no such directory; --report takes one with run directories in it")
+    if not any(run.episodes.is_file() for run in runs_below(path)):
+        raise UserError(f"{path}: no run in it whose first episode has ended, so there is nothing to report")
     from mario_rl.compare.report import write_report
 
     return write_report(path)

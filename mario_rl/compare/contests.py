@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from mario_rl.compare.runs import TARGETS, Arm
+from mario_rl.compare.runs import TARGETS, Arm, value_label
 from mario_rl.compare.statistics import Estimate, permutation_p_value, probability_of_improvement, share_needed
 from mario_rl.report.curve import Floats
 
@@ -96,4 +96,5 @@ def contests(arms: Sequence[Arm]) -> list[Contest]:
 
 def setting_label(arm: Arm) -> str:
     """What an arm holds besides its target, to read."""
-    return ", ".join(str(value) for key, value in arm.values.items() if key != "agent.target") or "all runs"
+    parts = (value_label(key, value) for key, value in arm.values.items() if key != "agent.target")
+    return ", ".join(parts) or "all runs"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import re
 from collections.abc import Iterator, Sequence
@@ -22,14 +23,16 @@ from mario_rl.compare.runs import RECENT, TARGETS, Arm, finished, settled
 from mario_rl.compare.statistics import (
     Curve,
     Estimate,
+    arm_window,
     curve,
     estimate,
     over_runs,
 )
 from mario_rl.compare.words import p_text
 from mario_rl.evaluation import wilson_interval
-from mario_rl.files import write_atomically
+from mario_rl.files import printable
 from mario_rl.report.curve import BLUE, FLAG_X, GREEN, ORANGE, PURPLE, SKY, VERMILLION, Floats
+from mario_rl.report.drawing import MAX_NAME, as_text, drawing, save_png
 
 INK, RULE, FAINT = "#1c1e21", "#d8dade", "#70757c"
 """Text, grid and what stands back; the page puts its own colours, light or dark, in their place."""
@@ -43,7 +46,9 @@ OVER = {"agent_steps": "agent steps", "episode": "episodes", "minutes": "wall-cl
 OF = {"x": f"best x, mean of {RECENT} episodes [pixels]", "return": f"return, mean of {RECENT} episodes [points]"}
 ARTICLE_CLAIM = 0.2  # DQN at episode 10,000 is where DDQN is at episode 2,000
 END_BIN = 64  # pixels
+LEAST_X = 3_400  # pixels: a death map is at least as wide as 1-1
 SEED_OFFSET = 0.28  # rows: the seeds' dots stand under their mean
+MAX_TITLE, MAX_ROW = 90, 70  # characters of a figure's title, and of the name of a row
 RECENT_ENDS = 500  # episodes of a run in the death map
 
 
@@ -66,13 +71,13 @@ class Drawn:
         Raises:
             StorageError: the disk refused.
         """
-        self.figure.suptitle(self.title, color=INK)
-        write_atomically(path, lambda partial: self.figure.savefig(partial, format="png", dpi=110, facecolor="white"))
+        self.figure.suptitle(printable(self.title, MAX_TITLE), color=INK)
+        save_png(as_text(self.figure), path, dpi=110, facecolor="white")
 
     def svg(self) -> str:
         """Render it for a page: no background, the page's own colours for text and grid, a group per arm."""
         text = io.StringIO()
-        with mpl.rc_context({"svg.hashsalt": self.name}):  # the same figure is the same text
+        with drawing(), mpl.rc_context({"svg.hashsalt": self.name}):  # the same figure is the same text
             self.figure.savefig(text, format="svg", transparent=True)
         svg = text.getvalue()
         # Arms become classes; of the ids those that are referred to stay, the figure's own on a page of many.
@@ -86,7 +91,8 @@ class Drawn:
         for colour, variable in ((INK, "--ink"), (RULE, "--rule"), (FAINT, "--faint")):
             svg = svg.replace(colour, f"var({variable})")
         width = self.figure.get_figwidth() * 96  # CSS pixels an inch
-        return svg.replace("<svg ", f'<svg role="img" aria-label="{self.title}" style="max-width: {width:.0f}px" ', 1)
+        label = html.escape(self.title)
+        return svg.replace("<svg ", f'<svg role="img" aria-label="{label}" style="max-width: {width:.0f}px" ', 1)
 
 
 @dataclass(frozen=True)
@@ -149,8 +155,9 @@ def _curves(name: str, title: str, arms: Sequence[Arm], look: dict[str, Style]) 
         name,
         title,
         f"Interquartile mean over the seeds of the running mean of {RECENT} training episodes; bands: 95 % bootstrap "
-        "intervals over seeds, where there are several. A curve ends where its shortest run does; runs that are not "
-        f"done are left out where others of their arm are.{_machines_note(arms)}",
+        "intervals over seeds, where there are several. A curve begins where every run of its arm has had as many "
+        "episodes and ends where its shortest run does; runs that are not done are left out where others of their arm "
+        f"are.{_short_note(arms)}{_machines_note(arms)}",
         figure,
     )
     for row, quantity in zip(grid, OF, strict=True):
@@ -162,6 +169,13 @@ def _curves(name: str, title: str, arms: Sequence[Arm], look: dict[str, Style]) 
         axes.set_ylabel(label)
     _legend(figure, arms, look)
     return _laid_out(drawn)
+
+
+def _short_note(arms: Sequence[Arm]) -> str:
+    """Say of which arms the running means are of fewer episodes."""
+    windows = {arm.label: arm_window(arm.runs) for arm in arms}
+    short = [f"{label}: {window}" for label, window in windows.items() if window < RECENT]
+    return f" Of fewer episodes, since runs are short: {'; '.join(short)}." if short else ""
 
 
 def _machines_note(arms: Sequence[Arm]) -> str:
@@ -199,8 +213,8 @@ def _final_scores(arms: Sequence[Arm], look: dict[str, Style]) -> Drawn:
     drawn = Drawn(
         "final_scores",
         "Where training ended",
-        f"Mean of the last {RECENT} training episodes: every seed as a small dot, their interquartile mean with its "
-        "95 % bootstrap interval. Runs that are not done are left out where others are.",
+        f"Mean of the last {RECENT} training episodes, of all where a run has fewer: every seed as a small dot, their "
+        "interquartile mean with its 95 % bootstrap interval. Runs that are not done are left out where others are.",
         figure,
     )
     for axes, quantity in zip(panels, OF, strict=True):
@@ -308,7 +322,7 @@ def _overestimation(arms: Sequence[Arm], look: dict[str, Style]) -> Drawn:
             _draw_band(gaps, arm, gap, Style(look[arm.name].colour, "-", ""))
             gap_curves.append(_curve_values(arm, gap, arm.label))
         gaps.axhline(0.0, color=FAINT, linewidth=0.8, linestyle="--")
-        values.set_title(setting_label(chosen[0]))
+        values.set_title(printable(setting_label(chosen[0]), MAX_NAME))
         gaps.set_xlabel("agent steps")
         for axes, curves in ((values, values_curves), (gaps, gap_curves)):
             axes.xaxis.set_major_formatter(EngFormatter(sep=""))
@@ -374,7 +388,10 @@ def _clear_rates(arms: Sequence[Arm], look: dict[str, Style]) -> Drawn:
 def _ends(arms: Sequence[Arm], look: dict[str, Style]) -> Drawn:
     figure = _figure(11, 1.4 + 0.62 * len(arms))
     panels = np.atleast_1d(figure.subplots(len(arms), 1, sharex=True, sharey=True))
-    edges = np.arange(0, 3400 + END_BIN, END_BIN)
+    # Stages are up to twice as long as 1-1, and some that the game only has by mistake have no end.
+    furthest = max(float(run.episodes["x"][-RECENT_ENDS:].max()) for arm in arms for run in arm.runs)
+    most = max(LEAST_X, furthest + END_BIN)
+    edges = np.arange(0, most + END_BIN, END_BIN)
     for axes, arm in zip(panels, arms, strict=True):
         x = np.concatenate([run.episodes["x"][-RECENT_ENDS:] for run in arm.runs])
         ends = np.concatenate([run.episodes["end"][-RECENT_ENDS:] for run in arm.runs])
@@ -391,7 +408,7 @@ def _ends(arms: Sequence[Arm], look: dict[str, Style]) -> Drawn:
         _finish(axes)
     panels[-1].set_xlabel("x at which episodes ended that did not clear [pixels]")
     panels[-1].xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
-    panels[-1].set_xlim(0, 3400)
+    panels[-1].set_xlim(0, most)
     return _laid_out(
         Drawn(
             "ends",
@@ -445,7 +462,7 @@ def _point(axes: Axes, shown: Estimate, row: int, arm: Arm | None, look: dict[st
 
 def _rows(axes: Axes, labels: Sequence[str]) -> None:
     """Name the rows of a dot plot, the first on top."""
-    axes.set_yticks(range(len(labels)), labels)
+    axes.set_yticks(range(len(labels)), [printable(label, MAX_ROW) for label in labels])
     axes.set_ylim(len(labels) - 0.4, -0.6)
     for one in axes.figure.axes:
         _finish(one)
@@ -476,7 +493,8 @@ def _finish(axes: Axes) -> None:
 
 def _laid_out(drawn: Drawn) -> Drawn:
     """Lay the figure out, and only then note where its panels are: shares of width and height, from the top left."""
-    drawn.figure.canvas.draw()
+    with drawing():
+        as_text(drawn.figure).canvas.draw()
     for panel in drawn.panels:
         axes = panel.pop("axes")
         box = axes.get_position()

@@ -10,16 +10,17 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mario_rl.compare.answer import answer
 from mario_rl.compare.contests import Contest, contests
 from mario_rl.compare.figures import PROTOCOLS, Drawn, draw_all, styles
-from mario_rl.compare.runs import Arm, StudyRunData, finished, load_arms, settled
+from mario_rl.compare.runs import Arm, LeftOut, StudyRunData, finished, load_arms, settled
 from mario_rl.compare.statistics import estimate
 from mario_rl.compare.words import p_text, percent_text, pixels_text
-from mario_rl.files import json_text, write_atomically
+from mario_rl.files import json_text, printable, write_atomically
 
 type Rows = list[dict[str, str]]
 
@@ -32,7 +33,14 @@ class Listing(NamedTuple):
     rows: Rows
 
 
-def write_report(path: Path) -> Path:
+class Report(NamedTuple):
+    """The page of a report, and the runs that don't count in it, in part or at all."""
+
+    page: Path
+    left_out: list[LeftOut]
+
+
+def write_report(path: Path) -> Report:
     """Report on all runs below a directory; the same runs give the same report, but for its date.
 
     Writes index.html, figures/*.png and tables/*.csv there. Films are linked to where they are.
@@ -40,20 +48,19 @@ def write_report(path: Path) -> Path:
     Args:
         path: of a study, or any directory with run directories in it.
 
-    Returns:
-        The page.
-
     Raises:
-        UserError: there is no run in it whose first episode has ended, or a file of one can't be read.
+        UserError: there is no run in it whose first episode has ended, or the study of one can't be read; nothing has
+            been written then.
         StorageError: the disk refused.
     """
-    arms = load_arms(path)
+    arms, left_out = load_arms(path)
     between = contests(finished(arms))
     tables = [
         Listing("arms", "The arms", arms_table(settled(arms))),
         *([Listing("targets", "One target against another", targets_table(between))] if between else []),
         Listing("settings", "What tells the arms apart", settings_table(arms)),
         Listing("runs", "The runs", runs_table(arms)),
+        *([Listing("left_out", "Runs that do not count", left_out_table(left_out, path))] if left_out else []),
     ]
     figures = []
     for drawn in draw_all(arms, between):
@@ -61,8 +68,9 @@ def write_report(path: Path) -> Path:
         drawn.write_png(path / "figures" / f"{drawn.name}.png")
     for table in tables:
         _write(path / "tables" / f"{table.name}.csv", _csv(table.rows))
-    _write(path / "index.html", _page(path, arms, answer(arms, between), tables, figures))
-    return path / "index.html"
+    page = path / "index.html"
+    _write(page, _page(path, arms, answer(arms, between), tables, figures, left_out))
+    return Report(page, left_out)
 
 
 def arms_table(arms: Sequence[Arm]) -> Rows:
@@ -116,6 +124,11 @@ def runs_table(arms: Sequence[Arm]) -> Rows:
     return [_run_row(arm, run) for arm in arms for run in arm.runs]
 
 
+def left_out_table(left_out: Sequence[LeftOut], path: Path) -> Rows:
+    """A row per run that does not count: which, named from the report's directory, and why."""
+    return [{"run": printable(os.path.relpath(one.path, path)), "why": printable(one.reason)} for one in left_out]
+
+
 def _run_row(arm: Arm, run: StudyRunData) -> dict[str, str]:
     versions = run.record.get("versions", {})
     return {
@@ -140,13 +153,14 @@ def _page(
     sentences: Sequence[str],
     tables: Sequence[Listing],
     figures: Sequence[tuple[Drawn, str]],
+    left_out: Sequence[LeftOut],
 ) -> str:
     environment = Environment(
         loader=PackageLoader("mario_rl.compare", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     look = styles(arms)
     return environment.get_template("page.html.jinja").render(
-        title=path.resolve().name,
+        title=printable(path.resolve().name),
         date=datetime.now(UTC).date().isoformat(),
         answer=sentences,
         arms=[{"name": arm.name, "label": arm.label, "style": look[arm.name]} for arm in arms],
@@ -155,6 +169,7 @@ def _page(
         ],
         panels=_script_json({drawn.name: drawn.panels for drawn, _ in figures}),
         tables=tables,
+        left_out=len(left_out),
         films=[film for arm in settled(arms) if (film := _film(path, arm))],
         runs=sum(len(arm.runs) for arm in arms),
     )
@@ -179,7 +194,8 @@ def _film(path: Path, arm: Arm) -> dict[str, str] | None:
         caption += f": {shown['end']} at x {shown['x']:,}"
     if run.merit() < best.merit():
         caption += f" (seed {best.seed} was better and was not filmed)"
-    return {"file": Path(os.path.relpath(run.place.film, path)).as_posix(), "caption": caption}
+    place = Path(os.path.relpath(run.place.film, path)).as_posix()
+    return {"file": quote(os.fsencode(place)), "caption": caption}  # by its bytes, whatever is in a folder's name
 
 
 def _write(path: Path, text: str) -> None:

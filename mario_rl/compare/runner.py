@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from mario_rl.compare.study import StudyDir, StudyRun
 from mario_rl.compare.work import RunStopped
-from mario_rl.config import Config, load_config, render_config
+from mario_rl.config import Config, load_run_config, render_config
 from mario_rl.errors import UserError
 from mario_rl.files import write_atomically
 from mario_rl.rundir import RunDir
@@ -125,7 +125,8 @@ def _work(
             return
         except RunFailed as failure:
             reason = str(failure)
-            write_atomically(error, lambda partial: partial.write_text(reason + "\n", encoding="utf-8"))
+            content = f"{reason}\n".encode(errors="backslashreplace")  # it may name a file whose name is no text
+            write_atomically(error, lambda partial: partial.write_bytes(content))
             with turn:
                 failed[run] = reason.splitlines()[-1]
                 observer.failed(run, failed[run])
@@ -153,7 +154,7 @@ def _refuse_another(run: StudyRun, directory: StudyDir) -> None:
     existing = directory.run(run.arm, run.seed).config
     if not existing.is_file():
         return
-    begun = load_config(existing)
+    begun = load_run_config(existing)
     if begun != run.config:
         before, after = _lines(begun), _lines(run.config)
         was, now = next((old, new) for old, new in zip(before, after, strict=True) if old != new)

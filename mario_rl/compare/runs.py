@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from mario_rl.compare.study import StudyDir, load_study
 from mario_rl.config import Config
 from mario_rl.errors import UserError
-from mario_rl.metrics import EVALUATION_COLUMNS, read_table
+from mario_rl.files import printable
+from mario_rl.metrics import EVALUATION_COLUMNS, RECENT_EPISODES, read_table
 from mario_rl.report.curve import Floats, Table, load_run
 from mario_rl.rundir import RunDir
 
-RECENT = 100  # episodes at the end of training that a run's score is the mean over
+RECENT = RECENT_EPISODES  # at the end of training, that a run's score is the mean over
 
-# Keys that say how long, where or how closely watched a run was, not what was compared.
-NOT_COMPARED = ("seed", "device", "training", "evaluation", "logging")
+NOT_COMPARED = (
+    "seed",
+    "device",
+    "training.agent_steps",
+    "training.episodes",
+    "training.minutes",
+    "training.clear_rate",
+    "training.checkpoint_every_steps",
+    "training.keep_checkpoints",
+    "logging",
+)
+"""Keys, and a section, that say how long, where or how closely watched a run was, not what was compared.
+
+Unless a study compares just that: what is an axis of a study tells the arms of its runs apart.
+"""
 
 MAX_LABEL = 44  # characters
 ARTICLE_KEYS = ("agent.target", "env.action_set")
@@ -107,22 +123,37 @@ class Arm:
         return np.array([run.score(quantity) for run in self.runs])
 
 
-def load_arms(directory: Path) -> list[Arm]:
+class LeftOut(NamedTuple):
+    """A run that does not count in a report, in part or at all, and why."""
+
+    path: Path
+    reason: str
+
+
+class Found(NamedTuple):
+    """The runs below a directory, sorted into arms, and those that could not be or must not count."""
+
+    arms: list[Arm]
+    left_out: list[LeftOut]
+
+
+def load_arms(directory: Path) -> Found:
     """Read every run directory below one and sort the runs into arms by what their configs differ in.
 
+    The same seed of an arm counts once, however often it is there: the run that is done, else the one that has come
+    furthest, else the first by its path.
+
     Raises:
-        UserError: there is no run whose first episode has ended, or a file of one can't be read.
+        UserError: there is no run whose first episode has ended, or the study of one can't be read.
     """
-    places = sorted(path.parent for path in directory.rglob("config.yaml") if (path.parent / "episodes.csv").is_file())
-    runs = [run for run in (_load(place) for place in places) if run is not None]
+    runs, left_out = _load_all(directory)
     if not runs:
-        raise UserError(f"{directory}: no run in it whose first episode has ended, so there is nothing to report")
+        raise UserError(
+            f"{directory}: no run in it whose first episode has ended, so there is nothing to report{_first(left_out)}"
+        )
     flat = [_flatten(run.config.model_dump(mode="json")) for run in runs]
-    keys = [
-        key
-        for key in flat[0]
-        if key.split(".")[0] not in NOT_COMPARED and len({json.dumps(one[key]) for one in flat}) > 1
-    ]
+    axes = _axes(runs)
+    keys = [key for key in flat[0] if _compared(key, axes) and len({json.dumps(one[key]) for one in flat}) > 1]
     keys.sort(key=lambda key: (key not in ARTICLE_KEYS, key))
     groups: dict[str, list[StudyRunData]] = {}
     values: dict[str, dict[str, Any]] = {}
@@ -130,11 +161,13 @@ def load_arms(directory: Path) -> list[Arm]:
         chosen = {key: settings[key] for key in keys}
         groups.setdefault(json.dumps(chosen), []).append(run)
         values[json.dumps(chosen)] = chosen
-    ordered = sorted(groups, key=lambda key: _order(values[key]))
-    return [
-        Arm(f"arm{number}", _label(values[key], groups[key]), values[key], tuple(groups[key]))
-        for number, key in enumerate(ordered)
-    ]
+    arms = []
+    for number, key in enumerate(sorted(groups, key=lambda key: _order(values[key]))):
+        kept, repeated = _each_seed_once(groups[key])
+        left_out += repeated
+        arms.append(Arm(f"arm{number}", _label(values[key], kept), values[key], tuple(kept)))
+    arms = _told_apart(arms)
+    return Found(arms, sorted([*left_out, *_not_done(arms)], key=lambda one: os.fspath(one.path)))
 
 
 def finished(arms: Sequence[Arm]) -> list[Arm]:
@@ -148,14 +181,148 @@ def settled(arms: Sequence[Arm]) -> list[Arm]:
     return [replace(arm, runs=runs or arm.runs) for arm, runs in zip(arms, done, strict=True)]
 
 
-def _load(path: Path) -> StudyRunData | None:
-    run, place = load_run(path), RunDir(path)
-    assert run.config is not None  # load_arms looked for it
+def _load_all(directory: Path) -> tuple[list[StudyRunData], list[LeftOut]]:
+    """Read all runs below a directory, in the order of their paths, and say why each of the others can't be."""
+    paths = {file.parent for name in ("config.yaml", "episodes.csv") for file in directory.rglob(name)}
+    paths |= {file.with_suffix("") for file in directory.rglob("seed_*.error")}  # of a study; it may have made nothing
+    runs: list[StudyRunData] = []
+    left_out: list[LeftOut] = []
+    for path in sorted(paths, key=os.fspath):
+        place = RunDir(path)
+        if not place.episodes.is_file() and not _is_begun(place):
+            continue
+        try:
+            run = _load(place) if place.path.exists() else None
+        except (UserError, OSError) as error:
+            left_out.append(LeftOut(path, f"can't be read ({error})"))
+            continue
+        if run is None:
+            left_out.append(LeftOut(path, f"no episode has ended yet{_failure(path)}"))
+        else:
+            runs.append(run)
+    return runs, left_out
+
+
+def _is_begun(place: RunDir) -> bool:
+    """Whether a folder with a config but no episodes is a run that has only begun, not any folder with such a file."""
+    if place.path.name.startswith("."):  # a run directory before it has its name
+        return False
+    signs = (place.checkpoints, place.lock, place.metrics, _error_file(place.path))
+    return any(sign.exists() for sign in signs)
+
+
+def _load(place: RunDir) -> StudyRunData | None:
+    """Read a run; None before its first episode has ended.
+
+    Raises:
+        UserError: a file of it is missing or can't be read.
+    """
+    if not place.config.is_file():
+        raise UserError(f"{place.config.name} is missing")
+    if not place.episodes.is_file():
+        return None
+    run = load_run(place.path)
+    assert run.config is not None
     if not len(run.episodes["x"]):
         return None
-    record = json.loads(place.record.read_text(encoding="utf-8")) if place.record.is_file() else {}
     evaluations, final = (read_table(file, EVALUATION_COLUMNS) for file in (place.evaluation, place.final))
-    return StudyRunData(place, run.config, run.episodes, evaluations, final, record)
+    return StudyRunData(place, run.config, run.episodes, evaluations, final, _read_record(place.record))
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON ({error})") from error
+    if not isinstance(record, dict):
+        raise UserError(f"{path}: must hold keys and values")
+    return record
+
+
+def _failure(path: Path) -> str:
+    """Say why a run of a study failed, if it did: the last line of the file beside it."""
+    error = _error_file(path)
+    lines = error.read_text(encoding="utf-8", errors="replace").split("\n") if error.is_file() else []
+    said = [line.strip() for line in lines if line.strip()]
+    return f"; it failed: {said[-1]}" if said else ""
+
+
+def _error_file(path: Path) -> Path:
+    """Name the file that says why a run of a study failed, see `StudyDir`."""
+    return path.with_name(f"{path.name}.error")
+
+
+def _first(left_out: Sequence[LeftOut]) -> str:
+    """Name one of those left out, and how many more there are, for the end of a line."""
+    if not left_out:
+        return ""
+    more = f", and {len(left_out) - 1} more" if len(left_out) > 1 else ""
+    return f" ({left_out[0].path}: {left_out[0].reason}{more})"
+
+
+def _axes(runs: Iterable[StudyRunData]) -> set[str]:
+    """Collect what the studies that the runs are of compare.
+
+    Raises:
+        UserError: a study file can't be read.
+    """
+    paths = [run.place.path.absolute() for run in runs]
+    roots = {path.parents[2] for path in paths if path.match("runs/*/seed_*")}
+    studies = [StudyDir(root).study for root in sorted(roots, key=os.fspath)]
+    return {key for file in studies if file.is_file() for key in load_study(file).axes}
+
+
+def _compared(key: str, axes: set[str]) -> bool:
+    """Whether a key of the config tells arms apart."""
+    sections = {key[:place] for place, letter in enumerate(key) if letter == "."} | {key}
+    return bool(sections & axes) or not sections & set(NOT_COMPARED)
+
+
+def _each_seed_once(runs: Sequence[StudyRunData]) -> tuple[list[StudyRunData], list[LeftOut]]:
+    """Keep one run of every seed, in the order they came in; say of the others which one counts instead."""
+    counts: dict[int, StudyRunData] = {}
+    for run in runs:
+        known = counts.get(run.seed)
+        if known is None or _standing(run) > _standing(known):
+            counts[run.seed] = run
+    kept = [run for run in runs if counts[run.seed] is run]
+    return kept, [
+        LeftOut(run.place.path, f"the same arm and seed {run.seed} as {counts[run.seed].place.path}, which counts")
+        for run in runs
+        if counts[run.seed] is not run
+    ]
+
+
+def _standing(run: StudyRunData) -> tuple[bool, float]:
+    return run.done, float(run.episodes["agent_steps"][-1])
+
+
+def _not_done(arms: Sequence[Arm]) -> list[LeftOut]:
+    """Say which runs don't count because they are not done, while others are: `settled` and `finished`."""
+    drawn, counting = (
+        {run.place.path for arm in chosen for run in arm.runs} for chosen in (settled(arms), finished(arms))
+    )
+    return [
+        LeftOut(
+            path,
+            f"not done, so {'in curves only' if path in drawn else 'in no figure'}: others have been evaluated at "
+            f"their end{_failure(path)}",
+        )
+        for arm in arms
+        for run in arm.runs
+        if (path := run.place.path) not in counting
+    ]
+
+
+def _told_apart(arms: Sequence[Arm]) -> list[Arm]:
+    """Number the labels that several arms have."""
+    labels = [arm.label for arm in arms]
+    return [
+        arm if labels.count(arm.label) == 1 else replace(arm, label=f"{arm.label} ({number})")
+        for number, arm in enumerate(arms, start=1)
+    ]
 
 
 def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -176,18 +343,17 @@ def _order(values: dict[str, Any]) -> tuple[Any, ...]:
     )
 
 
+def value_label(key: str, value: Any) -> str:
+    """Write a value as part of a label: words speak for themselves, the rest needs the name of its key."""
+    return printable(value) if isinstance(value, str) else f"{key.rpartition('.')[2]} {json.dumps(value)}"
+
+
 def _label(values: dict[str, Any], runs: Sequence[StudyRunData]) -> str:
     """Say what an arm's values are; where that is long, what its folder is called: the page lists the values."""
-    parts = []
-    for key, value in values.items():
-        if key == "agent.target":
-            parts.append(TARGETS[value])
-        elif isinstance(value, str):
-            parts.append(value)
-        else:
-            parts.append(f"{key.rpartition('.')[2]} {json.dumps(value)}")
+    parts = [TARGETS[value] if key == "agent.target" else value_label(key, value) for key, value in values.items()]
     label = ", ".join(parts) or f"{TARGETS[runs[0].config.agent.target]}, {runs[0].config.env.action_set}"
     if len(label) <= MAX_LABEL:
-        return label
-    paths = [run.place.path for run in runs]
-    return ", ".join(dict.fromkeys(path.parent.name if path.name.startswith("seed_") else path.name for path in paths))
+        return printable(label)
+    paths = [run.place.path.absolute() for run in runs]
+    names = dict.fromkeys(path.parent.name if path.name.startswith("seed_") else path.name for path in paths)
+    return printable(", ".join(names), MAX_LABEL)

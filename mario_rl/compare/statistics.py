@@ -15,11 +15,12 @@ import numpy as np
 from scipy import stats
 
 from mario_rl.compare.runs import RECENT, StudyRunData
-from mario_rl.report.curve import Floats, running_mean
+from mario_rl.report.curve import Floats, mean_window, running_mean
 
 RESAMPLES = 2_000
 CONFIDENCE = 0.95
 GRID = 60  # points of a curve
+OVER = ("agent_steps", "episode", "minutes")  # what a curve can be over
 ROUNDING = 9  # decimals; sums that differ by less are the same
 SEED = 0  # of the bootstrap: the same runs give the same report
 
@@ -118,16 +119,37 @@ def permutation_p_value(*pairs: tuple[Floats, Floats]) -> float:
 
 
 def curve(runs: Sequence[StudyRunData], quantity: str, over: str) -> Curve:
-    """Interquartile mean over runs of their running means of 100 episodes, on a grid up to where the shortest run ends.
+    """Interquartile mean over runs of their running means, on a grid up to where the shortest run ends.
+
+    It begins where every run has as many episodes as `arm_window` says that the mean is taken over.
 
     Args:
         runs: of one arm.
         quantity: a column of episodes.csv, `x` or `return`.
         over: `agent_steps`, `minutes` or `episode`.
     """
-    end = min(float(run.episodes[over][-1]) for run in runs)
-    at = np.linspace(0.0, end, GRID + 1)[1:]
-    return over_runs(at, np.stack([_at(run, quantity, over, at) for run in runs]))
+    window = arm_window(runs)
+    begin, end = _span(runs, over, window)
+    at = np.linspace(min(begin, end), end, GRID)
+    return over_runs(at, np.stack([_at(run, quantity, over, at, window) for run in runs]))
+
+
+def arm_window(runs: Sequence[StudyRunData]) -> int:
+    """Over how many episodes the running means of an arm are taken: 100, fewer where a run has not come far enough.
+
+    The largest such number is taken, halving from there, with which the curve over each of `OVER` has a beginning that
+    lies before its end.
+    """
+    window = mean_window(min(len(run.episodes["x"]) for run in runs))
+    while window > 1 and any(begin >= end for begin, end in (_span(runs, over, window) for over in OVER)):
+        window //= 2
+    return window
+
+
+def _span(runs: Sequence[StudyRunData], over: str, window: int) -> tuple[float, float]:
+    """Where all runs have had `window` episodes, and where the shortest ends."""
+    begin = max(float(run.episodes[over][window - 1]) for run in runs)
+    return begin, min(float(run.episodes[over][-1]) for run in runs)
 
 
 def over_runs(at: Floats, values_RP: Floats) -> Curve:
@@ -146,9 +168,8 @@ def needed_to_reach(run: StudyRunData, level: float, over: str, quantity: str = 
 
     Of the first episodes, fewer than 100, no mean is taken: one lucky episode is not a level reached.
     """
-    means = running_mean(run.episodes[quantity], RECENT)[RECENT - 1 :]
-    (reached,) = (means >= level).nonzero()
-    return float(run.episodes[over][RECENT - 1 + reached[0]]) if reached.size else float("inf")
+    (reached,) = (running_mean(run.episodes[quantity], RECENT) >= level).nonzero()
+    return float(run.episodes[over][reached[0]]) if reached.size else float("inf")
 
 
 def share_needed(ours: Sequence[StudyRunData], theirs: Sequence[StudyRunData], over: str) -> Estimate:
@@ -220,9 +241,9 @@ def _bootstrap(samples: tuple[Floats, ...], statistic: Callable[..., Floats], al
     return np.asarray(result.confidence_interval.low), np.asarray(result.confidence_interval.high)
 
 
-def _at(run: StudyRunData, quantity: str, over: str, at: Floats) -> Floats:
-    """The running mean at each point of a grid: that of the last episode ended by then, of the first before it."""
-    means = running_mean(run.episodes[quantity], RECENT)
+def _at(run: StudyRunData, quantity: str, over: str, at: Floats, window: int) -> Floats:
+    """The running mean at each point of a grid: that of the last episode ended by then, of the first mean before it."""
+    means = running_mean(run.episodes[quantity], window)
     index = np.searchsorted(run.episodes[over], at, side="right") - 1
-    values: Floats = means[np.maximum(index, 0)]
+    values: Floats = means[np.maximum(index, window - 1)]
     return values

@@ -108,7 +108,13 @@ def load_study(path: Path) -> Study:
     Raises:
         ConfigError: one line naming the file, the key, its value and what is allowed.
     """
-    return parse_section(Study, read_yaml(path, "study"), str(path))
+    tree = read_yaml(path, "study")
+    if tree.keys() & Config.model_fields.keys() and not tree.keys() & Study.model_fields.keys():
+        raise ConfigError(
+            f"{path}: a training config, not a study; `mario-rl train {path}` takes it, and a study can name it as its "
+            "base (configs/studies/ has examples)"
+        )
+    return parse_section(Study, tree, str(path))
 
 
 def expand(study: Study, path: Path) -> list[StudyRun]:

@@ -1,4 +1,7 @@
-"""The work on one run of a study: train it to the end, evaluate its last weights, keep what the report needs."""
+"""The work on one run of a study: train it to the end, evaluate its last weights, keep what the report needs.
+
+What needs torch is imported where the work is done: who hands it out, and refuses what can't be, has no need of it.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,18 @@ import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from mario_rl.checkpoint import TRAINING_KEY, load_checkpoint, save_checkpoint
 from mario_rl.compare.study import FinalConfig
-from mario_rl.config import Config, load_config
-from mario_rl.devices import describe_machine, resolve_device, software_versions
-from mario_rl.evaluation import PROTOCOLS, EvaluatedEpisode, evaluate
+from mario_rl.config import Config, load_run_config
 from mario_rl.files import json_text, write_atomically
-from mario_rl.metrics import EVALUATION_COLUMNS, write_table
-from mario_rl.report.video import Recording, write_video
+from mario_rl.protocols import PROTOCOLS
 from mario_rl.rundir import RunDir
 from mario_rl.training import Observer, Progress, resume, train
+
+if TYPE_CHECKING:
+    from mario_rl.evaluation import EvaluatedEpisode
 
 
 class RunStopped(Exception):
@@ -46,6 +48,11 @@ def perform(config: Config, run_dir: RunDir, final: FinalConfig, *, threads: int
         RunStopped: SIGINT, SIGTERM or SIGHUP came while it trained; it has been saved.
         UserError, FailedError: as for `train` and `evaluate`.
     """
+    import torch
+
+    from mario_rl.evaluation import evaluate
+    from mario_rl.metrics import EVALUATION_COLUMNS, write_table
+
     if not run_dir.final.exists():
         torch.set_num_threads(threads)
         begun = run_dir.config.is_file()
@@ -79,8 +86,11 @@ def film(run_dir: RunDir, observer: Observer) -> EvaluatedEpisode | None:
     """
     if not run_dir.best.is_file():
         return None
+    from mario_rl.evaluation import evaluate
+    from mario_rl.report.video import Recording, write_video
+
     (episode,) = evaluate(run_dir.best, protocol="greedy").episodes
-    rom = load_config(run_dir.config).env.rom
+    rom = load_run_config(run_dir.config).env.rom
     caption = f"{run_dir.path.parent.name} {run_dir.path.name}, greedy: {episode.result.end} at x {episode.result.x}"
     try:
         write_video(run_dir.film, [Recording(episode.stage, episode.buttons, caption, rom)])
@@ -121,6 +131,8 @@ class CountingObserver(Observer):
 
 
 def _write_record(run_dir: RunDir, config: Config, threads: int, filmed: EvaluatedEpisode | None) -> None:
+    from mario_rl.devices import describe_machine, resolve_device, software_versions
+
     state = load_checkpoint(run_dir.latest)
     best = None
     if filmed is not None:

@@ -1,13 +1,17 @@
 """The configuration of a run: `schema` holds every option, `files` reads, checks and writes them."""
 
 from mario_rl.config.files import (
+    STUDY_KEYS,
+    find_keys,
     load_config,
     load_config_with,
+    load_run_config,
     parse_config,
     parse_section,
     read_yaml,
     render_config,
     with_absolute_paths,
+    with_portable_paths,
 )
 from mario_rl.config.schema import (
     AgentConfig,
@@ -25,13 +29,17 @@ from mario_rl.config.schema import (
 )
 
 __all__ = [
+    "STUDY_KEYS",
+    "find_keys",
     "load_config",
     "load_config_with",
+    "load_run_config",
     "parse_config",
     "parse_section",
     "read_yaml",
     "render_config",
     "with_absolute_paths",
+    "with_portable_paths",
     "Section",
     "Config",
     "EnvConfig",

@@ -6,7 +6,7 @@ import difflib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
@@ -23,9 +23,16 @@ MAX_SHOWN = 60  # characters of a refused value
 PLAIN_TEXT = re.compile(r"(?!(?:y|n|yes|no|on|off|true|false|null)$)[a-z][a-z0-9_-]*|\d-\d", re.IGNORECASE | re.ASCII)
 """Text that needs no quotes: a word that YAML, 1.1 or 1.2, takes for nothing else, and a stage."""
 
+STUDY_KEYS = frozenset({"base", "settings", "axes", "seeds", "final"})
+"""Keys of a study file, none of which a config has."""
+
 
 PATHS = (("env", "rom"), ("training", "initial_checkpoint"))
 """The options that name files, by section and key."""
+
+
+REMOVED = {"training.actors": "one process plays and learns at once now"}
+"""Keys that older versions had, and why there is nothing in their place."""
 
 
 class _Given(NamedTuple):
@@ -62,7 +69,18 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     Raises:
         ConfigError: one line naming the file or "command line", the key, its value and what is allowed.
     """
-    tree = read_yaml(Path(path))
+    tree = _read_config(Path(path))
+    given = [_apply_override(tree, override) for override in overrides]
+    return with_absolute_paths(_check(Config, tree, str(path), _Given(COMMAND_LINE, given)))
+
+
+def load_run_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Read the config of a run directory, which an older version may have written: keys that are gone are left out.
+
+    Raises:
+        ConfigError: as for `load_config`.
+    """
+    tree = _without_removed(read_yaml(Path(path)))
     given = [_apply_override(tree, override) for override in overrides]
     return with_absolute_paths(_check(Config, tree, str(path), _Given(COMMAND_LINE, given)))
 
@@ -78,7 +96,7 @@ def load_config_with(path: str | Path, values: Mapping[str, Any], source: str) -
     Raises:
         ConfigError: as for `load_config`.
     """
-    tree = read_yaml(Path(path))
+    tree = _read_config(Path(path))
     for key, value in values.items():
         _set(tree, key, value, f"{source}: {key}")
     return with_absolute_paths(_check(Config, tree, str(path), _Given(source, list(values))))
@@ -86,22 +104,36 @@ def load_config_with(path: str | Path, values: Mapping[str, Any], source: str) -
 
 def with_absolute_paths(config: Config) -> Config:
     """Let the files that a config names be found from every folder, not only from the one of this moment."""
+    return _with_paths(config, os.path.abspath)  # which resolves no link: as given
+
+
+def with_portable_paths(config: Config) -> Config:
+    """Name files below the current folder from there, and say nothing of where that is: for what is handed on."""
+    here = Path.cwd()
+
+    def portable(path: str) -> str:
+        return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
+
+    return _with_paths(config, portable)
+
+
+def _with_paths(config: Config, change: Callable[[str], str]) -> Config:
     for section, key in PATHS:
         part = getattr(config, section)
-        named = getattr(part, key)
-        if named:
-            changed = part.model_copy(update={key: os.path.abspath(named)})  # resolves no link, as given
-            config = config.model_copy(update={section: changed})
+        if named := getattr(part, key):
+            config = config.model_copy(update={section: part.model_copy(update={key: change(named)})})
     return config
 
 
 def parse_config(tree: Mapping[str, Any], source: str) -> Config:
     """Check a tree of plain values, such as a checkpoint carries; `source` is what messages call it.
 
+    An older version may have written it: keys that are gone are left out.
+
     Raises:
         ConfigError: as for `load_config`.
     """
-    return parse_section(Config, tree, source)
+    return parse_section(Config, _without_removed(tree), source)
 
 
 def parse_section[S: Section](model: type[S], tree: Mapping[str, Any], source: str) -> S:
@@ -130,6 +162,8 @@ def read_yaml(path: Path, kind: str = "config") -> dict[str, Any]:
         raise ConfigError(f"{path}: no such {kind} file") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not a text file in UTF-8; a {kind} is YAML") from error
+    except IsADirectoryError as error:
+        raise ConfigError(f"{path}: a directory, not a {kind} file{_meant(path, kind)}") from error
     except OSError as error:
         raise ConfigError(f"{path}: can't be read ({error.strerror})") from error
     tree = _parse_yaml(text, str(path))
@@ -138,6 +172,28 @@ def read_yaml(path: Path, kind: str = "config") -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: must hold keys, each with its value or its section, not {_show(tree)}")
     return tree
+
+
+def find_keys(name: str) -> list[str]:
+    """List the dotted keys of a config that a word can mean: the key itself, or all whose last part it is."""
+    keys = [key for key, _ in _fields(Config)]
+    return [name] if name in keys else [key for key in keys if key.rpartition(".")[2] == name]
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    tree = read_yaml(path)
+    if tree.keys() & STUDY_KEYS and not tree.keys() & Config.model_fields.keys():
+        raise ConfigError(f"{path}: a study, not a training config; `mario-rl compare {path}` takes it")
+    return tree
+
+
+def _meant(path: Path, kind: str) -> str:
+    """Say what takes a directory where a file was expected."""
+    if kind == "study":
+        return f"; `mario-rl compare {path} --report` makes the report of the runs in it"
+    if (path / "config.yaml").is_file():
+        return f"; `mario-rl train --resume {path}` goes on with this run, and its config is {path / 'config.yaml'}"
+    return ""
 
 
 def _parse_yaml(text: str, source: str) -> Any:
@@ -185,12 +241,23 @@ def _check[S: Section](model: type[S], tree: Mapping[str, Any], source: str, giv
         raise ConfigError(lines[0] + more) from None
 
 
+def _without_removed(tree: Mapping[str, Any]) -> dict[str, Any]:
+    kept = dict(tree)
+    for dotted in REMOVED:
+        section, key = dotted.split(".")
+        if isinstance(part := kept.get(section), Mapping):
+            kept[section] = {name: value for name, value in part.items() if name != key}
+    return kept
+
+
 def _explain(error: Any, model: type[Section], source: str, given: _Given) -> str:
     """Put one of pydantic's errors into one line."""
     key = ".".join(str(part) for part in error["loc"])
     context, kind = error.get("ctx", {}), error["type"]
     if any(_concerns(one, key, str(context.get("error"))) for one in given.keys):
         source = given.source
+    if key in REMOVED and model is Config:
+        return f"{source}: {key}: is gone, {REMOVED[key]}; leave it out"
     if kind in ("extra_forbidden", "invalid_key"):
         return f"{source}: {key}: unknown key{_suggest(key, model)}"
     if kind == "missing":

@@ -24,9 +24,25 @@ type Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 STAGES = tuple(f"{world}-{stage}" for world in range(1, 9) for stage in range(1, 5))
 WHOLE_GAME = "game"
+BEFORE_THE_MINUS_WORLD = 2  # stages: its way in is the warp zone of 1-2
 ACTION_SETS = ("right_only", "simple", "complex")
 MAX_ACTIONS = 256  # the replay keeps an action in a byte
 BUTTONS = ("A", "B", "up", "down", "left", "right", "start", "select", "NOOP")
+
+
+def stages_behind(stage: str) -> int:
+    """Count the stages of the game that lie behind whoever has come to one, warps included: 0 in 1-1, 31 in 8-4.
+
+    The memory can show others, and all have their place. The minus world is "36-1": nothing leads on from it, so it
+    counts for no more than the stages on the way there, and so does every other world that the game does not have. A
+    stage past a world's last counts as its last.
+
+    Args:
+        stage: world and stage, such as "1-2".
+    """
+    world, number = (int(part) for part in stage.split("-"))
+    last = int(STAGES[-1].split("-")[0])
+    return 4 * (world - 1) + min(number, 4) - 1 if world <= last else BEFORE_THE_MINUS_WORLD
 
 
 class Section(BaseModel):
@@ -244,25 +260,8 @@ class TrainingConfig(Section):
         None, description="Checkpoint or run directory whose network training begins with; null for random weights."
     )
     envs: PositiveInt = Field(8, le=256, description="Environments played side by side.")
-    actors: int | Literal["auto"] = Field(
-        0,
-        description="Actor processes that play while this one learns; 0: none, resumes bit for bit; auto: by cores and replay ratio.",
-    )
     checkpoint_every_steps: PositiveInt = Field(25_000, description="Agent steps between checkpoints.")
     keep_checkpoints: NonNegativeInt = Field(3, description="Step checkpoints kept besides best and latest.")
-
-    @field_validator("actors", mode="before")
-    @classmethod
-    def _known_actors(cls, actors: Any) -> Any:
-        if actors == "auto" or (type(actors) is int and actors >= 0):
-            return actors
-        raise ValueError("a whole number from 0 up, or auto")
-
-    @model_validator(mode="after")
-    def _actors_have_work(self) -> Self:
-        if self.actors != "auto" and self.actors > self.envs:
-            raise ValueError(f"actors {self.actors} must be at most envs ({self.envs}): each plays at least one")
-        return self
 
     @model_validator(mode="after")
     def _ends(self) -> Self:

@@ -67,6 +67,7 @@ def _storer(stored: ir.Type, given: types.Type) -> Any:
 
 load8 = _loader(I8, types.int64, "zext")
 """load8(address) -> int64: a byte, 0..255."""
+load16 = _loader(I16, types.int64, "zext")
 load32 = _loader(I32, types.int64, "zext")
 """load32(address) -> int64: four bytes, unsigned."""
 load64 = _loader(I64, types.int64, None)
@@ -77,6 +78,7 @@ load_float32 = _loader(ir.FloatType(), types.float32, None)
 load_float64 = _loader(ir.DoubleType(), types.float64, None)
 store8 = _storer(I8, types.int64)
 """store8(address, int64): its low byte."""
+store16 = _storer(I16, types.int64)
 store32 = _storer(I32, types.int64)
 store64 = _storer(I64, types.int64)
 store_word = _storer(I64, types.uint64)

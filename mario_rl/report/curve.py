@@ -16,21 +16,24 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, StrMethodFormatter
 from numpy.typing import ArrayLike, NDArray
 
-from mario_rl.config import Config, load_config
+from mario_rl.config import Config, load_run_config
+from mario_rl.config.schema import WHOLE_GAME, stages_behind
 from mario_rl.errors import UserError
-from mario_rl.files import write_atomically
-from mario_rl.metrics import EPISODE_COLUMNS, EVALUATION_COLUMNS, METRIC_COLUMNS, read_table
+from mario_rl.files import printable
+from mario_rl.metrics import EPISODE_COLUMNS, EVALUATION_COLUMNS, METRIC_COLUMNS, RECENT_EPISODES, read_table
+from mario_rl.report.drawing import MAX_NAME, as_text, save_png
 from mario_rl.rundir import RunDir
 from mario_rl.wording import count_text
 
 type Floats = NDArray[np.float64]
 type Table = dict[str, NDArray[Any]]
 
-WINDOW = 100  # episodes in a running mean
+WINDOW = RECENT_EPISODES  # in a running mean
 MAX_DOTS = 5_000  # more raw episodes than this are thinned out: they only show the spread
 FEW_DOTS = 300  # up to this many are drawn larger
 MANY_EVALUATIONS = 40  # more than this are drawn smaller
 MANY_STAGES = 6  # more than this are counted, not named
+MAX_TITLE = 70  # characters of a name that there is room for above the panels
 FLAG_X = 3_160  # pixels, where 1-1's flagpole stands
 
 # The palette of Okabe and Ito (2008), told apart under every kind of colour blindness.
@@ -39,7 +42,6 @@ RUN_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, "#000000")
 RUN_LINES = ("-", "--", ":")
 GRAY = "#595959"
 
-MEAN_LABEL = f"mean of the last {WINDOW} episodes"
 OVER = {"agent_steps": "agent steps", "minutes": "wall-clock time [min]"}
 OF = {"return": "return per episode [points]", "x": "best x per episode [pixels]"}
 
@@ -48,7 +50,8 @@ OF = {"return": "return per episode [points]", "x": "best x per episode [pixels]
 class Run:
     """What a run directory says; every table has a column `minutes` as well.
 
-    evaluations: one row each: agent_steps, seconds, protocol, episodes, clears, clear_rate, the means of return and x.
+    evaluations: one row each: agent_steps, seconds, protocol, episodes, clears, clear_rate, the means of return and x,
+        and of the stages cleared, which are 0 but in the whole game.
     """
 
     name: str
@@ -70,8 +73,7 @@ def draw_curves(run_dirs: Sequence[Path], output: Path) -> Path:
         UserError: a folder is not a run directory, or a file in it can't be read.
         StorageError: the picture can't be written; what was there before is untouched.
     """
-    figure = curve_figure(run_dirs)
-    write_atomically(output, lambda partial: figure.savefig(partial, format="png"))
+    save_png(curve_figure(run_dirs), output)
     return output
 
 
@@ -79,7 +81,8 @@ def curve_figure(run_dirs: Sequence[Path]) -> Figure:
     """Draw how one run went, or the running means of several on the same axes.
 
     One run: return and x against agent steps and against wall-clock time; episodes as dots, their running mean as a
-    line, the mean of each evaluation as a diamond; below, epsilon and clear rates.
+    line, the mean of each evaluation as a diamond; below, epsilon and clear rates. A line begins where the mean is of
+    as many episodes as the legend says.
 
     Raises:
         UserError: a folder is not a run directory, or a file in it can't be read.
@@ -87,16 +90,29 @@ def curve_figure(run_dirs: Sequence[Path]) -> Figure:
     runs = [load_run(path) for path in run_dirs]
     figure = _draw_run(runs[0]) if len(runs) == 1 else _draw_runs(runs)
     FigureCanvasAgg(figure)  # becomes figure.canvas: nothing is shared with other figures, as pyplot would
-    return figure
+    return as_text(figure)
 
 
 def running_mean(values: ArrayLike, window: int = WINDOW) -> Floats:
-    """Mean of each value and up to `window - 1` before it; float64, as long as `values`, one-dimensional."""
+    """Mean of each value and the `window - 1` before it; float64, as long as `values`, one-dimensional.
+
+    Nan where there are not as many: a mean over few episodes that becomes one over many seems to rise or fall, whatever
+    the episodes do.
+    """
     sums = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
-    ends = np.arange(1, len(sums))
-    starts = np.maximum(ends - window, 0)
-    means: Floats = (sums[ends] - sums[starts]) / (ends - starts)
+    means = np.full(len(sums) - 1, np.nan)
+    means[window - 1 :] = (sums[window:] - sums[:-window]) / window
     return means
+
+
+def mean_window(episodes: int) -> int:
+    """Over how many episodes the running mean of a run is taken: 100; half of them where it has fewer than that yet."""
+    return WINDOW if episodes >= WINDOW else (episodes + 1) // 2 or 1
+
+
+def mean_label(window: int = WINDOW) -> str:
+    """What a running mean is called."""
+    return f"mean of the last {window} episodes" if window > 1 else "every episode"
 
 
 def load_run(path: Path) -> Run:
@@ -108,12 +124,18 @@ def load_run(path: Path) -> Run:
     place = RunDir(path)
     if not place.episodes.is_file():
         raise UserError(f"{path}: not a run directory, it has no {place.episodes.name}")
+    config = load_run_config(place.config) if place.config.is_file() else None
+    whole_game = config is not None and config.env.stage == WHOLE_GAME
+    try:
+        evaluations = _mean_evaluations(read_table(place.evaluation, EVALUATION_COLUMNS), whole_game=whole_game)
+    except ValueError as error:
+        raise UserError(f"{place.evaluation}: column stage must hold stages such as 1-1 ({error})") from error
     return Run(
         name="/".join(path.resolve().parts[-2:]),  # the config's name and the time it was started, as `train` has them
-        config=load_config(place.config) if place.config.is_file() else None,
+        config=config,
         episodes=_with_minutes(read_table(place.episodes, EPISODE_COLUMNS)),
         metrics=_with_minutes(read_table(place.metrics, METRIC_COLUMNS)),
-        evaluations=_with_minutes(_mean_evaluations(read_table(place.evaluation, EVALUATION_COLUMNS))),
+        evaluations=_with_minutes(evaluations),
     )
 
 
@@ -121,7 +143,7 @@ def _with_minutes(table: Table) -> Table:
     return table | {"minutes": table["seconds"] / 60}
 
 
-def _mean_evaluations(table: Table) -> Table:
+def _mean_evaluations(table: Table, *, whole_game: bool) -> Table:
     """Reduce the rows of each evaluation, which share their agent steps and seconds, to one."""
     _, first, which = np.unique(
         np.stack([table["agent_steps"], table["seconds"]]), axis=1, return_index=True, return_inverse=True
@@ -129,13 +151,15 @@ def _mean_evaluations(table: Table) -> Table:
     episodes = np.bincount(which, minlength=len(first))
     clears = np.bincount(which, weights=table["end"] == "clear", minlength=len(first))
     means = {name: np.bincount(which, weights=table[name], minlength=len(first)) / episodes for name in OF}
+    ahead = np.array([stages_behind(stage) if whole_game else 0 for stage in table["stage"]], dtype=np.float64)
+    means["stages_cleared"] = np.bincount(which, weights=ahead, minlength=len(first)) / episodes
     moments = {name: table[name][first] for name in ("agent_steps", "seconds", "protocol")}
     return moments | means | {"clears": clears, "episodes": episodes, "clear_rate": clears / episodes}
 
 
 def _draw_run(run: Run) -> Figure:
     figure = Figure(figsize=(12, 9), dpi=100, layout="constrained")
-    figure.suptitle("\n".join([run.name, *_subtitles(run)]), fontsize=12)
+    figure.suptitle("\n".join([printable(run.name, MAX_TITLE), *_subtitles(run)]), fontsize=12)
     rows = figure.subplots(3, 2, sharex="col", sharey="row", height_ratios=(3, 3, 2))
     for column, time in zip(rows.T, OVER, strict=True):
         for axes, quantity in zip(column[:2], OF, strict=True):
@@ -158,7 +182,22 @@ def _draw_episodes(axes: Axes, run: Run, quantity: str, time: str) -> None:
     size, alpha = (4, 0.4) if len(values) > FEW_DOTS else (7, 0.9)
     shown = slice(None, None, math.ceil(len(values) / MAX_DOTS) or 1)
     axes.plot(times[shown], values[shown], ".", color=SKY, alpha=alpha, markersize=size, label="episode")
-    axes.plot(times, running_mean(values), color=BLUE, linewidth=2, label=MEAN_LABEL)
+    _draw_mean(axes, times, values, "-", color=BLUE, linewidth=2)
+
+
+def _draw_mean(axes: Axes, times: Floats, values: Floats, line: str, label: str | None = None, **looks: Any) -> None:
+    """Draw the running mean of all episodes, a dot where there is one as yet, named after what it is or by `label`."""
+    window = mean_window(len(values))
+    alone = len(values) == window
+    axes.plot(
+        times,
+        running_mean(values, window),
+        line,
+        marker="o" if alone else "",
+        markersize=4,
+        label=mean_label(window) if label is None else label,
+        **looks,
+    )
 
 
 def _draw_evaluations(axes: Axes, run: Run, quantity: str, time: str) -> None:
@@ -171,26 +210,36 @@ def _draw_evaluations(axes: Axes, run: Run, quantity: str, time: str) -> None:
 def _draw_shares(axes: Axes, run: Run, time: str) -> None:
     """Draw what lies between 0 and 1: epsilon, and how often the stage is cleared."""
     axes.plot(run.metrics[time], run.metrics["epsilon"], "--", color=GRAY, label="epsilon")
-    axes.plot(run.metrics[time], run.metrics["clear_rate"], color=BLUE, linewidth=2, label=MEAN_LABEL)
+    _draw_mean(axes, run.episodes[time], run.episodes["end"] == "clear", "-", color=BLUE, linewidth=2)
     _draw_evaluations(axes, run, "clear_rate", time)
     axes.set_ylim(-0.04, 1.04)
 
 
 def _draw_runs(runs: Sequence[Run]) -> Figure:
     figure = Figure(figsize=(12, 8), dpi=100, layout="constrained")
-    figure.suptitle(f"{len(runs)} runs, {MEAN_LABEL}", fontsize=12)
+    figure.suptitle(f"{len(runs)} runs, {mean_label()}", fontsize=12)
     rows = figure.subplots(2, 2, sharex="col", sharey="row")
     for run, (line, colour) in zip(runs, _styles(runs), strict=True):
         for column, time in zip(rows.T, OVER, strict=True):
             for axes, quantity in zip(column, OF, strict=True):
-                means = running_mean(run.episodes[quantity])
-                axes.plot(run.episodes[time], means, line, color=colour, linewidth=1.8, label=run.name)
+                times, values, name = run.episodes[time], run.episodes[quantity], printable(run.name)
+                _draw_mean(axes, times, values, line, name, color=colour, linewidth=1.8)
     if all(run.on_first_stage for run in runs):
         for axes in rows[1]:
             _draw_flag(axes)
     _finish(rows, tuple(OF.values()))
-    figure.legend(handles=rows[0, 0].get_lines(), loc="outside lower center", ncols=2, fontsize=10)
+    lines, names = rows[0, 0].get_lines(), [_name_with_window(run) for run in runs]
+    figure.legend(handles=lines, labels=names, loc="outside lower center", ncols=2, fontsize=10)
     return figure
+
+
+def _name_with_window(run: Run) -> str:
+    """Name a run, and what its line is a mean of where that is not what the title says."""
+    count = len(run.episodes["x"])
+    name = printable(run.name, MAX_NAME)
+    if count >= WINDOW:
+        return name
+    return f"{name} (of the last {mean_window(count)})" if count else f"{name} (no episode ended)"
 
 
 def _styles(runs: Sequence[Run]) -> Iterator[tuple[str, str]]:
@@ -244,7 +293,8 @@ def _subtitles(run: Run) -> list[str]:
         lines.append(f"target: {agent.target}, action set: {actions}, stage: {stage}, seed: {run.config.seed}")
     found = run.evaluations
     if len(found["x"]):
-        best = np.lexsort((found["x"], found["clear_rate"]))[-1]  # most clears, then most x: as best.pt is chosen
+        # Most clears, then most stages, then most x: as best.pt is chosen.
+        best = np.lexsort((found["x"], found["stages_cleared"], found["clear_rate"]))[-1]
         lines.append(
             f"best evaluation: {found['clears'][best]:.0f} of {count_text(int(found['episodes'][best]), 'episode')} "
             f"cleared, mean x {found['x'][best]:,.0f}, after "

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, StrMethodFormatter
 
 from mario_rl.errors import UserError
-from mario_rl.files import write_atomically
-from mario_rl.report.curve import FLAG_X, GRAY, GREEN, ORANGE, VERMILLION, Run, load_run
+from mario_rl.files import printable
+from mario_rl.report.curve import FLAG_X, GRAY, GREEN, MAX_TITLE, ORANGE, VERMILLION, Run, load_run
+from mario_rl.report.drawing import as_text, save_png
 from mario_rl.wording import count_text
 
 BIN_PIXELS = 32  # two blocks of the stage
@@ -29,8 +30,7 @@ def draw_ends(run_dir: Path, output: Path) -> Path:
         UserError: not a run directory, a file in it can't be read, or no episode has ended yet.
         StorageError: the picture can't be written; what was there before is untouched.
     """
-    figure = ends_figure(run_dir)
-    write_atomically(output, lambda partial: figure.savefig(partial, format="png"))
+    save_png(ends_figure(run_dir), output)
     return output
 
 
@@ -47,13 +47,13 @@ def ends_figure(run_dir: Path) -> Figure:
     if count == 0:
         raise UserError(f"{run_dir}: no episode has ended yet, so there is nothing to draw")
     figure = Figure(figsize=(12, 6), dpi=100, layout="constrained")
-    figure.suptitle(f"{run.name}: where {count_text(count, 'episode')} ended", fontsize=12)
+    figure.suptitle(f"{printable(run.name, MAX_TITLE)}: where {count_text(count, 'episode')} ended", fontsize=12)
     course, recent = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1))
     _draw_course(course, run)
     _draw_recent(recent, run)
     figure.legend(handles=course.get_lines()[: len(set(run.episodes["end"]))], loc="outside lower center", ncols=4)
     FigureCanvasAgg(figure)
-    return figure
+    return as_text(figure)
 
 
 def _draw_course(axes: Axes, run: Run) -> None:

@@ -23,7 +23,7 @@ def new_run_dir(path: Path) -> RunDir:
 
     Raises:
         RunDirTaken: something else is there.
-        UserError: it is an empty directory that can't be written to.
+        UserError: it can't be made, or is an empty directory that can't be written to.
     """
     directory = RunDir(path if path.name not in ("", "..") else path.resolve())  # the one in which one is has a name
     if path.is_dir() and _is_empty(path):
@@ -31,6 +31,8 @@ def new_run_dir(path: Path) -> RunDir:
             raise UserError(f"{path}: can't be written to; name another --run-dir")
     elif path.exists():
         raise _taken(directory)
+    else:
+        _require_place(path)
     return directory
 
 
@@ -64,6 +66,18 @@ def begin(directory: RunDir, config: Config) -> None:
 def write_config(directory: RunDir, config: Config) -> None:
     """Write config.yaml anew, every key resolved and explained."""
     write_atomically(directory.config, lambda partial: partial.write_text(render_config(config), encoding="utf-8"))
+
+
+def _require_place(path: Path) -> None:
+    """Refuse a directory that can't be made, before anything slow: its nearest existing folder says so."""
+    above = next((one for one in path.absolute().parents if os.path.lexists(one)), Path("/"))
+    if not above.is_dir():
+        reason = f"{above} is not a directory"
+    elif not os.access(above, os.W_OK | os.X_OK):
+        reason = f"{above} can't be written to"
+    else:
+        return
+    raise UserError(f"{path}: can't be made, {reason}; name another --run-dir")
 
 
 def _is_empty(path: Path) -> bool:

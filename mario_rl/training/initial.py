@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mario_rl.checkpoint import find_checkpoint
 from mario_rl.config import Config, Section
 from mario_rl.config.schema import EnvConfig, NetworkConfig
 from mario_rl.errors import CheckpointError, ConfigError
-from mario_rl.evaluation import Trained, load_trained
+
+if TYPE_CHECKING:
+    from mario_rl.evaluation import Trained
 
 KEY = "training.initial_checkpoint"
 MAY_DIFFER = {
@@ -45,16 +51,33 @@ def must_agree() -> list[str]:
     ]
 
 
+def find_initial(config: Config) -> Path | None:
+    """Name the file that `training.initial_checkpoint` stands for; None where it names none.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    if config.training.initial_checkpoint is None:
+        return None
+    try:
+        return find_checkpoint(Path(config.training.initial_checkpoint))
+    except CheckpointError as error:
+        raise CheckpointError(f"{KEY}: {error}") from error
+
+
 def load_initial(config: Config) -> Trained | None:
     """Load the agent that `training.initial_checkpoint` names; None where it names none.
 
     Raises:
         CheckpointError: there is none, or it can't be read. ConfigError: its network is not one for this run.
     """
-    if config.training.initial_checkpoint is None:
+    file = find_initial(config)
+    if file is None:
         return None
+    from mario_rl.evaluation import load_trained  # it needs torch, and what is refused before does not
+
     try:
-        trained = load_trained(config.training.initial_checkpoint)
+        trained = load_trained(file)
     except CheckpointError as error:
         raise CheckpointError(f"{KEY}: {error}") from error
     theirs, ours = trained.config.model_dump(), config.model_dump()

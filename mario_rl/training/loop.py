@@ -1,26 +1,29 @@
-"""The training loop, and how a run is begun and gone on with."""
+"""The training loop, and how a run is begun and gone on with.
+
+What needs torch is imported once nothing is left to refuse, so that what is refused is refused at once.
+"""
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import torch
 from filelock import FileLock, Timeout
 
 from mario_rl.checkpoint import load_checkpoint
-from mario_rl.config import Config, load_config, parse_config, with_absolute_paths
-from mario_rl.devices import denormals_flushed, no_more_threads_than_cores, resolve_device, software_versions
+from mario_rl.config import Config, load_run_config, parse_config, with_absolute_paths
 from mario_rl.errors import CheckpointError, ConfigError, UserError
-from mario_rl.evaluation import EvaluationInterrupted, evaluate_policy
 from mario_rl.machine import keep_freed_memory
-from mario_rl.rundir import RunDir
+from mario_rl.rundir import RunDir, find_run
 from mario_rl.training.begin import begin, new_run_dir, write_config
+from mario_rl.training.checks import check_machine
 from mario_rl.training.interrupts import Interrupts
 from mario_rl.training.observer import Heard, Observer, ObserverFailed, Progress
-from mario_rl.training.session import Session, check_machine
+
+if TYPE_CHECKING:
+    from mario_rl.training.session import Session
 
 RESUMABLE_SECTIONS = ("logging", "evaluation")
 RESUMABLE = "only stop conditions (training.agent_steps, episodes, minutes, clear_rate), logging.* and evaluation.*"
@@ -61,7 +64,7 @@ def resume(run_dir: str | Path, overrides: Sequence[str] = (), *, observer: Obse
     """Go on with a run from its last checkpoint, or from its beginning if it has none yet.
 
     Args:
-        run_dir: a directory that `train` made.
+        run_dir: a directory that `train` made, or one with such below it: the newest, as `DIR/latest`.
         overrides: `key=value` pairs; only stop conditions, logging and evaluation may change.
         observer: hears how it goes.
 
@@ -71,24 +74,29 @@ def resume(run_dir: str | Path, overrides: Sequence[str] = (), *, observer: Obse
         StorageError: the disk refused a write; the last checkpoint is intact.
         DivergedError: loss or weights are not finite any more; the last checkpoint is from before.
     """
-    directory = RunDir(Path(run_dir))
-    if not directory.config.is_file():
-        raise CheckpointError(f"{directory.path}: not a run directory, it has no config.yaml")
+    directory = find_run(Path(run_dir), has=lambda run: run.config.is_file())
+    if directory is None:
+        raise CheckpointError(f"{run_dir}: not a run directory, it has no config.yaml")
     observer = observer or Observer()
-    config = load_config(directory.config, overrides)
+    config = load_run_config(directory.config, overrides)
+    if overrides:
+        _refuse_changes(load_run_config(directory.config).model_dump(mode="json"), config.model_dump(mode="json"))
     if directory.latest.exists():
         state = load_checkpoint(directory.latest)
         # Through the schema, so that a key younger than the run counts as its default.
         begun = with_absolute_paths(parse_config(state["config"], str(directory.latest)))
         _refuse_changes(begun.model_dump(mode="json"), config.model_dump(mode="json"))
         _warn_of_versions(state["versions"], observer)
-    elif overrides:
-        _refuse_changes(load_config(directory.config).model_dump(mode="json"), config.model_dump(mode="json"))
     check_machine(config, directory)
     return _sit(config, directory, observer, rewrite_config=bool(overrides))
 
 
 def _sit(config: Config, directory: RunDir, observer: Observer, *, rewrite_config: bool = False) -> TrainingResult:
+    import torch
+
+    from mario_rl.devices import denormals_flushed, no_more_threads_than_cores, resolve_device
+    from mario_rl.training.session import Session
+
     try:
         keep_freed_memory()
         gpus = [torch.device("cuda")] if resolve_device(config.device).type == "cuda" else []
@@ -154,6 +162,8 @@ def _save(session: Session, observer: Observer) -> None:
 
 def _evaluate(session: Session, observer: Observer, interrupts: Interrupts) -> None:
     """Evaluate the agent as it is; when a signal comes meanwhile the evaluation is left for the next sitting."""
+    from mario_rl.evaluation import EvaluationInterrupted, evaluate_policy
+
     session.write_row()
     evaluation = session.config.evaluation
     try:
@@ -191,6 +201,8 @@ def _refuse_changes(begun: dict[str, Any], wanted: dict[str, Any]) -> None:
 
 
 def _warn_of_versions(begun: dict[str, str], observer: Observer) -> None:
+    from mario_rl.devices import software_versions
+
     now = software_versions()
     changed = [f"{name} {then} -> {now.get(name)}" for name, then in begun.items() if now.get(name) != then]
     if changed:

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mario_rl.config import Config
-from mario_rl.evaluation import EvaluatedEpisode, EvaluationReport
+from mario_rl.metrics import RECENT_EPISODES as RECENT_EPISODES
 
-RECENT_EPISODES = 100
-"""Episodes that the running means are taken over."""
+if TYPE_CHECKING:  # what is shown needs no torch
+    from mario_rl.evaluation import EvaluatedEpisode, EvaluationReport
 
 
 class Progress(NamedTuple):
     """Where a run stands.
 
-    Rates are per second of wall-clock since the last row of metrics; means are over the last 100 episodes, nan before
-    the first; seconds_left is None while it can't be told. waited_seconds:
-    how long the learner has waited for the games in this sitting.
+    Rates are per second of wall-clock since the last row of metrics; means are over the last RECENT_EPISODES, fewer
+    while there are not as many, nan before the first; seconds_left is None while it can't be told. waited_seconds: how
+    long the learner has waited for the games in this sitting.
     """
 
     agent_steps: int

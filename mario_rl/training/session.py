@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 import textwrap
 import time
 from collections import deque
@@ -25,13 +24,13 @@ from mario_rl.devices import (
     software_versions,
     torch_generators,
 )
-from mario_rl.envs import check_emulator, num_actions
+from mario_rl.envs import num_actions
 from mario_rl.errors import CheckpointError, DivergedError, StorageError, UserError
 from mario_rl.evaluation import EvaluationReport
 from mario_rl.files import remove_partials
 from mario_rl.game.rom import load_rom
-from mario_rl.metrics import MAX_REASON, RunMetrics, load_tensorboard
-from mario_rl.replay import ReplayBuffer, check_memory, estimate_bytes
+from mario_rl.metrics import MAX_REASON, RunMetrics
+from mario_rl.replay import ReplayBuffer
 from mario_rl.report.curve import draw_curves
 from mario_rl.rundir import RunDir
 from mario_rl.schedules import exploration_exponents
@@ -42,7 +41,6 @@ from mario_rl.training.observer import RECENT_EPISODES, Progress
 from mario_rl.types import State
 
 LEARNED_COLUMNS = ("loss", "mean_q", "gradient_norm")  # of LearnStats, as metrics.csv has them
-ROOM_BESIDES_REPLAY = 200_000_000  # bytes of checkpoints, metrics and curve
 
 
 class Session:
@@ -398,9 +396,14 @@ class Session:
         self.initial_agent_steps = state.get("initial_agent_steps", 0)  # older checkpoints began from nothing
         self.initial_seconds = state.get("initial_seconds", 0.0)
         self.agent.load_state_dict(training["agent"])
-        self.collector.load_state_dict(training["collector"])
         self._generation = training["replay_generation"]
         self.replay.load(self._replay_file)
+        if "starts" in training["collector"]:  # of actor processes, which older versions had: they kept no games
+            self._warn("this run was played by actor processes, which are no more: its episodes begin anew")
+            self.collector.start()
+            self.replay.cut()
+        else:
+            self.collector.load_state_dict(training["collector"])
         restore_generator(self.replay.rng, training["replay_generator"])
         restore_torch_generators(self.agent.device, training["torch_generators"])
         self.evaluated_at, self.checkpointed_at = training["evaluated_at"], self.agent_steps
@@ -495,28 +498,3 @@ def make_replay(config: Config, rng: np.random.Generator) -> ReplayBuffer:
         priority_exponent=config.replay.priority_exponent,
         importance_exponent=config.replay.importance_exponent,
     )
-
-
-def check_machine(config: Config, run_dir: RunDir) -> None:
-    """Refuse a run that can't be carried out here, before anything is allocated or written.
-
-    Raises:
-        UserError: the device, the emulator, its ROM, a package, the memory, the disk space or the checkpoint to begin
-            with is not there, or that one does not fit (CheckpointError, ConfigError); says which key to change.
-    """
-    resolve_device(config.device)
-    check_emulator(config.env)
-    if config.logging.tensorboard:
-        load_tensorboard()
-    if not run_dir.latest.exists():
-        load_initial(config)
-    check_memory(config.replay.capacity)
-    # A new replay is complete before the old one goes; what an earlier sitting left there will be replaced.
-    needed = 2 * estimate_bytes(config.replay.capacity) + ROOM_BESIDES_REPLAY
-    existing = next(path for path in (run_dir.path, *run_dir.path.absolute().parents) if path.exists())
-    free = shutil.disk_usage(existing).free + sum(file.stat().st_size for file in run_dir.replay.glob("*"))
-    if free < needed:
-        raise UserError(
-            f"{run_dir.path}: a run with replay.capacity {config.replay.capacity} needs {needed / 1e9:.1f} GB of disk, "
-            f"{free / 1e9:.1f} GB is free; lower replay.capacity or give --run-dir on another disk"
-        )

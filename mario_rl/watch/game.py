@@ -146,7 +146,7 @@ class Game:
         """What can be chosen and what is chosen, as plain values."""
         wish, config = self.wish, self._trained.config
         return {
-            "checkpoints": [_checkpoint_name(path) for path in self.checkpoints],
+            "checkpoints": [_checkpoint_name(path, self._trained.initial_agent_steps) for path in self.checkpoints],
             "agent_steps": self._trained.agent_steps,
             "stages": list(STAGES),
             "actions": list(action_names(config.env.action_set)),
@@ -364,6 +364,7 @@ def _written(path: Path) -> int | None:
         return None
 
 
-def _checkpoint_name(path: Path) -> str:
+def _checkpoint_name(path: Path, initial_agent_steps: int) -> str:
+    """Name a checkpoint of a run; its file counts from the run's beginning, agent steps are those of the agent."""
     digits = path.stem.removeprefix("step_")
-    return count_text(int(digits), "agent step") if digits.isdigit() else path.stem
+    return count_text(initial_agent_steps + int(digits), "agent step") if digits.isdigit() else path.stem

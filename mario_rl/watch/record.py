@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from itertools import chain, repeat
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import numpy as np
 
 from mario_rl.config import Protocol
 from mario_rl.envs import action_names
-from mario_rl.evaluation import PROTOCOLS, Trained, load_trained
+from mario_rl.evaluation import EvaluationInterrupted, Trained, load_trained
 from mario_rl.game.actions import BUTTON_BITS
+from mario_rl.protocols import PROTOCOLS
 from mario_rl.report.video import GAME_FPS, write_screens
 from mario_rl.types import EpisodeResult, Pixels
 from mario_rl.watch.play import Decision, Episode, Shown
@@ -32,6 +34,7 @@ def record(
     seed: int = 0,
     stage: str | None = None,
     overlay: bool = False,
+    should_stop: Callable[[], bool] = lambda: False,
     on_episode: Callable[[EpisodeResult, int], None] = lambda result, total: None,
 ) -> list[EpisodeResult]:
     """Film episodes of a checkpoint, the ones that `evaluate` plays under the same protocol and seed.
@@ -44,10 +47,15 @@ def record(
         seed: of it.
         stage: None for the first it was trained on.
         overlay: whether to show the values, the buttons and what the network gets beside the game.
+        should_stop: asked at every frame; the video then ends with it.
         on_episode: told how each went, and how many there are.
+
+    Returns:
+        How the episodes went that were filmed to their end.
 
     Raises:
         CheckpointError: the file cannot be used. UserError: an argument cannot.
+        EvaluationInterrupted: `should_stop` said so before an episode had ended; there is no video.
         StorageError: the disk refused.
     """
     trained = load_trained(checkpoint, stage=stage)
@@ -60,9 +68,14 @@ def record(
         for number in range(count):
             episode = Episode(trained.policy, trained.config, stage=where, protocol=protocol, seed=seed, number=number)
             last = None
-            for shown in episode.play():
-                last = _picture(shown, trained) if overlay else _enlarged(shown.screen)
-                yield last
+            with closing(episode.play()) as frames:
+                for shown in frames:
+                    if should_stop():
+                        if not results:
+                            raise EvaluationInterrupted
+                        return
+                    last = _picture(shown, trained) if overlay else _enlarged(shown.screen)
+                    yield last
             assert last is not None
             assert episode.result is not None
             results.append(episode.result)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import tempfile
 from collections.abc import AsyncIterator
 from importlib.resources import files
@@ -23,11 +22,13 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from mario_rl.errors import UserError
 from mario_rl.files import json_text
-from mario_rl.metrics import EVALUATION_COLUMNS, METRIC_COLUMNS, read_table
+from mario_rl.metrics import EPISODE_COLUMNS, EVALUATION_COLUMNS, METRIC_COLUMNS, RECENT_EPISODES, read_table
+from mario_rl.report.curve import Floats, mean_window, running_mean
 from mario_rl.report.video import Recording, write_video
 from mario_rl.rundir import RunDir
 from mario_rl.watch.game import Ended, Game
 from mario_rl.watch.messages import MAX_MESSAGE_BYTES, read_message
+from mario_rl.watch.port import bind
 
 PAGE = {
     "/": ("index.html", "text/html; charset=utf-8"),
@@ -141,24 +142,6 @@ def serve(game: Game, *, host: str, port: int) -> None:
         uvicorn.Server(config).run(sockets=[bound])
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """Take a port.
-
-    Raises:
-        UserError: it is taken, or not to be had.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    taken = socket.socket(family, socket.SOCK_STREAM)
-    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        taken.bind((host, port))
-    except OSError as error:
-        taken.close()
-        raise UserError(f"--port: {port} can't be had on {host} ({error.strerror}); name another --port") from error
-    taken.listen()
-    return taken
-
-
 def _is_ours(viewer: WebSocket, host: str, port: int) -> bool:
     """Whether a socket was opened by a page of this server, not by another site in the same browser.
 
@@ -226,21 +209,36 @@ def _film(episode: Ended) -> bytes:
 
 
 def _curve(place: Path) -> dict[str, Any]:
-    """Read the curves of the run that is watched, as far as it has come; empty lists where there is no run."""
+    """Read the curves of the run that is watched, as far as it has come; empty lists where there is no run.
+
+    `of` is how many episodes `mean_x` is the mean of, at every point.
+    """
     run = RunDir(place if place.is_dir() else place.parent.parent)
     try:
-        metrics, evaluated = read_table(run.metrics, METRIC_COLUMNS), read_table(run.evaluation, EVALUATION_COLUMNS)
+        of, at, mean_x = _mean_x(run)
+        evaluated = read_table(run.evaluation, EVALUATION_COLUMNS)
     except UserError:
-        metrics, evaluated = {"agent_steps": np.array([]), "mean_x": np.array([])}, {"agent_steps": np.array([])}
-    every = max(1, len(metrics["agent_steps"]) // CURVE_POINTS)
-    shown = [
-        [float(at), float(x)]
-        for at, x in zip(metrics["agent_steps"][::every], metrics["mean_x"][::every], strict=True)
-        if np.isfinite(x)
-    ]
+        of, at, mean_x, evaluated = RECENT_EPISODES, np.array([]), np.array([]), {"agent_steps": np.array([])}
+    every = max(1, len(at) // CURVE_POINTS)
+    shown = [[float(steps), float(x)] for steps, x in zip(at[::every], mean_x[::every], strict=True) if np.isfinite(x)]
     moments = np.unique(evaluated["agent_steps"])
-    evaluations = [[float(at), float(np.mean(evaluated["x"][evaluated["agent_steps"] == at]))] for at in moments]
-    return {"mean_x": shown, "evaluations": evaluations}
+    evaluations = [[float(one), float(np.mean(evaluated["x"][evaluated["agent_steps"] == one]))] for one in moments]
+    return {"mean_x": shown, "of": of, "evaluations": evaluations}
+
+
+def _mean_x(run: RunDir) -> tuple[int, Floats, Floats]:
+    """Read the running mean of x: over how many episodes, agent steps, means.
+
+    Raises:
+        UserError: a table can't be read.
+    """
+    metrics = read_table(run.metrics, METRIC_COLUMNS)
+    full = metrics["episodes"] >= RECENT_EPISODES
+    if full.any():
+        return RECENT_EPISODES, metrics["agent_steps"][full], metrics["mean_x"][full]
+    episodes = read_table(run.episodes, EPISODE_COLUMNS)  # a short table
+    of = mean_window(len(episodes["x"]))
+    return of, episodes["agent_steps"], running_mean(episodes["x"], of)
 
 
 def _as_file(name: str) -> dict[str, str]:

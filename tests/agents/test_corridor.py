@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from one_step import one_step
 
 from mario_rl.agents import QAgent
 from mario_rl.config import AgentConfig, NetworkConfig
 from mario_rl.replay import ReplayBuffer
-from mario_rl.types import Pixels, Transition
+from mario_rl.types import Pixels
 
 LEFT, RIGHT, STAY = 0, 1, 2
 GOAL = 3
@@ -18,8 +19,8 @@ GAMMA = 0.5
 
 def picture(cell: int) -> Pixels:
     """A frame whose cell-th quarter is white; the stack is one frame deep."""
-    frame = np.zeros((1, 84, 84), dtype=np.uint8)
-    frame[0, :, 21 * cell : 21 * (cell + 1)] = 255
+    frame = np.zeros((84, 84), dtype=np.uint8)
+    frame[:, 21 * cell : 21 * (cell + 1)] = 255
     return frame
 
 
@@ -31,7 +32,8 @@ def fill(replay: ReplayBuffer, transitions: int) -> None:
         action = int(generator.integers(3))
         after = max(cell - 1, 0) if action == LEFT else cell + (action == RIGHT)
         reached = after == GOAL
-        replay.add(0, Transition(picture(cell), action, float(reached), picture(after), reached, False))
+        steps = one_step(picture(cell), picture(after), action=action, reward=float(reached), terminated=reached)
+        replay.add(steps)
         cell = 0 if reached else after
 
 
@@ -51,7 +53,7 @@ def test_the_values_of_going_right_become_powers_of_gamma(target):
     )
     for _ in range(300):
         agent.learn(replay.sample(32))
-    q_values = agent.policy.q_values(np.stack([picture(cell) for cell in range(GOAL)]))
+    q_values = agent.policy.q_values(np.stack([picture(cell)[None] for cell in range(GOAL)]))
     assert (q_values.argmax(axis=1) == RIGHT).all()
     # Two steps from the reward after the first, one, none: 0.5^2, 0.5^1, 0.5^0.
     assert q_values[:, RIGHT] == pytest.approx([0.25, 0.5, 1.0], abs=0.08)

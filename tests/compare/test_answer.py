@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def answer_of(folder: Path) -> list[str]:
-    arms = load_arms(folder)
+    arms = load_arms(folder).arms
     return answer(arms, contests(finished(arms)))
 
 
@@ -125,7 +125,7 @@ def test_runs_that_are_not_done_do_not_count_beside_those_that_are(tmp_path):
     before, _, _ = answer_of(tmp_path)
     make_run(RunDir(tmp_path / "double" / "2"), "double", "simple", 2, speed=0.1, done=False)
     make_run(RunDir(tmp_path / "complex" / "0"), "double", "complex", 0, speed=0.1, done=False)
-    arms = load_arms(tmp_path)
+    arms = load_arms(tmp_path).arms
     assert [len(arm.runs) for arm in finished(arms)] == [2, 2]  # of DQN and of Double DQN, simple
     first, _, third = answer_of(tmp_path)
     assert first == before.replace("With all runs", "With simple")  # now that there is another action set

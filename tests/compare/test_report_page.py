@@ -36,7 +36,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     said["best"]["clear_rate"] = 0.5
     said["machine"]["processor"] = "Made-up 8000"
     record.write_text(json.dumps(said))
-    assert write_report(folder) == folder / "index.html"
+    assert write_report(folder) == (folder / "index.html", [])
     return folder
 
 
@@ -197,7 +197,7 @@ def test_the_tables_are_there_as_csv(study):
 
 def test_runs_made_by_hand_that_are_not_done_are_reported_too(tmp_path):
     make_study(tmp_path, targets=("double",), action_sets=("simple",), seeds=(5,), done=False)
-    text = write_report(tmp_path).read_text()
+    text = write_report(tmp_path).page.read_text()
     assert "a single seed" in text
     assert "not done" in text
     assert 'data-figure="improvement"' not in text

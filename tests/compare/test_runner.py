@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mario_rl.compare import runner
+from mario_rl.compare import commands, runner
 from mario_rl.compare.runner import RunFailed, StudyObserver, run_study
 from mario_rl.compare.study import StudyDir, StudyRun, expand, load_study
 from mario_rl.compare.work import RunStopped
@@ -66,6 +66,17 @@ def test_a_run_that_fails_stops_no_other_and_says_why(runs, tmp_path):
     assert directory.run("double", 0).final.exists()
     assert directory.error("target", 0).read_text() == "first line\nthe disk is full\n"
     assert outcome.signal is None
+
+
+def test_why_a_run_failed_is_kept_whatever_name_is_in_it(runs, tmp_path):
+    class Odd(Pretended):
+        def execute(self, run, run_dir):
+            yield 10
+            raise RunFailed(f"{os.fsdecode(b'caf\xe9')}: no room")
+
+    directory = StudyDir(tmp_path / "out")
+    run_study(runs, directory, Odd(), jobs=1)
+    assert directory.error("double", 0).read_text(encoding="utf-8") == "caf\\udce9: no room\n"
 
 
 def test_the_next_sitting_keeps_what_is_done_and_tries_what_failed(runs, tmp_path):
@@ -165,6 +176,17 @@ def test_runs_begun_with_other_settings_are_refused_by_key_before_anything_is_do
     begun.config.write_text(text.replace("gamma: 0.95", "gamma: 0.5"))
     with pytest.raises(UserError, match=r"config\.yaml: begun with gamma: 0\.5, the study says gamma: 0\.95; give it"):
         run_study(runs, directory, Pretended(), jobs=1)
+
+
+def test_a_study_that_is_refused_leaves_the_study_file_of_the_one_before(study_file, tmp_path):
+    directory = StudyDir(tmp_path / "out")
+    begun = directory.run("double", 0)
+    begun.path.mkdir(parents=True)
+    begun.config.write_text("agent: {gamma: 0.5}\n")
+    directory.study.write_text("the one before\n")
+    with pytest.raises(UserError, match="begun with"):
+        commands.run(study_file, directory, jobs=1, cluster=None)
+    assert directory.study.read_text() == "the one before\n"
 
 
 def columns_that_repeat(path: Path) -> list[str]:

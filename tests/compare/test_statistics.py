@@ -13,6 +13,7 @@ from scipy import stats
 
 from mario_rl.compare.runs import StudyRunData, load_arms
 from mario_rl.compare.statistics import (
+    arm_window,
     curve,
     estimate,
     estimate_over_arms,
@@ -175,6 +176,33 @@ def test_the_share_needed_by_hand():
     assert math.isnan(share_needed(fast[:1], slow, "episode").low)
 
 
+def test_a_curve_begins_where_every_run_has_its_hundredth_episode():
+    slow = run_of([0.0] * 50 + [600.0] * 100)
+    fast = run_of([0.0] * 50 + [600.0] * 60)
+    shown = curve([slow, fast], "x", "episode")
+    assert (shown.at[0], shown.at[-1]) == (100, 110)
+    assert (shown.value[0], shown.value[-1]) == (300, 360)  # not 0, the mean of the first few
+
+
+def test_the_curve_of_short_runs_is_a_mean_of_fewer_episodes():
+    assert arm_window([run_of([1.0] * 300), run_of([1.0] * 101)]) == 100
+    assert arm_window([run_of([1.0] * 300), run_of([1.0] * 60)]) == 30
+    assert arm_window([run_of([1.0])]) == 1
+    shown = curve([run_of([0.0] * 30 + [10.0] * 30)], "x", "episode")
+    assert (shown.at[0], shown.at[-1]) == (30, 60)
+    assert (shown.value[0], shown.value[-1]) == (0, 10)
+
+
+def test_a_curve_has_a_beginning_though_one_run_ends_before_the_other_has_100_episodes():
+    long = run_of([5.0] * 200)
+    long.episodes["agent_steps"] = long.episodes["agent_steps"] * 3  # its episodes are longer: 100 take 3,000
+    short = run_of([5.0] * 120)  # all of it takes 1,200
+    assert arm_window([long, short]) == 25  # 750
+    shown = curve([long, short], "x", "agent_steps")
+    assert (shown.at[0], shown.at[-1]) == (750, 1200)
+    assert set(shown.value) == {5.0}
+
+
 def test_a_curve_ends_with_its_shortest_run_and_is_the_mean_of_running_means():
     runs = [run_of([10.0] * 120), run_of([30.0] * 200)]
     shown = curve(runs, "x", "episode")
@@ -186,7 +214,7 @@ def test_a_curve_ends_with_its_shortest_run_and_is_the_mean_of_running_means():
 
 def test_runs_become_arms_by_what_their_configs_differ_in(tmp_path):
     make_study(tmp_path, targets=("target", "double"), action_sets=("simple", "right_only"), seeds=(0, 4), episodes=20)
-    arms = load_arms(tmp_path)
+    arms = load_arms(tmp_path).arms
     assert [(arm.label, [run.seed for run in arm.runs]) for arm in arms] == [
         ("DQN, right_only", [0, 4]),
         ("Double DQN, right_only", [0, 4]),
@@ -202,7 +230,7 @@ def test_an_arm_of_many_settings_is_called_by_its_folder(tmp_path):
         place = RunDir(tmp_path / name / "seed_0")
         make_run(place, "double", "simple", 0, speed=0.5, episodes=20)
         place.config.write_text(f"{changes}\n")
-    arms = load_arms(tmp_path)
+    arms = load_arms(tmp_path).arms
     assert sorted(arm.label for arm in arms) == [
         "batch_size 16, gamma 0.5, n_step 2",
         "batch_size 32, gamma 0.95, n_step 5",
@@ -210,4 +238,4 @@ def test_an_arm_of_many_settings_is_called_by_its_folder(tmp_path):
     (tmp_path / "slow" / "seed_0" / "config.yaml").write_text(
         "agent: {gamma: 0.5, n_step: 2, batch_size: 16}\nnetwork: {hidden_size: 64, dueling: true}\n"
     )
-    assert sorted(arm.label for arm in load_arms(tmp_path)) == ["fast", "slow"]
+    assert sorted(arm.label for arm in load_arms(tmp_path).arms) == ["fast", "slow"]

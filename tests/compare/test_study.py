@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mario_rl.compare.study import expand, load_study
-from mario_rl.config import load_config
+from mario_rl.compare.study import Study, expand, load_study
+from mario_rl.config import STUDY_KEYS, Config, load_config
 from mario_rl.errors import ConfigError
 
 STUDIES = Path(__file__).parents[2] / "configs" / "studies"
@@ -111,3 +111,8 @@ def test_a_mistake_gets_one_line_that_names_file_key_value_and_what_is_allowed(s
 def test_a_study_that_is_not_there_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"none\.yaml: no such study file"):
         load_study(tmp_path / "none.yaml")
+
+
+def test_the_keys_by_which_a_study_is_told_from_a_config_are_a_studys_alone():
+    assert Study.model_fields.keys() >= STUDY_KEYS
+    assert not Config.model_fields.keys() & Study.model_fields.keys()

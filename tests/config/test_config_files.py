@@ -16,11 +16,13 @@ from mario_rl.config import (
     Config,
     load_config,
     load_config_with,
+    load_run_config,
     parse_config,
     render_config,
     with_absolute_paths,
+    with_portable_paths,
 )
-from mario_rl.config.schema import BUTTONS, STAGES
+from mario_rl.config.schema import BUTTONS, STAGES, stages_behind
 from mario_rl.errors import ConfigError
 
 
@@ -34,6 +36,12 @@ def write(tmp_path, monkeypatch):
         return "run.yaml"
 
     return write_text
+
+
+def test_stages_are_counted_in_the_order_of_play_and_worlds_that_the_game_lacks_lie_behind_1_2():
+    assert [stages_behind(stage) for stage in STAGES] == list(range(32))
+    assert [stages_behind(stage) for stage in ("36-1", "36-4", "9-1", "256-256")] == [2] * 4
+    assert [stages_behind(stage) for stage in ("1-5", "8-9")] == [3, 31]
 
 
 # What is accepted.
@@ -106,9 +114,6 @@ REFUSED_VALUES = [
     ("training.envs", "0", "0", "more than 0"),
     ("training.envs", "257", "257", "at most 256"),
     ("training.episodes", "many", "'many'", "a whole number or null"),
-    ("training.actors", "-1", "-1", "a whole number from 0 up, or auto"),
-    ("training.actors", "fast", "'fast'", "a whole number from 0 up, or auto"),
-    ("training.actors", "true", "true", "a whole number from 0 up, or auto"),
     ("training.clear_rate", "1.5", "1.5", "at most 1.0 or null"),
     ("agent.gamma", "high", "'high'", "a number"),
     ("agent.gamma", "true", "true", "a number"),
@@ -185,6 +190,33 @@ def test_a_key_like_no_other_is_answered_with_where_all_are_listed(write):
     with pytest.raises(ConfigError) as error:
         load_config(write("qqq: 1"))
     assert str(error.value) == "run.yaml: qqq: unknown key; `mario-rl config CONFIG` lists all keys"
+
+
+@pytest.mark.parametrize("value", ["0", "4", "auto"])
+def test_a_key_that_is_gone_is_answered_with_why_and_what_to_do(value, write):
+    line = "training.actors: is gone, one process plays and learns at once now; leave it out"
+    with pytest.raises(ConfigError) as by_override:
+        load_config(write("seed: 1"), [f"training.actors={value}"])
+    assert str(by_override.value) == f"command line: {line}"
+    with pytest.raises(ConfigError) as in_file:
+        load_config(write(f"training: {{envs: 4, actors: {value}}}"), ["seed=1"])
+    assert str(in_file.value) == f"run.yaml: {line}"
+
+
+@pytest.mark.parametrize("value", ["0", "1", "auto"])
+def test_in_what_an_older_version_wrote_a_key_that_is_gone_is_left_out(value, write):
+    path = write(f"training: {{envs: 4, actors: {value}}}")
+    assert load_run_config(path, ["seed=5"]) == load_config(write("training: {envs: 4}"), ["seed=5"])
+    tree = {"training": {"envs": 4, "actors": value}}
+    assert parse_config(tree, "some.pt").training.envs == 4
+    assert tree["training"]["actors"] == value  # whose tree it is keeps it
+    with pytest.raises(ConfigError, match=r"^some\.pt: training\.actor: unknown key"):
+        parse_config({"training": {"actor": 1}}, "some.pt")
+
+
+def test_a_run_is_gone_on_with_without_the_key_that_is_gone_whatever_is_asked(write):
+    with pytest.raises(ConfigError, match=r"^command line: training\.actors: is gone"):
+        load_run_config(write("training: {actors: 1}"), ["training.actors=1"])
 
 
 @pytest.mark.parametrize(
@@ -285,7 +317,7 @@ def test_a_missing_file_and_a_directory_get_one_line(write, tmp_path):
     with pytest.raises(ConfigError, match=r"^nothing\.yaml: no such config file$"):
         load_config("nothing.yaml")
     Path("folder.yaml").mkdir()
-    with pytest.raises(ConfigError, match=r"^folder\.yaml: can't be read \(Is a directory\)$"):
+    with pytest.raises(ConfigError, match=r"^folder\.yaml: a directory, not a config file$"):
         load_config("folder.yaml")
 
 
@@ -377,6 +409,17 @@ def test_files_that_a_config_names_are_found_from_every_folder(tmp_path, monkeyp
     assert config.training.initial_checkpoint == str(tmp_path.parent / "agent.pt")
     assert with_absolute_paths(config) == config
     assert load_config_with(file, {"env.rom": None}, "study").env.rom is None
+
+
+def test_what_is_handed_on_names_files_from_where_one_is_and_not_where_that_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.yaml").write_text("env: {rom: /elsewhere/game.nes}\n")
+    config = load_config("config.yaml", ["training.initial_checkpoint=checkpoints/teacher"])
+    assert config.training.initial_checkpoint == str(tmp_path / "checkpoints" / "teacher")
+    handed_on = with_portable_paths(config)
+    assert handed_on.training.initial_checkpoint == "checkpoints/teacher"
+    assert handed_on.env.rom == "/elsewhere/game.nes"
+    assert with_absolute_paths(handed_on) == config
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from mario_rl.config import Config, load_config
+from mario_rl.config import Config, load_config, load_run_config
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 FILES = sorted(path for path in CONFIGS.rglob("*.yaml") if path.parent.name != "studies")  # those are no configs
@@ -41,6 +41,13 @@ def test_each_begins_with_a_comment_loads_and_states_only_what_differs_from_the_
     defaults, config = flatten(Config().model_dump(mode="json")), resolved(path)
     stated = flatten(YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")))
     assert [key for key in stated if config[key] == defaults[key] and key not in STATED_ANYWAY] == []
+
+
+def test_every_run_in_docs_can_be_read_though_older_versions_wrote_some():
+    written = list((CONFIGS.parent / "docs").rglob("config.yaml"))
+    for actors in ("0", "1"):
+        assert any(f"\n  actors: {actors}\n" in path.read_text(encoding="utf-8") for path in written)
+    assert all(load_run_config(path).training.envs in (1, 8) for path in written)
 
 
 @pytest.mark.parametrize("actions", ACTION_SETS)

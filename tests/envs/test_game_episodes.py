@@ -14,8 +14,10 @@ from env_fakes import ACROSS_BONUS_ROOM, CLEAR_1_1, INTO_BONUS_ROOM, unroll
 from gymnasium.utils.env_checker import data_equivalence
 
 from mario_rl.config import EnvConfig
+from mario_rl.config.schema import stages_behind
 from mario_rl.envs import MarioEnv, ResumableEpisodes, action_buttons, make_env
 from mario_rl.envs.nes_py import make_game
+from mario_rl.evaluation import EvaluatedEpisode, EvaluationReport
 from mario_rl.game.actions import joypad_byte
 from mario_rl.game.addresses import LEVEL, WORLD
 from mario_rl.seeding import generator_state
@@ -349,3 +351,23 @@ def test_the_whole_game_ends_cleared_when_8_4_is_won(emulator: Any) -> None:
     env.close()
     assert (terminated, truncated) == (True, False)
     assert (info["episode_result"].stage, info["episode_result"].end) == ("8-4", "clear")
+
+
+@pytest.mark.parametrize(("world", "level", "stage"), [(35, 0, "36-1"), (255, 255, "256-256"), (0, 4, "1-5")])
+def test_any_world_and_stage_that_the_memory_shows_has_a_name_and_a_place_in_reports(
+    emulator: Any, world: int, level: int, stage: str
+) -> None:
+    env = make_env(EnvConfig(emulator=emulator, stage="game", noop_max=0, max_agent_steps=3, **QUICK))
+    env.reset()
+    game: Any = env.unwrapped
+    game.ram[WORLD], game.ram[LEVEL] = world, level  # the minus world is world 36, by way of the warp zone in 1-2
+    infos = [env.step(1)[4] for _ in range(3)]
+    env.close()
+    assert {(info["world"], info["stage"], info["stage_reached"]) for info in infos} == {(world + 1, level + 1, stage)}
+    result = infos[-1]["episode_result"]
+    assert (result.stage, result.end) == (stage, "limit")
+    episode = EvaluatedEpisode("game", 0, result, 0.0, 0.0, ())
+    rate, ahead, x = EvaluationReport("noop", 0, (episode,)).merit
+    assert (rate, x) == (0.0, result.x)
+    assert ahead == stages_behind(stage)
+    assert 0 <= ahead <= 31

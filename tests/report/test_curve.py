@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from itertools import combinations
@@ -18,6 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 from mario_rl.errors import StorageError, UserError
+from mario_rl.files import printable
 from mario_rl.metrics import EPISODE_COLUMNS, EVALUATION_COLUMNS, METRIC_COLUMNS, RunMetrics
 from mario_rl.report.curve import MAX_DOTS, curve_figure, draw_curves, running_mean
 from mario_rl.rundir import RunDir
@@ -63,31 +65,59 @@ def points(axes: Axes, label: str) -> list[tuple[float, float]]:
     return [(float(x), float(y)) for x, y in line(axes, label).get_xydata()]
 
 
+def drawn(axes: Axes, label: str) -> list[tuple[float, float]]:
+    """The points of a line that are there: nothing is drawn of the others."""
+    return [(x, y) for x, y in points(axes, label) if np.isfinite(y)]
+
+
 def words(figure: Figure) -> list[str]:
     return [text.get_text() for axes in figure.axes for text in axes.texts]
 
 
-def test_the_running_mean_is_of_up_to_the_last_window_values():
-    assert running_mean([4.0, 2.0, 6.0, 8.0], window=2).tolist() == [4.0, 3.0, 4.0, 7.0]
-    assert running_mean([3, 6, 9], window=100).tolist() == [3.0, 4.5, 6.0]
+def test_the_running_mean_begins_when_there_are_as_many_values_as_it_is_taken_over():
+    np.testing.assert_array_equal(running_mean([4.0, 2.0, 6.0, 8.0], window=2), [np.nan, 3.0, 4.0, 7.0])
+    np.testing.assert_array_equal(running_mean([3, 6, 9], window=3), [np.nan, np.nan, 6.0])
+    assert np.isnan(running_mean([3, 6, 9], window=100)).tolist() == [True] * 3
     assert running_mean([], window=100).tolist() == []
 
 
 @given(values=st.lists(st.floats(-1e4, 1e4), max_size=40), window=st.integers(1, 50))
 def test_the_running_mean_agrees_with_the_plain_definition(values, window):
-    plain = [np.mean(values[max(end - window, 0) : end]) for end in range(1, len(values) + 1)]
+    plain = [np.mean(values[end - window : end]) if end >= window else np.nan for end in range(1, len(values) + 1)]
     np.testing.assert_allclose(running_mean(values, window), plain, rtol=1e-9, atol=1e-6)
 
 
 def test_a_run_is_drawn_against_agent_steps_and_minutes(tmp_path):
-    figure = curve_figure([make_run(tmp_path / "run", [100.0, 300.0, 800.0])])
+    figure = curve_figure([make_run(tmp_path / "run", [100.0, 300.0, 800.0, 400.0])])
+    mean = "mean of the last 2 episodes"
     by_steps, by_minutes = panels(figure, RETURN)
-    assert points(by_steps, "episode") == [(50, 100), (100, 300), (150, 800)]
-    assert points(by_steps, MEAN) == [(50, 100), (100, 200), (150, 400)]
-    assert line(by_minutes, MEAN).get_xdata() == pytest.approx([0.1, 0.2, 0.3])
-    assert line(by_minutes, MEAN).get_ydata().tolist() == [100, 200, 400]
-    assert points(panels(figure, X)[0], MEAN) == [(50, 200), (100, 300), (150, 500)]
+    assert points(by_steps, "episode") == [(50, 100), (100, 300), (150, 800), (200, 400)]
+    assert drawn(by_steps, mean) == [(100, 200), (150, 550), (200, 600)]
+    assert line(by_minutes, mean).get_xdata() == pytest.approx([0.1, 0.2, 0.3, 0.4])
+    assert line(by_minutes, mean).get_ydata()[1:].tolist() == [200, 550, 600]
+    assert drawn(panels(figure, X)[0], mean) == [(100, 300), (150, 650), (200, 700)]
     assert [axes.get_xlabel() for axes in figure.axes[-2:]] == ["agent steps", "wall-clock time [min]"]
+
+
+def test_the_mean_of_100_episodes_begins_with_the_100th_in_every_panel(tmp_path):
+    figure = curve_figure([make_run(tmp_path / "run", [0.0] * 50 + [600.0] * 52, epsilons=[1.0] * 102)])
+    assert drawn(panels(figure, RETURN)[0], MEAN) == [(5000, 300), (5050, 306), (5100, 312)]
+    assert drawn(panels(figure, X)[0], MEAN) == [(5000, 400), (5050, 406), (5100, 412)]
+    assert drawn(panels(figure, SHARE)[0], MEAN) == [(5000, 0), (5050, 0), (5100, 0)]
+
+
+def test_the_first_mean_of_100_episodes_is_a_dot_since_there_is_no_line_yet(tmp_path):
+    by_steps, _ = panels(curve_figure([make_run(tmp_path / "run", [5.0] * 100)]), RETURN)
+    assert drawn(by_steps, MEAN) == [(5000, 5)]
+    assert line(by_steps, MEAN).get_marker() == "o"
+
+
+@pytest.mark.parametrize(("episodes", "window"), [(99, 50), (60, 30), (3, 2)])
+def test_a_run_of_fewer_episodes_than_100_has_the_mean_of_half_of_them_and_says_so(tmp_path, episodes, window):
+    figure = curve_figure([make_run(tmp_path / "run", range(episodes))])
+    label = f"mean of the last {window} episodes"
+    assert len(drawn(panels(figure, RETURN)[0], label)) == episodes - window + 1
+    assert label in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def test_an_evaluation_is_drawn_as_its_mean_and_clear_rate(tmp_path):
@@ -110,11 +140,35 @@ def test_the_title_tells_the_best_evaluation_by_clears_and_then_by_x(tmp_path):
     )
 
 
-def test_epsilon_and_the_clear_rate_are_drawn_from_the_metrics(tmp_path):
-    figure = curve_figure([make_run(tmp_path / "run", [100.0], epsilons=[1.0, 0.5])])
-    by_steps, by_minutes = panels(figure, SHARE)
+def test_in_the_whole_game_the_best_evaluation_has_most_stages_behind_it_and_then_the_most_x(tmp_path):
+    run = make_run(tmp_path / "run", [100.0], stage="1-1", evaluations=[(100, [(3000, "death")])])
+    table = RunDir(run).evaluation
+    rows = table.read_text().splitlines()
+    # The second reached 1-2, the third the minus world by way of 1-2.
+    for agent_steps, stage, x in ((150, "1-2", 40), (200, "36-1", 20)):
+        cells = dict(zip(EVALUATION_COLUMNS, rows[1].split(","), strict=True))
+        cells |= {"agent_steps": str(agent_steps), "seconds": str(agent_steps), "stage": stage, "x": str(x)}
+        rows.append(",".join(cells.values()))
+    table.write_text("\n".join(rows) + "\n")
+    RunDir(run).config.write_text("env: {stage: game}\n")
+    assert "mean x 20, after 200 agent steps" in curve_figure([run]).get_suptitle()
+    RunDir(run).config.write_text("env: {stage: 1-1}\n")
+    assert "mean x 3,000, after 100 agent steps" in curve_figure([run]).get_suptitle()
+
+
+def test_a_stage_that_is_none_in_the_evaluations_of_the_whole_game_is_one_line(tmp_path):
+    run = make_run(tmp_path / "run", [100.0], stage="nowhere", evaluations=[(100, [(3000, "death")])])
+    RunDir(run).config.write_text("env: {stage: game}\n")
+    with pytest.raises(UserError, match=r"evaluation\.csv: column stage must hold stages such as 1-1"):
+        curve_figure([run])
+
+
+def test_epsilon_is_drawn_from_the_metrics_and_the_clear_rate_from_the_episodes(tmp_path):
+    run = make_run(tmp_path / "run", [100.0] * 4, epsilons=[1.0, 0.5])
+    RunDir(run).episodes.write_text(RunDir(run).episodes.read_text().replace("death", "clear", 2))
+    by_steps, by_minutes = panels(curve_figure([run]), SHARE)
     assert points(by_steps, "epsilon") == [(50, 1.0), (100, 0.5)]
-    assert points(by_steps, MEAN) == [(50, 0.1), (100, 0.1)]
+    assert drawn(by_steps, "mean of the last 2 episodes") == [(100, 1.0), (150, 0.5), (200, 0.0)]
     assert line(by_minutes, "epsilon").get_xdata() == pytest.approx([0.1, 0.2])
 
 
@@ -127,7 +181,7 @@ def test_very_many_episodes_are_thinned_but_their_mean_is_not(tmp_path):
     count = 2 * MAX_DOTS + 1
     by_steps, _ = panels(curve_figure([make_run(tmp_path / "run", range(count))]), RETURN)
     assert MAX_DOTS / 2 < len(points(by_steps, "episode")) <= MAX_DOTS
-    assert len(points(by_steps, MEAN)) == count
+    assert len(drawn(by_steps, MEAN)) == count - 99
     assert points(by_steps, MEAN)[-1] == (count * 50, count - 1 - 49.5)
 
 
@@ -156,13 +210,22 @@ def test_the_title_names_the_run_and_what_it_trains(tmp_path):
 
 
 def test_several_runs_share_axes_with_a_colour_and_a_name_each(tmp_path):
-    runs = [make_run(tmp_path / name / "1", [float(value)] * 3) for name, value in (("a", 1), ("b", 2), ("c", 3))]
+    runs = [make_run(tmp_path / name / "1", [float(value)] * 101) for name, value in (("a", 1), ("b", 2), ("c", 3))]
     figure = curve_figure(runs)
     by_steps, by_minutes = panels(figure, RETURN)
-    assert points(by_steps, "b/1") == [(50, 2), (100, 2), (150, 2)]
+    assert drawn(by_steps, "b/1") == [(5000, 2), (5050, 2)]
     assert len({line(by_minutes, f"{name}/1").get_color() for name in "abc"}) == 3
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a/1", "b/1", "c/1"]
     assert len(by_steps.get_lines()) == 3
+
+
+def test_a_short_run_among_several_says_what_its_mean_is_of(tmp_path):
+    runs = [make_run(tmp_path / "a" / name, [1.0] * count) for name, count in (("long", 100), ("short", 8), ("new", 0))]
+    assert [text.get_text() for text in curve_figure(runs).legends[0].get_texts()] == [
+        "a/long",
+        "a/short (of the last 4)",
+        "a/new (no episode ended)",
+    ]
 
 
 def test_more_runs_than_colours_differ_in_their_line(tmp_path):
@@ -192,6 +255,54 @@ def test_title_panels_and_legend_do_not_overlap_and_stay_inside(tmp_path, count)
     assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
     assert all(figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 for box in boxes)
     assert all(figure.bbox.y0 <= box.y0 and box.y1 <= figure.bbox.y1 for box in boxes)
+
+
+ODD_NAMES = [
+    "a$x_$b",  # half of a formula
+    "$\\frac{1}{2}$",  # a whole one
+    r"cost\$",
+    "_private",  # Matplotlib leaves labels that begin so out of the legends it makes by itself
+    b"caf\xe9".decode("utf-8", "surrogateescape"),  # not UTF-8
+    "two\nlines\x1b[31m\x07",
+    "日本語 🍄",
+    "long_" * 50,
+]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES, ids=ascii)
+def test_a_name_is_text_whatever_is_in_it(tmp_path, name):
+    figure = curve_figure([make_run(tmp_path / name / "1", [100.0] * 3)])
+    assert figure.get_suptitle() == printable(f"{name}/1", 70)
+    assert not any(text.get_parse_math() or text.get_usetex() for text in figure.findobj(Text))
+
+
+def test_runs_of_any_names_are_drawn_side_by_side_with_all_of_them_in_the_legend(tmp_path, recwarn):
+    runs = [make_run(tmp_path / name / "$1_{", [100.0] * 3) for name in ODD_NAMES]
+    output = tmp_path / "a$x_$b" / ODD_NAMES[4] / f"{'curves' * 40}.png"
+    assert matplotlib.image.imread(draw_curves(runs, output)).shape == (800, 1200, 4)
+    assert [str(one.message) for one in recwarn] == []  # a letter that no font has is no news for a terminal
+    figure = curve_figure(runs)
+    figure.canvas.draw()
+    (legend,) = figure.legends
+    names = [f"{printable(f'{name}/$1_{{', 44)} (of the last 2)" for name in ODD_NAMES]
+    assert [text.get_text() for text in legend.get_texts()] == names
+    box = legend.get_window_extent()
+    assert figure.bbox.x0 <= box.x0
+    assert box.x1 <= figure.bbox.x1
+
+
+@pytest.mark.parametrize("name", [ODD_NAMES[0], ODD_NAMES[4]], ids=ascii)
+def test_the_command_line_draws_such_a_run_and_says_where(tmp_path, mario_rl_command, name):
+    run = make_run(tmp_path / name, [100.0] * 3)
+    arguments = [os.fsencode(part) for part in (*mario_rl_command, "plot", str(run), "--ends", str(run / "ends.png"))]
+    done = subprocess.run(arguments, capture_output=True, check=True, timeout=120)
+    assert (run / "curve.png").is_file()
+    assert (run / "ends.png").is_file()
+    assert done.stdout.decode().splitlines() == [
+        f"curve: {printable(run / 'curve.png')}",
+        f"ends:  {printable(run / 'ends.png')}",
+    ]
+    assert done.stderr == b""
 
 
 def test_the_picture_is_a_png_and_leaves_nothing_beside_it(tmp_path):

@@ -6,6 +6,7 @@ import pytest
 
 from mario_rl.cli import main
 from mario_rl.errors import UserError
+from mario_rl.files import printable
 from mario_rl.report.ends import RECENT, draw_ends, ends_figure
 
 HEADER = "episode,agent_steps,seconds,env,stage,return,x,length,clock,end\n"
@@ -45,10 +46,20 @@ def test_the_picture_is_written_beside_the_curve(tmp_path, capsys):
     assert f"ends:  {tmp_path / 'ends.png'}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", ["a$x_$b", b"caf\xe9".decode("utf-8", "surrogateescape"), "_\x1b[31m\n", "m" * 250])
+def test_the_name_of_the_run_is_text_whatever_is_in_it(tmp_path, name):
+    run = write_run(tmp_path / name, [(300, "death")])
+    title = ends_figure(run).get_suptitle()
+    assert title == f"{printable(f'{tmp_path.name}/{name}', 70)}: where 1 episodes ended"
+    assert draw_ends(run, run / f"{name[:240]}.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_a_death_map_is_of_one_run_with_episodes(tmp_path, capsys):
     one, empty = write_run(tmp_path / "one", [(300, "death")]), write_run(tmp_path / "empty", [])
     assert main(["plot", str(one), str(one), "--ends", str(tmp_path / "ends.png")]) == 2
     assert "a death map is of one run" in capsys.readouterr().err
     with pytest.raises(UserError, match="no episode has ended yet"):
         draw_ends(empty, tmp_path / "ends.png")
+    assert main(["plot", str(empty), "--ends", str(tmp_path / "ends.png")]) == 2
     assert not (tmp_path / "ends.png").exists()
+    assert not (empty / "curve.png").exists()

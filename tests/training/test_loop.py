@@ -12,12 +12,12 @@ from typing import Any, ClassVar
 import pytest
 import torch
 
-from mario_rl import envs
+from mario_rl import envs, evaluation
 from mario_rl.checkpoint import load_checkpoint
 from mario_rl.config import load_config
 from mario_rl.errors import DivergedError, StorageError, UserError
 from mario_rl.rundir import RunDir
-from mario_rl.training import Observer, Progress, loop, resume, session, train
+from mario_rl.training import Observer, Progress, checks, resume, session, train
 
 pytestmark = pytest.mark.emulator
 
@@ -70,7 +70,9 @@ def test_numbers_too_small_to_matter_are_zero_while_a_run_learns_and_numbers_aga
 
 
 def test_episodes_from_snapshots_are_reported_apart(tmp_path, small_run_file):
-    config = load_config(small_run_file, ["env.snapshot_probability=1.0", "training.agent_steps=400"])
+    runs_into_the_first_goomba = ["env.action_set=[[right]]", "env.max_agent_steps=100"]
+    settings = ["env.snapshot_probability=1.0", "training.agent_steps=400", *runs_into_the_first_goomba]
+    config = load_config(small_run_file, settings)
     result = train(config, tmp_path / "run")
     episodes, from_snapshots = rows(result.run_dir.episodes), rows(result.run_dir.snapshot_episodes)
     # Every environment begins at the stage's start until its first death, and never again here.
@@ -152,8 +154,8 @@ def test_updates_keep_to_the_configured_agent_steps_each(tmp_path, small_run_fil
 
 
 def test_each_moment_has_one_row_of_metrics_and_evaluating_slows_no_rate(tmp_path, small_run_file, monkeypatch):
-    evaluate = loop.evaluate_policy
-    monkeypatch.setattr(loop, "evaluate_policy", lambda *args, **rest: time.sleep(2) or evaluate(*args, **rest))
+    evaluate = evaluation.evaluate_policy
+    monkeypatch.setattr(evaluation, "evaluate_policy", lambda *args, **rest: time.sleep(2) or evaluate(*args, **rest))
     train(load_config(small_run_file, ["evaluation.every_steps=100"]), tmp_path / "run")
     metrics = rows(RunDir(tmp_path / "run").metrics)
     steps = [int(row["agent_steps"]) for row in metrics]
@@ -322,7 +324,7 @@ def test_a_disk_without_room_for_the_checkpoints_is_refused_at_once(tmp_path, sm
     class Nearly:
         free = 1_000_000
 
-    monkeypatch.setattr(session.shutil, "disk_usage", lambda path: Nearly)
+    monkeypatch.setattr(checks.shutil, "disk_usage", lambda path: Nearly)
     with pytest.raises(UserError, match=r"needs 0\.2 GB of disk, 0\.0 GB is free; lower replay\.capacity"):
         train(small_run, tmp_path / "run")
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import csv
+import random
 import signal
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import torch
 
+from mario_rl.agents import QAgent
 from mario_rl.checkpoint import load_checkpoint, save_checkpoint
 from mario_rl.config import Config, load_config
 from mario_rl.errors import CheckpointError, ConfigError, UserError
 from mario_rl.evaluation import EvaluationReport
+from mario_rl.game.games import Games
 from mario_rl.nes import layout as console
 from mario_rl.nes.cartridge import SUPER_MARIO_BROS_PAL
 from mario_rl.rundir import RunDir
@@ -118,6 +123,35 @@ def test_a_run_stopped_in_the_middle_of_an_episode_ends_like_an_unbroken_one(tmp
     episodes = [rows(tmp_path / name / "episodes.csv") for name in ("whole", "broken")]
     assert episodes[0] == episodes[1]
     assert len(episodes[0]) >= 2
+
+
+def hesitant(method: Callable[..., Any], most_seconds: float) -> Callable[..., Any]:
+    """The same, after a pause of another length each time."""
+    lengths = random.Random(0)
+
+    def hesitate(*arguments: Any) -> Any:
+        time.sleep(lengths.uniform(0, most_seconds))
+        return method(*arguments)
+
+    return hesitate
+
+
+def test_a_run_is_the_same_bit_for_bit_however_long_games_and_updates_take(tmp_path, small_run_file, monkeypatch):
+    settings = ["env.snapshot_probability=0.7", "replay.priority_exponent=0.5", "agent.random_shift=2"]
+    config = load_config(small_run_file, settings)
+    step, learn = Games.step, QAgent.learn
+    pauses = {"as they come": (0.0, 0.0), "games": (0.02, 0.0), "updates": (0.0, 0.04), "both": (0.02, 0.04)}
+    for name, (of_games, of_updates) in pauses.items():
+        monkeypatch.setattr(Games, "step", hesitant(step, of_games))
+        monkeypatch.setattr(QAgent, "learn", hesitant(learn, of_updates))
+        train(config, tmp_path / name)
+    first, *others = (tmp_path / name for name in pauses)
+    for other in others:
+        assert_equal(training_state(first), training_state(other))
+        assert_equal(rows(first / "episodes.csv"), rows(other / "episodes.csv"))
+        replays = replay_of(first), replay_of(other)
+        assert replays[0].keys() == replays[1].keys()
+        assert all((array == replays[1][name]).all() for name, array in replays[0].items())
 
 
 def test_a_run_stopped_by_its_own_limit_can_be_prolonged_to_the_same_end(tmp_path, small_run):
@@ -353,6 +387,58 @@ def test_a_run_older_than_a_key_counts_as_having_its_default(tmp_path, small_run
     del state["config"]["env"]["frame_skip"]
     save_checkpoint(latest, state)
     assert resume(tmp_path / "run", ["training.agent_steps=22"]).progress.agent_steps == 22
+
+
+def as_with_actors(run_dir: Path, actors: int | str) -> None:
+    """Make a run look as a version wrote it that had the key `training.actors`."""
+    place = RunDir(run_dir)
+    text = place.config.read_text()
+    assert "actors" not in text
+    place.config.write_text(text.replace("  envs: 2\n", f"  envs: 2\n  # Actor processes.\n  actors: {actors}\n"))
+    state = load_checkpoint(place.latest)
+    state["config"]["training"]["actors"] = actors
+    save_checkpoint(place.latest, state)
+
+
+def test_a_run_from_when_there_were_actors_and_that_had_none_goes_on_bit_for_bit(tmp_path, small_run):
+    train(small_run, tmp_path / "whole")
+    train(small_run, tmp_path / "broken", observer=StopAt(110))
+    as_with_actors(tmp_path / "broken", 0)
+    resume(tmp_path / "broken", ["logging.every_seconds=2"])
+    assert_equal(training_state(tmp_path / "whole"), training_state(tmp_path / "broken"))
+    assert "actors" not in (tmp_path / "broken" / "config.yaml").read_text()  # written anew, as this version has it
+
+
+@pytest.mark.parametrize("actors", [1, "auto"])
+def test_a_run_that_actor_processes_played_goes_on_with_new_episodes_and_says_so(tmp_path, small_run, actors):
+    class Listen(Observer):
+        def __init__(self) -> None:
+            self.warnings: list[str] = []
+
+        def warned(self, message: str) -> None:
+            self.warnings.append(message)
+
+    train(small_run, tmp_path / "run", observer=StopAt(110))
+    as_with_actors(tmp_path / "run", actors)
+    latest, played = RunDir(tmp_path / "run").latest, replay_of(tmp_path / "run")
+    state = load_checkpoint(latest)
+    state["training"]["collector"] = {"agent_steps": 110, "starts": 1}
+    save_checkpoint(latest, state)
+    episodes = rows(tmp_path / "run" / "episodes.csv")
+
+    result = resume(tmp_path / "run", observer=(listen := Listen()))
+    assert listen.warnings == ["this run was played by actor processes, which are no more: its episodes begin anew"]
+    assert (result.progress.agent_steps, result.progress.updates) == (200, (200 - 40) // 4)
+    assert rows(tmp_path / "run" / "episodes.csv")[: len(episodes)] == episodes
+    held, (written, *_) = replay_of(tmp_path / "run"), played["positions"]
+    for env, number in enumerate(written):
+        at = number - 1  # the ring, 300 slots, has not come round
+        ended = bool(played[f"terminated_{env}_0"][at] or played[f"is_tail_{env}_0"][at])
+        assert held[f"is_tail_{env}_0"][at] == (not ended or played[f"is_tail_{env}_0"][at])
+        assert held[f"earlier_{env}_0"][at + 1] == 0  # what comes next sees nothing of before
+    assert "games" in load_checkpoint(latest)["training"]["collector"]
+    assert resume(tmp_path / "run", ["training.agent_steps=204"], observer=(again := Listen())).progress.updates == 41
+    assert again.warnings == []
 
 
 def test_a_lost_table_costs_no_other(tmp_path, small_run):

@@ -119,3 +119,13 @@ def test_the_overlay_is_where_the_value_of_the_action_depends_on_the_picture(act
     assert shown.shape == (84, 84)
     assert shown[place] == 255
     assert shown.sum() == 255
+
+
+def test_step_checkpoints_are_named_by_the_agents_age_which_is_more_than_its_runs(growing_run):
+    (kept,) = RunDir(growing_run).step_checkpoints()
+    state = {key: value for key, value in load_checkpoint(kept).items() if key != "format"}
+    for path in (kept, RunDir(growing_run).latest):
+        save_checkpoint(path, state | {"initial_agent_steps": 510_000})
+    catalog = Game(growing_run).catalog()
+    assert catalog["agent_steps"] == 510_000 + state["agent_steps"]
+    assert catalog["checkpoints"] == [f"{510_000 + state['agent_steps']:,} agent steps", "latest"]

@@ -19,9 +19,10 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from mario_rl.evaluation import load_trained
-from mario_rl.metrics import METRIC_COLUMNS, read_table
+from mario_rl.metrics import EPISODE_COLUMNS, METRIC_COLUMNS, RunMetrics, read_table
 from mario_rl.rundir import RunDir
 from mario_rl.watch.play import Episode
+from mario_rl.watch.server import _curve
 
 pytestmark = pytest.mark.emulator
 
@@ -321,8 +322,26 @@ def test_all_text_has_the_contrast_of_wcag_aa(page, scheme):
 def test_the_curves_of_the_run_are_beside_the_game(page, url, trained_run):
     wait(page, "!by('training').hidden")
     curve = json.loads(urlopen(url + "curve.json").read())
-    steps = read_table(RunDir(trained_run).metrics, METRIC_COLUMNS)["agent_steps"]
-    assert curve["mean_x"][-1][0] == steps[-1]
+    episodes = read_table(RunDir(trained_run).episodes, EPISODE_COLUMNS)
+    count = len(episodes["x"])
+    assert 1 < count < 100
+    assert curve["of"] == (count + 1) // 2  # of so few; the page says so
+    assert page.locator("#of").inner_text() == str(curve["of"])
+    assert len(curve["mean_x"]) == count - curve["of"] + 1
+    assert curve["mean_x"][-1] == [episodes["agent_steps"][-1], np.mean(episodes["x"][-curve["of"] :])]
+
+
+def test_the_curve_of_a_long_run_begins_with_its_hundredth_episode(tmp_path):
+    metrics = RunMetrics(RunDir(tmp_path), tensorboard=False)
+    for episodes, mean_x in ((1, 900.0), (99, 400.0), (100, 410.0), (130, 420.0)):
+        row = dict.fromkeys(METRIC_COLUMNS, 0.0) | {"agent_steps": episodes * 50}
+        metrics.interval(row | {"episodes": episodes, "mean_x": mean_x})
+    metrics.close()
+    assert _curve(tmp_path) == {"mean_x": [[5000.0, 410.0], [6500.0, 420.0]], "of": 100, "evaluations": []}
+
+
+def test_where_there_is_no_run_there_is_no_curve(tmp_path):
+    assert _curve(tmp_path / "nothing")["mean_x"] == []
 
 
 @pytest.mark.parametrize("width", [390, 1280, 1920])

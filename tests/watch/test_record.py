@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from mario_rl.cli import main
-from mario_rl.evaluation import evaluate
+from mario_rl.evaluation import EvaluationInterrupted, evaluate
 from mario_rl.report.video import Recording, _replay
 from mario_rl.rundir import RunDir
 from mario_rl.types import Pixels
 from mario_rl.watch.play import Decision
-from mario_rl.watch.record import _bars
+from mario_rl.watch.record import _bars, record
 
 pytestmark = pytest.mark.emulator
 
@@ -62,3 +62,9 @@ def test_bars_of_values_below_zero_reach_to_the_left_of_where_the_others_begin()
     rows = [np.flatnonzero(panel[44 + 36 * index + 10, 112:209].any(axis=1)) + 112 for index in (0, 1)]
     assert (rows[0].min(), rows[0].max()) == (112, 136)
     assert (rows[1].min(), rows[1].max()) == (136, 208)
+
+
+def test_stopped_before_an_episode_has_ended_there_is_no_video(trained_run, tmp_path):
+    with pytest.raises(EvaluationInterrupted):
+        record(trained_run, tmp_path / "mario.mp4", episodes=2, protocol="sticky", should_stop=lambda: True)
+    assert list(tmp_path.iterdir()) == []

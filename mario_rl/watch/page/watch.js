@@ -167,9 +167,10 @@ function bars(actions) {
 }
 
 async function curve() {
-  const {mean_x, evaluations} = await (await fetch("curve.json")).json();
+  const {mean_x, of, evaluations} = await (await fetch("curve.json")).json();
   by("training").hidden = !mean_x.length;
   if (mean_x.length) {
+    by("of").textContent = of.toLocaleString("en");
     by("steps").textContent = mean_x.at(-1)[0].toLocaleString("en");
     lines(by("curve"), [{points: mean_x, colour: "--main"}, {points: evaluations, colour: "--best", dots: true}], true);
   }

@@ -1,0 +1,56 @@
+"""What is looked at before a run begins; all that can be told without PyTorch comes first, and at once."""
+
+from __future__ import annotations
+
+import shutil
+
+from mario_rl.config import Config
+from mario_rl.errors import UserError
+from mario_rl.replay_size import check_memory, estimate_bytes
+from mario_rl.rundir import RunDir
+from mario_rl.training.initial import find_initial, load_initial
+
+ROOM_BESIDES_REPLAY = 200_000_000  # bytes of checkpoints, metrics and curve
+
+
+def check_machine(config: Config, run_dir: RunDir) -> None:
+    """Refuse a run that can't be carried out here, before anything is allocated or written.
+
+    Raises:
+        UserError: the device, the emulator, its ROM, a package, the memory, the disk space or the checkpoint to begin
+            with is not there, or that one does not fit (CheckpointError, ConfigError); says which key to change.
+    """
+    begins = not run_dir.latest.exists()
+    if begins:
+        find_initial(config)
+    check_memory(config.replay.capacity)
+    _check_disk(config, run_dir)
+    from mario_rl.game.rom import load_rom
+
+    load_rom(config.env.rom)
+    if config.env.emulator != "native":
+        from mario_rl.envs import check_emulator
+
+        check_emulator(config.env)
+    if config.logging.tensorboard:
+        from mario_rl.metrics import load_tensorboard
+
+        load_tensorboard()
+    if config.device not in ("auto", "cpu"):  # those are always there
+        from mario_rl.devices import resolve_device
+
+        resolve_device(config.device)
+    if begins:
+        load_initial(config)
+
+
+def _check_disk(config: Config, run_dir: RunDir) -> None:
+    # A new replay is complete before the old one goes; what an earlier sitting left there will be replaced.
+    needed = 2 * estimate_bytes(config.replay.capacity) + ROOM_BESIDES_REPLAY
+    existing = next(path for path in (run_dir.path, *run_dir.path.absolute().parents) if path.exists())
+    free = shutil.disk_usage(existing).free + sum(file.stat().st_size for file in run_dir.replay.glob("*"))
+    if free < needed:
+        raise UserError(
+            f"{run_dir.path}: a run with replay.capacity {config.replay.capacity} needs {needed / 1e9:.1f} GB of disk, "
+            f"{free / 1e9:.1f} GB is free; lower replay.capacity or give --run-dir on another disk"
+        )

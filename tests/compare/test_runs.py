@@ -1,0 +1,287 @@
+"""Runs to arms: what tells them apart, what counts once, and what is left out with its reason."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+from html import unescape
+from pathlib import Path
+
+import pytest
+from made_up import make_run, make_study
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from mario_rl.cli import main
+from mario_rl.compare.contests import contests
+from mario_rl.compare.figures import Drawn, draw_all
+from mario_rl.compare.report import write_report
+from mario_rl.compare.runs import load_arms
+from mario_rl.config import load_config, render_config
+from mario_rl.errors import ConfigError, UserError
+from mario_rl.files import printable
+from mario_rl.rundir import RunDir
+
+
+def make_runs(folder: Path, name: str, *settings: str, seeds: tuple[int, ...] = (0, 1), **numbers: float) -> list[Path]:
+    """Runs of one arm, in `folder/runs/name`, with settings such as `training.envs=4`."""
+    places = [RunDir(folder / "runs" / name / f"seed_{seed}") for seed in seeds]
+    for seed, place in zip(seeds, places, strict=True):
+        make_run(place, "double", "simple", seed, speed=0.5, **({"episodes": 20} | numbers))  # type: ignore[arg-type]
+        place.config.write_text(render_config(load_config(place.config, settings)))
+    return [place.path for place in places]
+
+
+def seeds_of(folder: Path) -> dict[str, list[int]]:
+    return {arm.label: [run.seed for run in arm.runs] for arm in load_arms(folder).arms}
+
+
+def left_out(folder: Path) -> dict[str, str]:
+    return {os.path.relpath(run, folder / "runs"): reason for run, reason in load_arms(folder).left_out}
+
+
+# What tells arms apart.
+
+
+@pytest.mark.parametrize(
+    ("setting", "labels"),
+    [
+        ("training.envs=4", ["envs 4", "envs 8"]),
+        ("training.initial_checkpoint=other.pt", ["initial_checkpoint null", "other.pt"]),
+        ("evaluation.protocol=sticky", ["noop", "sticky"]),
+        ("evaluation.every_steps=7", ["every_steps 50000", "every_steps 7"]),
+        ("env.rom='a$x_$b.nes'", ["a$x_$b.nes", "rom null"]),
+    ],
+)
+def test_runs_that_differ_in_what_was_trained_or_chosen_are_of_two_arms(tmp_path, setting, labels):
+    make_runs(tmp_path, "a")
+    make_runs(tmp_path, "b", setting)
+    assert seeds_of(tmp_path) == {label: [0, 1] for label in labels}
+
+
+def test_runs_that_differ_in_a_key_that_is_gone_are_of_one_arm(tmp_path):
+    for name, seed, actors in (("a", 0, 0), ("b", 1, 1)):
+        (path,) = make_runs(tmp_path, name, seeds=(seed,))
+        config = RunDir(path).config
+        config.write_text(config.read_text().replace("  envs: 8\n", f"  envs: 8\n  actors: {actors}\n"))
+        assert f"actors: {actors}" in config.read_text()
+    assert list(seeds_of(tmp_path).values()) == [[0, 1]]
+
+
+WATCHED_OTHERWISE = (
+    "training.agent_steps=7",
+    "training.episodes=7",
+    "training.minutes=7",
+    "training.clear_rate=0.7",
+    "training.checkpoint_every_steps=7",
+    "training.keep_checkpoints=7",
+    "logging.every_seconds=7",
+    "logging.tensorboard=false",
+    "device=auto",
+)
+
+
+@pytest.mark.parametrize("setting", WATCHED_OTHERWISE)
+def test_stop_conditions_checkpoint_keeping_and_logging_tell_no_arms_apart(tmp_path, setting):
+    make_runs(tmp_path, "a", seeds=(0,))
+    make_runs(tmp_path, "b", setting, seeds=(1,))
+    (arm,) = load_arms(tmp_path).arms
+    assert [run.seed for run in arm.runs] == [0, 1]
+
+
+@pytest.mark.parametrize("below", ["", "runs", ".."])
+def test_a_stop_condition_that_a_study_compares_does_tell_its_arms_apart(tmp_path, below):
+    study = tmp_path / "study"
+    make_runs(study, "agent_steps_7", "training.agent_steps=7")
+    make_runs(study, "agent_steps_8", "training.agent_steps=8")
+    (study / "study.yaml").write_text("base: base.yaml\naxes: {training.agent_steps: [7, 8]}\nseeds: [0, 1]\n")
+    assert seeds_of(study / below) == {"agent_steps 7": [0, 1], "agent_steps 8": [0, 1]}
+    (study / "study.yaml").write_text("axes: 7\n")
+    with pytest.raises(ConfigError, match=r"study\.yaml: base: missing"):  # never arms merged in silence
+        load_arms(study / below)
+
+
+def test_a_study_that_lies_beside_runs_of_others_has_no_say_in_them(tmp_path):
+    for seed in (0, 1):
+        place = RunDir(tmp_path / "checkpoints" / "mine" / str(seed))
+        make_run(place, "double", "simple", seed, speed=0.5, episodes=20)
+        place.config.write_text(render_config(load_config(place.config, [f"training.agent_steps={seed + 7}"])))
+    (tmp_path / "study.yaml").write_text("base: x\naxes: {training.agent_steps: [7, 8]}\nseeds: [0]\n")
+    (arm,) = load_arms(tmp_path / "checkpoints").arms
+    assert len(arm.runs) == 2
+
+
+def test_arms_of_one_name_are_numbered(tmp_path):
+    settings = ("agent.gamma=0.5", "agent.n_step=2", "agent.batch_size=16", "replay.warmup_steps=70")
+    for folder, chosen in (("x", settings), ("y", ())):
+        make_runs(tmp_path / folder, "same", *chosen)
+    assert sorted(seeds_of(tmp_path)) == ["same (1)", "same (2)"]
+
+
+# The same seed of the same arm counts once.
+
+
+def test_a_copy_of_a_run_counts_for_nothing_and_the_page_and_the_terminal_say_so(tmp_path, capsys):
+    make_study(tmp_path, targets=("target", "double"), action_sets=("simple",), seeds=(0, 1), episodes=120)
+    before = contests(load_arms(tmp_path).arms)[0].p_value
+    for copy in ("seed_0 (copy)", "seed_1 (copy)"):
+        shutil.copytree(tmp_path / "runs" / "double-simple" / copy[:6], tmp_path / "runs" / "double-simple" / copy)
+    assert contests(load_arms(tmp_path).arms)[0].p_value == before
+    assert main(["compare", str(tmp_path), "--report"]) == 0
+    runs = tmp_path / "runs" / "double-simple"
+    reason = f"the same arm and seed 0 as {runs / 'seed_0'}, which counts"
+    printed = capsys.readouterr().out.splitlines()
+    assert f"left out: {runs / 'seed_0 (copy)'}: {reason}" in printed
+    assert printed[-1] == f"report: {tmp_path / 'index.html'}"
+    page = (tmp_path / "index.html").read_text()
+    assert '<a href="#left_out">2 runs do not count</a>' in page
+    assert f"<td>runs/double-simple/seed_0 (copy)</td><td>{reason}</td>" in unescape(page).replace("\u00a0", " ")
+    with (tmp_path / "tables" / "left_out.csv").open() as file:
+        assert [row["run"] for row in csv.DictReader(file)] == [
+            "runs/double-simple/seed_0 (copy)",
+            "runs/double-simple/seed_1 (copy)",
+        ]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "counts"),
+    [
+        ({"episodes": 40, "done": False}, {"episodes": 20, "done": True}, "b"),  # done
+        ({"episodes": 20, "done": False}, {"episodes": 40, "done": False}, "b"),  # further
+        ({"episodes": 20}, {"episodes": 20}, "a"),  # alike
+    ],
+)
+def test_of_two_runs_of_one_seed_the_one_counts_that_is_done_or_went_further_or_comes_first(
+    tmp_path, first, second, counts
+):
+    for name, numbers in (("a", first), ("b", second)):
+        make_runs(tmp_path, name, seeds=(3,), **numbers)
+    (arm,) = load_arms(tmp_path).arms
+    assert [run.place.path.parent.name for run in arm.runs] == [counts]
+    other = {"a": "b", "b": "a"}[counts]
+    assert left_out(tmp_path) == {
+        f"{other}/seed_3": f"the same arm and seed 3 as {tmp_path}/runs/{counts}/seed_3, which counts"
+    }
+
+
+def test_the_same_seed_of_two_arms_counts_in_both(tmp_path):
+    make_runs(tmp_path, "a", seeds=(0,))
+    make_runs(tmp_path, "b", "agent.gamma=0.5", seeds=(0,))
+    assert seeds_of(tmp_path) == {"gamma 0.5": [0], "gamma 0.95": [0]}
+    assert left_out(tmp_path) == {}
+
+
+# What is drawn of them.
+
+
+def test_a_death_map_has_room_for_the_longest_stage(tmp_path):
+    (place,) = make_runs(tmp_path, "a", seeds=(0,))
+    table = RunDir(place).episodes
+    header, *rows = table.read_text().splitlines()
+    far = [",".join([*row.split(",")[:6], "6500", *row.split(",")[7:]]) for row in rows[:5]]  # past the flag of 8-1
+    table.write_text("\n".join([header, *far, *rows[5:]]) + "\n")
+    arms = load_arms(tmp_path).arms
+    (ends,) = [drawn for drawn in draw_all(arms, []) if drawn.name == "ends"]
+    axes = ends.figure.axes[0]
+    assert axes.get_xlim()[1] > 6500
+    assert sum(bar.get_height() for bar in axes.patches) == pytest.approx(1.0)  # no episode is left out
+
+
+def test_the_caption_says_of_which_arms_the_means_are_of_fewer_than_100_episodes(tmp_path):
+    make_runs(tmp_path, "a", "agent.gamma=0.5", episodes=120)
+    make_runs(tmp_path, "b", episodes=20)
+    drawn = next(iter(draw_all(load_arms(tmp_path).arms, [])))
+    assert drawn.name == "curves"
+    assert "Of fewer episodes, since runs are short: gamma 0.95: 10." in drawn.caption
+
+
+# What is left out is named.
+
+
+def test_every_run_that_can_not_be_reported_is_named_with_the_reason(tmp_path):
+    make_runs(tmp_path, "good")
+    begun, empty, bare, torn, odd, wrong = make_runs(tmp_path, "bad", seeds=(0, 1, 2, 3, 4, 5))
+    RunDir(begun).episodes.unlink()
+    RunDir(empty).episodes.write_text(RunDir(empty).episodes.read_text().splitlines()[0] + "\n")
+    RunDir(bare).config.unlink()
+    RunDir(torn).episodes.write_text(RunDir(torn).episodes.read_text() + "1,2\n")
+    RunDir(odd).record.write_text("{")
+    RunDir(wrong).config.write_text("agent: {gama: 0.9}\n")
+    (tmp_path / "runs" / "bad" / "seed_0.error").write_text("Traceback\n  line\nMemoryError: no room\n\n")
+    (tmp_path / "runs" / "bad" / "seed_9.error").write_text("refused\n")  # before it made anything
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "config.yaml").write_text("seed: 1\n")  # no run
+    shutil.copytree(begun, tmp_path / "runs" / ".seed_8.partial")  # not one yet
+    assert left_out(tmp_path) == {
+        "bad/seed_0": "no episode has ended yet; it failed: MemoryError: no room",
+        "bad/seed_1": "no episode has ended yet",
+        "bad/seed_2": "can't be read (config.yaml is missing)",
+        "bad/seed_3": f"can't be read ({torn}/episodes.csv: line 22 has 2 fields; must have 10)",
+        "bad/seed_4": f"can't be read ({odd}/run.json: not JSON (Expecting property name enclosed in double quotes: "
+        "line 1 column 2 (char 1)))",
+        "bad/seed_5": f"can't be read ({wrong}/config.yaml: agent.gama: unknown key; did you mean agent.gamma?)",
+        "bad/seed_9": "no episode has ended yet; it failed: refused",
+    }
+    assert seeds_of(tmp_path) == {"Double DQN, simple": [0, 1]}
+
+
+def test_runs_that_are_not_done_beside_others_that_are_say_where_they_do_not_count(tmp_path):
+    make_runs(tmp_path, "a", seeds=(0, 1))
+    make_runs(tmp_path, "a", seeds=(2,), done=False)
+    make_runs(tmp_path, "b", "agent.gamma=0.5", seeds=(0,), done=False)
+    others = "others have been evaluated at their end"
+    assert left_out(tmp_path) == {
+        "a/seed_2": f"not done, so in no figure: {others}",
+        "b/seed_0": f"not done, so in curves only: {others}",
+    }
+
+
+def test_where_no_run_is_done_all_of_them_count(tmp_path):
+    make_runs(tmp_path, "a", done=False)
+    assert left_out(tmp_path) == {}
+
+
+def test_without_any_run_to_report_the_reason_of_the_first_is_said_in_one_line(tmp_path):
+    places = make_runs(tmp_path, "a")
+    for place in places:
+        RunDir(place).config.unlink()
+    with pytest.raises(UserError) as caught:
+        write_report(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}: no run in it whose first episode has ended, so there is nothing to report "
+        f"({places[0]}: can't be read (config.yaml is missing), and 1 more)"
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["runs"]
+
+
+# Names are text.
+
+
+def test_a_report_takes_any_names_of_directories_and_settings(tmp_path, capsys):
+    folder = tmp_path / os.fsdecode(b'a$x_$<b>"&\xff\n')
+    for number, name in enumerate(("_a$x_$b", os.fsdecode(b"caf\xe9"), "x" * 200)):
+        settings = (f"agent.batch_size={16 + number}", "replay.capacity=9999", f"agent.n_step={number + 1}")
+        checkpoint = ("training.initial_checkpoint='a\"<b>$x_$.pt'",) if number else ()
+        for place in make_runs(folder, name, *settings, *checkpoint, f"agent.gamma=0.{number}", episodes=120):
+            RunDir(place).film.write_bytes(b"")
+    shutil.copytree(folder / "runs" / "_a$x_$b" / "seed_0", folder / "runs" / "_a$x_$b" / "z again\x1b[31m")
+    labels = [arm.label for arm in load_arms(folder).arms]
+    assert sorted(labels) == sorted(["_a$x_$b", r"caf\xe9", f"{'x' * 22}…{'x' * 21}"])
+    assert main(["compare", os.fspath(folder), "--report"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[-1] == f"report: {printable(folder / 'index.html')}"
+    assert r"z again\x1b[31m" in printed[0]
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert "<h1>a$x_$&lt;b&gt;&#34;&amp;\\xff\\n</h1>" in page
+    assert 'src="runs/caf%E9/seed_0/best.mp4"' in page
+    assert (folder / "tables" / "arms.csv").read_text(encoding="utf-8").splitlines()[1].startswith(tuple(labels))
+    assert {path.suffix for path in (folder / "figures").iterdir()} == {".png"}
+
+
+def test_what_settings_hold_stays_inside_the_attributes_of_the_page():
+    figure = Figure()
+    FigureCanvasAgg(figure)
+    svg = Drawn("name", 'The targets with a"><script>$x_$.nes', "", figure).svg()
+    assert 'aria-label="The targets with a&quot;&gt;&lt;script&gt;$x_$.nes"' in svg
+    assert "<script>" not in svg
