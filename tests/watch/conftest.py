@@ -22,11 +22,11 @@ from mario_rl.training import train
 
 @pytest.fixture(scope="session")
 def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of 200 agent steps on the real game, with three step checkpoints."""
+    """A run of 200 agent steps on the real game, 100 in each of two, so at least two episodes; three step checkpoints."""
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("watch")
     (folder / "small.yaml").write_text(SMALL_RUN)
-    overrides = ["training.checkpoint_every_steps=60", "env.max_agent_steps=200", "logging.every_seconds=0.1"]
+    overrides = ["training.checkpoint_every_steps=60", "env.max_agent_steps=95", "logging.every_seconds=0.1"]
     return train(load_config(folder / "small.yaml", overrides), folder / "run").run_dir.path
 
 
