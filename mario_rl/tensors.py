@@ -14,7 +14,7 @@ def tensor_to_unit(pixels: Tensor, dtype: torch.dtype = torch.float32) -> Tensor
 
 
 def draw_shifts(batch: int, pixels: int, device: torch.device) -> Tensor:
-    """Draw how far each of a batch is shifted down and right, up to `pixels` each way; int64 (2, batch).
+    """Draw how far each of a batch is shifted up and left, up to `pixels` each way; int64 (2, batch).
 
     From torch's global generator of that device (Yarats et al. 2021, DrQ).
     """
@@ -22,7 +22,7 @@ def draw_shifts(batch: int, pixels: int, device: torch.device) -> Tensor:
 
 
 def random_shift(observation: Tensor, shift_2B: Tensor) -> Tensor:
-    """Shift each observation of a batch (B, stack, H, W) down and right by its own amounts, int64 (2, B).
+    """Shift each observation of a batch (B, stack, H, W) up and left by its own amounts, int64 (2, B).
 
     The border is repeated outwards, as if padded and cropped at random (Yarats et al. 2021, DrQ). All frames of a stack
     move together.

@@ -22,7 +22,7 @@ from mario_rl.training import train
 
 @pytest.fixture(scope="session")
 def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of 200 agent steps on the real game, 100 in each of two, so at least two episodes; three step checkpoints."""
+    """A run of 200 agent steps on the real game, 100 in each environment, so two episodes or more; 3 checkpoints."""
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("watch")
     (folder / "small.yaml").write_text(SMALL_RUN)
