@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mario_rl.compare.study import StudyDir, load_study
-from mario_rl.config import Config
+from mario_rl.config import Config, with_portable_paths
 from mario_rl.errors import UserError
 from mario_rl.files import printable
 from mario_rl.metrics import EVALUATION_COLUMNS, RECENT_EPISODES, read_table
@@ -151,7 +151,7 @@ def load_arms(directory: Path) -> Found:
         raise UserError(
             f"{directory}: no run in it whose first episode has ended, so there is nothing to report{_first(left_out)}"
         )
-    flat = [_flatten(run.config.model_dump(mode="json")) for run in runs]
+    flat = [_flatten(with_portable_paths(run.config).model_dump(mode="json")) for run in runs]
     axes = _axes(runs)
     keys = [key for key in flat[0] if _compared(key, axes) and len({json.dumps(one[key]) for one in flat}) > 1]
     keys.sort(key=lambda key: (key not in ARTICLE_KEYS, key))

@@ -10,11 +10,11 @@ import pytest
 from small_run import SMALL_RUN
 
 from mario_rl.checkpoint import load_checkpoint
-from mario_rl.compare import work
 from mario_rl.compare.study import FinalConfig
 from mario_rl.compare.work import film, perform
 from mario_rl.config import load_config
 from mario_rl.metrics import EVALUATION_COLUMNS, read_table
+from mario_rl.report import video
 from mario_rl.rundir import RunDir
 from mario_rl.training import Observer
 
@@ -62,7 +62,7 @@ def test_a_film_that_cannot_be_made_is_a_warning_and_the_run_is_done(tmp_path, m
         def warned(self, message: str) -> None:
             warnings.append(message)
 
-    monkeypatch.setattr(work, "write_video", fail)
+    monkeypatch.setattr(video, "write_video", fail)
     run = see_through(tmp_path, "evaluation.every_steps=100", observer=Listen())
     assert warnings == [f"{run.film}: could not be made (no encoder)"]
     assert run.final.is_file()

@@ -50,7 +50,7 @@ def test_the_picture_is_written_beside_the_curve(tmp_path, capsys):
 def test_the_name_of_the_run_is_text_whatever_is_in_it(tmp_path, name):
     run = write_run(tmp_path / name, [(300, "death")])
     title = ends_figure(run).get_suptitle()
-    assert title == f"{printable(f'{tmp_path.name}/{name}', 70)}: where 1 episodes ended"
+    assert title == f"{printable(f'{tmp_path.name}/{name}', 70)}: where 1 episode ended"
     assert draw_ends(run, run / f"{name[:240]}.png").read_bytes().startswith(b"\x89PNG")
 
 
