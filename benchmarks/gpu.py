@@ -1,9 +1,9 @@
 """The update on a CUDA device: that it is the one that the processor makes, and how fast it is by batch size.
 
-    python benchmarks/gpu.py
+    PYTHONPATH=. python benchmarks/gpu.py
 
-Needs the package's sources, and torch, numba, numpy, pydantic, ruamel.yaml, filelock, platformdirs and psutil; no
-emulator and no ROM: the observations are noise. Exit code 1 where a check fails.
+Needs no more than the package's sources, and torch, numba, numpy, pydantic, ruamel.yaml, filelock, platformdirs and
+psutil; no emulator and no ROM: the observations are noise. Exit code 1 where a check fails.
 """
 
 from __future__ import annotations
@@ -15,15 +15,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from mario_rl.agents import QAgent
+from mario_rl.blocks import to_blocks
+from mario_rl.config import Config, load_config
+from mario_rl.tensors import draw_shifts
+from mario_rl.types import Batch
+
 REPOSITORY = Path(__file__).parents[1]
-sys.path.insert(0, str(REPOSITORY))
-
-from mario_rl.agents import QAgent  # noqa: E402
-from mario_rl.blocks import to_blocks  # noqa: E402
-from mario_rl.config import Config, load_config  # noqa: E402
-from mario_rl.tensors import draw_shifts  # noqa: E402
-from mario_rl.types import Batch  # noqa: E402
-
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 ACTIONS = 5
 UPDATES = 60  # timed
@@ -70,11 +68,11 @@ def checks() -> dict[str, bool]:
         close.append(torch.allclose(ours.td_error, theirs.td_error.cpu(), atol=1e-3))
     kept = agent(plain, CUDA)
     kept.load_state_dict(two.state_dict())
-    again = [one.learn(noise(32, 9)).td_error for one in (two, kept)]
+    before, after = (one.learn(noise(32, 9)).td_error for one in (two, kept))
     return {
         "blocks are the same, bit for bit in bfloat16": torch.equal(here, there.cpu()),
         "TD errors of five updates in float32 differ by less than 0.001": all(close),
-        "an agent that was saved and restored learns the same": torch.allclose(*again, atol=1e-4),
+        "an agent that was saved and restored learns the same": torch.allclose(before, after, atol=1e-4),
     }
 
 

@@ -859,7 +859,8 @@ def _code(interrupts: Interrupts) -> int:
 def _steps(trained: Trained) -> str:
     """Say how long an agent was trained; where its run went on with another, that one's agent steps as well."""
     total, before = trained.agent_steps, trained.initial_agent_steps
-    return f"{total:,} agent steps" + (f": {before:,} before its run and {total - before:,} in it" if before else "")
+    said = count_text(total, "agent step")
+    return f"{said}: {before:,} before its run and {total - before:,} in it" if before else said
 
 
 def _checkpoint(path: Path) -> Path:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from mario_rl.config import Protocol
 from mario_rl.errors import UserError
+from mario_rl.wording import count_text
 
 NOOP_STARTS = 31
 """Starts after 0-30 frames without input: all the game has, since it is otherwise deterministic."""
@@ -49,7 +50,7 @@ def episode_count(protocol: Protocol, episodes: int | None, *, default: int) -> 
         return count
     if episodes not in (None, fixed):
         raise UserError(
-            f"episodes: {episodes} is not allowed with protocol {protocol}, which has exactly {fixed} different "
-            f"episode{'s' if fixed > 1 else ''}; leave it out, or use sticky or epsilon"
+            f"episodes: {episodes} is not allowed with protocol {protocol}, which has exactly "
+            f"{count_text(fixed, 'different episode')}; leave it out, or use sticky or epsilon"
         )
     return fixed

@@ -10,7 +10,7 @@ from mario_rl.envs.episodes import (
     StickyActions,
     SummarizeEpisode,
 )
-from mario_rl.envs.factory import check_emulator, make_env, make_game, make_games
+from mario_rl.envs.factory import load_nes_py, make_env, make_game, make_games
 from mario_rl.envs.native import MarioEnv
 from mario_rl.envs.pool import GamePool
 from mario_rl.envs.progress import TrackProgress
@@ -35,7 +35,7 @@ __all__ = [
     "make_env",
     "make_game",
     "make_games",
-    "check_emulator",
+    "load_nes_py",
     "GamePool",
     "MarioEnv",
     "MarioVectorEnv",

@@ -14,7 +14,6 @@ from mario_rl.envs.pool import GamePool
 from mario_rl.envs.wrappers import CopiedScreen
 from mario_rl.errors import UserError
 from mario_rl.game.games import Games
-from mario_rl.game.rom import load_rom
 
 
 def make_env(
@@ -59,17 +58,6 @@ def make_games(config: EnvConfig, num_games: int, *, threads: int = 1, autoreset
         return Games(config, num_games, threads=threads, autoreset=autoreset)
     games: GamePool = load_nes_py().PlainGames(config, num_games, threads=threads, autoreset=autoreset)
     return games
-
-
-def check_emulator(config: EnvConfig) -> None:
-    """Find out whether the emulator that a config asks for and its ROM are there.
-
-    Raises:
-        UserError: they are not, or the ROM can't be played.
-    """
-    load_rom(config.rom)
-    if config.emulator != "native":
-        load_nes_py()
 
 
 def load_nes_py() -> Any:

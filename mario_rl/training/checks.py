@@ -29,9 +29,9 @@ def check_machine(config: Config, run_dir: RunDir) -> None:
 
     load_rom(config.env.rom)
     if config.env.emulator != "native":
-        from mario_rl.envs import check_emulator
+        from mario_rl.envs import load_nes_py
 
-        check_emulator(config.env)
+        load_nes_py()
     if config.logging.tensorboard:
         from mario_rl.metrics import load_tensorboard
 
