@@ -21,14 +21,20 @@ import psutil
 from mario_rl.replay import ReplayBuffer
 from mario_rl.types import Steps
 
+def status(*names: str) -> int:
+    # The sum of these lines of /proc/self/status, in bytes; on other systems all that is resident.
+    file = Path("/proc/self/status")
+    if not file.exists():
+        return psutil.Process().memory_info().rss
+    kilobytes = dict(line.split(":") for line in file.read_text().splitlines())
+    return sum(int(kilobytes[name].split()[0]) * 1024 for name in names)
+
 def resident() -> int:
-    return psutil.Process().memory_info().rss
+    # Not the pages of libraries, which a busy machine takes back when it likes, nor less for what it swapped out.
+    return status("RssAnon", "VmSwap")
 
 def highest() -> int:
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return resident()
-    return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    return status("VmHWM")
 
 capacity, file = int(sys.argv[1]), Path(sys.argv[2])
 generator = np.random.default_rng(0)
