@@ -24,7 +24,7 @@ from tqdm import tqdm
 from mario_rl.agents import QAgent
 from mario_rl.config import load_run_config
 from mario_rl.devices import denormals_flushed, describe_machine
-from mario_rl.rundir import RunDir
+from mario_rl.runs.directory import RunDir
 from mario_rl.training.session import Session
 
 WHERE_FADING_ENDS = 4 * 2.0**-149  # a tenth of it rounds to nothing, so 0.9 times it is itself
