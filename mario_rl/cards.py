@@ -22,6 +22,7 @@ from mario_rl.config import Protocol, parse_config, with_portable_paths
 from mario_rl.errors import CheckpointError
 from mario_rl.evaluation.protocols import PROTOCOLS
 from mario_rl.files import printable, staged, storage_errors
+from mario_rl.names import ALGORITHMS
 from mario_rl.runs.checkpoint import find_checkpoint, load_checkpoint, write_checkpoint
 from mario_rl.wording import count_text, duration_text
 
@@ -309,7 +310,7 @@ def card_markdown(card: Card) -> str:
     config = parse_config(card.config, card.file)
     stage = config.env.stage if isinstance(config.env.stage, str) else ", ".join(config.env.stage)
     actions = config.env.action_set if isinstance(config.env.action_set, str) else "own buttons"
-    algorithm = {"none": "DQN without a target network", "target": "DQN", "double": "Double DQN"}[config.agent.target]
+    algorithm = ALGORITHMS[config.agent.target]
     rows = [
         f"| `{claim.protocol}` | {claim.clears} of {claim.episodes} | {_rate(claim)} | {claim.mean_x:,.0f} "
         f"| {_failures(claim)} |"

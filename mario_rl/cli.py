@@ -25,6 +25,7 @@ from mario_rl import __version__
 from mario_rl.errors import FailedError, MeasurementInterrupted, UserError
 from mario_rl.files import json_text, printable, require_writable, staged, write_atomically
 from mario_rl.machine import allowed_cores, usable_cores
+from mario_rl.names import PROTOCOL_NAMES
 from mario_rl.runs.directory import RunDir, find_run
 from mario_rl.streams import SCREEN, guarded_output
 from mario_rl.wording import count_text
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from mario_rl.training.interrupts import Interrupts
 
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
-PROTOCOL_NAMES = ("greedy", "noop", "sticky", "epsilon")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

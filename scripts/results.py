@@ -11,6 +11,7 @@ import click
 from mario_rl.cards import Card, Claim, load_card
 from mario_rl.config import Protocol, parse_config
 from mario_rl.evaluation.protocols import PROTOCOLS
+from mario_rl.names import ALGORITHMS
 from mario_rl.runs.directory import RunDir
 from mario_rl.runs.tables import EPISODE_COLUMNS, read_table
 
@@ -20,7 +21,6 @@ RUNS = REPOSITORY / "docs" / "results"
 DOCUMENTS = (REPOSITORY / "README.md", REPOSITORY / "docs" / "results.md")
 BEGIN, END = "<!-- agents: written by scripts/results.py -->", "<!-- end of agents -->"
 
-ALGORITHMS = {"none": "DQN without a target network", "target": "DQN", "double": "Double DQN"}
 PROTOCOL_ORDER: tuple[Protocol, ...] = ("noop", "greedy", "sticky", "epsilon")
 HEAD = (
     "| agent | seed | trained [agent steps] | first clear in training | `noop`, 31 starts | `greedy` | `sticky` "

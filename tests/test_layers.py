@@ -13,7 +13,7 @@ PACKAGE = Path(mario_rl.__file__).parent
 CONTRIBUTING = Path(__file__).parents[1] / "CONTRIBUTING.md"
 
 FLOORS = [
-    {"__version__", "types", "errors", "machine", "streams", "wording", "lazy"},
+    {"__version__", "types", "errors", "machine", "streams", "wording", "names", "lazy"},
     {"files", "seeding", "pixels", "devices"},
     {"compiling", "tensors"},
     {"config", "nes", "runs"},

@@ -16,10 +16,9 @@ from pydantic import (
     model_validator,
 )
 
+from mario_rl.names import Protocol, Target
 from mario_rl.wording import count_text
 
-type Target = Literal["none", "target", "double"]
-type Protocol = Literal["greedy", "noop", "sticky", "epsilon"]
 type Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 STAGES = tuple(f"{world}-{stage}" for world in range(1, 9) for stage in range(1, 5))
