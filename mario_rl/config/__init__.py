@@ -21,12 +21,11 @@ from mario_rl.config.schema import (
     EvaluationConfig,
     LoggingConfig,
     NetworkConfig,
-    Protocol,
     ReplayConfig,
     Section,
-    Target,
     TrainingConfig,
 )
+from mario_rl.names import Protocol, Target
 
 __all__ = [
     "STUDY_KEYS",
