@@ -21,7 +21,7 @@ FLOORS = [
     {"envs", "agents"},
     {"evaluation", "report"},
     {"training", "cards"},
-    {"diagnostics", "terminal"},
+    {"diagnostics"},
     {"compare", "watch"},
     {"cli", "__main__"},
 ]

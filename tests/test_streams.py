@@ -121,7 +121,7 @@ def test_a_closed_terminal_saves_unless_the_signal_was_ignored_from_the_start(
     program = (
         "import os, signal, sys\n"
         "from mario_rl.cli import main\n"
-        "from mario_rl.terminal import TerminalObserver\n"
+        "from mario_rl.cli.terminal import TerminalObserver\n"
         "tell = TerminalObserver.progressed\n"
         "def hang_up(self, progress):\n"
         "    if progress.agent_steps == 50:\n"

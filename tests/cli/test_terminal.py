@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tqdm import tqdm
 
-import mario_rl.terminal
+import mario_rl.cli.terminal
+from mario_rl.cli.terminal import TerminalObserver, _bar_line, _describe
 from mario_rl.config import Config
-from mario_rl.terminal import TerminalObserver, _bar_line, _describe
 from mario_rl.training import Progress
 
 HALFWAY = Progress(
@@ -46,7 +46,7 @@ def shown(moments: list[Progress], *, terminal: bool, monkeypatch: pytest.Monkey
     stderr.isatty = lambda: terminal
     clock = iter(range(0, 10_000, 6))  # seconds
     monkeypatch.setattr(sys, "stderr", stderr)
-    monkeypatch.setattr(mario_rl.terminal.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(mario_rl.cli.terminal.time, "monotonic", lambda: float(next(clock)))
     observer = TerminalObserver()
     observer.started(Config(), Path("run"), 0)
     for moment in moments:
@@ -141,7 +141,7 @@ def test_a_real_terminal_shows_the_means_and_the_time_left(columns, monkeypatch)
     with os.fdopen(theirs, "w") as stderr:
         monkeypatch.setattr(sys, "stderr", stderr)
         clock = iter(range(0, 10_000, 6))
-        monkeypatch.setattr(mario_rl.terminal.time, "monotonic", lambda: float(next(clock)))
+        monkeypatch.setattr(mario_rl.cli.terminal.time, "monotonic", lambda: float(next(clock)))
         observer = TerminalObserver()
         observer.started(Config(), Path("run"), 0)
         observer.progressed(HALFWAY)

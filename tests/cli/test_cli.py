@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-import mario_rl.cli
-from mario_rl import cli, terminal
-from mario_rl.cli import main
+import mario_rl.cli.evaluate
+import mario_rl.cli.train
+from mario_rl.cli import main, terminal
 from mario_rl.config import load_config
 from mario_rl.diagnostics import parity
 from mario_rl.errors import StorageError
@@ -25,7 +25,7 @@ from mario_rl.runs.directory import RunDir
 from mario_rl.training import train
 from mario_rl.training.initial import find_initial
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -319,7 +319,7 @@ def test_an_evaluation_is_printed_though_its_file_cant_be_written(finished_run, 
     def full(path, write):
         raise StorageError(f"{path}: could not be written (No space left on device)")
 
-    monkeypatch.setattr(cli, "write_atomically", full)
+    monkeypatch.setattr(mario_rl.cli.evaluate, "write_atomically", full)
     report = tmp_path / "report.json"
     assert main(["evaluate", str(finished_run), "--protocol", "greedy", "--json", str(report)]) == 1
     captured = capfd.readouterr()
@@ -442,7 +442,7 @@ def test_runs_begun_in_the_same_second_have_directories_of_their_own(small_run_f
         def now(cls, tz=None):
             return cls(2026, 11, 23, 12)
 
-    monkeypatch.setattr(mario_rl.cli, "datetime", Noon)
+    monkeypatch.setattr(mario_rl.cli.train, "datetime", Noon)
     monkeypatch.chdir(tmp_path)
     for seed in (0, 3, 3, 3):
         assert main(["train", small_run_file.name, f"seed={seed}", "training.agent_steps=2"]) == 0

@@ -1,0 +1,78 @@
+"""`compare`: a study file to runs, and runs to a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mario_rl.cli.shared import FAILED, OK, lines_of
+
+if TYPE_CHECKING:
+    from mario_rl.compare.report import Report
+
+
+@click.command()
+@click.argument("study", type=click.Path(path_type=Path), metavar="STUDY.yaml|DIR")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where its files go.  [default: checkpoints/studies/<study name>]",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1, max=1024),
+    help="Runs at once.  [default: as many as cores and memory carry]",
+)
+@click.option(
+    "--cluster",
+    metavar="ADDRESS|local",
+    help="Work on a Ray cluster, such as 10.0.0.1:6379; local: one of this machine alone.  Needs mario-rl[cluster].",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and what it takes.")
+@click.option("--report", "report_only", is_flag=True, help="Rebuild the report of a directory from the runs in it.")
+def compare(
+    study: Path, out: Path | None, jobs: int | None, cluster: str | None, dry_run: bool, report_only: bool
+) -> int:
+    """Train every combination of settings from several seeds, and report how they compare.
+
+    A study file names a config, the settings to compare and the seeds; configs/studies/ has examples. Interrupt it
+    (Ctrl-C saves) and start it again: runs that are done are kept, the others go on. With more seeds or values in the
+    file only the new runs are made. A run that fails stops no other; exit code 1 then.
+
+    With --report and a directory the report is made from the runs that are there, whoever made them.
+
+    \b
+    Examples:
+      mario-rl compare configs/studies/smoke.yaml
+      mario-rl compare configs/studies/action_sets.yaml --dry-run
+      mario-rl compare configs/studies/action_sets.yaml --cluster 10.0.0.1:6379 --out action_sets
+      mario-rl compare checkpoints/ddqn_right_only --report
+    """
+    from mario_rl.compare import commands
+
+    if report_only:
+        if out is not None or jobs is not None or cluster is not None or dry_run:
+            raise click.UsageError("--report takes a directory and no other option: it makes no runs")
+        click.echo(lines_of(_report_words(commands.report(study))))
+        return OK
+    directory = commands.study_directory(study, out)
+    if dry_run:
+        click.echo(commands.describe_plan(study, directory, jobs=jobs))
+        return OK
+    outcome = commands.run(study, directory, jobs=jobs, cluster=cluster)
+    words = [f"failed: {run}: {reason}" for run, reason in outcome.failed.items()]
+    if outcome.signal is not None:
+        click.echo(lines_of([*words, f"saved in {directory.path}; go on with the same command"]))
+        return 128 + outcome.signal
+    try:
+        words += _report_words(commands.report(directory.path))
+    finally:
+        click.echo(lines_of(words))
+    return FAILED if outcome.failed else OK
+
+
+def _report_words(report: Report) -> list[str]:
+    return [*(f"left out: {run}: {reason}" for run, reason in report.left_out), f"report: {report.page}"]

@@ -1,0 +1,150 @@
+"""`watch` and `record`: an agent at play, in the browser and as a film."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mario_rl.cli.shared import (
+    CHECKPOINT,
+    OK,
+    STAGE,
+    complain,
+    exit_code,
+    find_the_checkpoint,
+    protocol_option,
+    require_output,
+    require_stage,
+    say_which,
+    seed_option,
+)
+from mario_rl.runs.directory import find_run
+
+if TYPE_CHECKING:
+    from mario_rl.config import Protocol
+
+
+@click.command()
+@CHECKPOINT
+@STAGE
+@protocol_option("greedy")
+@seed_option(0)
+@click.option("--port", type=click.IntRange(min=1, max=65_535), default=8000, show_default=True)
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Where to be reached; 0.0.0.0: from other machines too, by anybody.",
+)
+@click.option("--no-browser", is_flag=True, help="Only serve the page; do not open it.")
+def watch(
+    checkpoint: Path, stage: str | None, protocol: Protocol, seed: int, port: int, host: str, no_browser: bool
+) -> int:
+    """See an agent think, in the browser: the game live, what the network sees and what it expects.
+
+    The page pauses, steps, changes speed, stage, protocol and checkpoint, and lets you take the pad. Of a run that is
+    being trained it shows new checkpoints and the curves as they come. Ctrl-C ends it.
+
+    \b
+    Examples:
+      mario-rl watch checkpoints/pretrained/ddqn_right_only_1-1_seed_1.pt
+      mario-rl watch checkpoints/ddqn_right_only/20261123-104500-seed0 --protocol sticky --port 8123 --no-browser
+    """
+    import threading
+    import webbrowser
+
+    from mario_rl.watch.port import bind
+
+    bind(host, port).close()
+    require_stage(stage, whole_game=False)
+    place = _watched(checkpoint)
+    from mario_rl.watch.waiting import wait_for_checkpoint
+
+    wait_for_checkpoint(place, lambda: click.echo(f"{place}: waiting for its first checkpoint (Ctrl-C ends)"))
+    from mario_rl.watch.game import Game
+    from mario_rl.watch.server import serve
+
+    game = Game(place, stage=stage, protocol=protocol, seed=seed)
+    url = f"http://{'localhost' if host in ('127.0.0.1', '0.0.0.0') else host}:{port}/"
+    click.echo(f"watch at {url}  (Ctrl-C ends it)")
+    if not no_browser:
+        threading.Timer(1.0, webbrowser.open, [url]).start()
+    serve(game, host=host, port=port)
+    return OK
+
+
+def _watched(path: Path) -> Path:
+    """Find what there is to watch: a checkpoint, or a run, which may have none yet.
+
+    Raises:
+        CheckpointError: there is neither.
+    """
+    from mario_rl.runs.checkpoint import find_checkpoint, has_checkpoint
+
+    run = None
+    if not path.is_file():
+        run = find_run(path, has=has_checkpoint) or find_run(path, has=lambda one: one.config.is_file())
+    if run is None:
+        return find_checkpoint(path)
+    say_which(path, run.path)
+    return run.path
+
+
+@click.command()
+@CHECKPOINT
+@click.option("--output", type=click.Path(path_type=Path), required=True, metavar="FILE.mp4", help="Where to.")
+@click.option("--episodes", type=click.IntRange(min=1), default=3, show_default=True, help="How many; greedy has one.")
+@protocol_option("noop")
+@seed_option(0)
+@STAGE
+@click.option("--overlay", is_flag=True, help="Show values, buttons and the network's input beside the game.")
+def record(
+    checkpoint: Path,
+    output: Path,
+    episodes: int,
+    protocol: Protocol,
+    seed: int,
+    stage: str | None,
+    overlay: bool,
+) -> int:
+    """Film an agent: what `watch` shows, as an MP4 that browsers and phones play.
+
+    \b
+    Examples:
+      mario-rl record checkpoints/pretrained/ddqn_right_only_1-1_seed_1.pt --output mario.mp4 --overlay
+      mario-rl record RUN_DIR --output sticky.mp4 --protocol sticky --episodes 10 --seed 7
+    """
+    from mario_rl.cli.terminal import CountingBar
+    from mario_rl.evaluation.protocols import PROTOCOLS
+    from mario_rl.training.interrupts import Interrupts
+
+    require_output("--output", output, ".mp4")
+    require_stage(stage)
+    file = find_the_checkpoint(checkpoint)
+    from mario_rl.evaluation import EvaluationInterrupted
+    from mario_rl.watch.record import record as film
+
+    with Interrupts() as interrupts, closing(CountingBar("recording", "episode")) as bar:
+        try:
+            results = film(
+                file,
+                output,
+                episodes=episodes,
+                protocol=protocol,
+                seed=seed,
+                stage=stage,
+                overlay=overlay,
+                should_stop=lambda: interrupts.received is not None,
+                on_episode=bar,
+            )
+        except EvaluationInterrupted:
+            return complain("interrupted before an episode ended: there is no video", exit_code(interrupts))
+    for number, result in enumerate(results):
+        click.echo(f"episode {number}: {result.end} at x {result.x}, return {result.return_:,.0f}")
+    if len(results) < min(episodes, PROTOCOLS[protocol].fixed_episodes or episodes):
+        click.echo("CUT SHORT: the episodes above are whole, the video ends in the one that was being played")
+    click.echo(f"video: {output}")
+    return exit_code(interrupts)
