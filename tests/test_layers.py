@@ -22,7 +22,7 @@ FLOORS = [
     {"evaluation", "report"},
     {"training", "cards"},
     {"diagnostics"},
-    {"compare", "watch"},
+    {"studies", "compare", "watch"},
     {"cli", "__main__"},
 ]
 """From the bottom up. A new place fails these tests until it stands here and in CONTRIBUTING.md."""

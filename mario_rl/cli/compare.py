@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from mario_rl.cli.shared import FAILED, OK, lines_of
+from mario_rl.errors import UserError
+from mario_rl.runs.directory import runs_below
 
 if TYPE_CHECKING:
     from mario_rl.compare.report import Report
@@ -51,27 +54,44 @@ def compare(
       mario-rl compare configs/studies/action_sets.yaml --cluster 10.0.0.1:6379 --out action_sets
       mario-rl compare checkpoints/ddqn_right_only --report
     """
-    from mario_rl.compare import commands
+    from mario_rl.cli.terminal import TerminalStudyObserver
+    from mario_rl.studies import commands
 
     if report_only:
         if out is not None or jobs is not None or cluster is not None or dry_run:
             raise click.UsageError("--report takes a directory and no other option: it makes no runs")
-        click.echo(lines_of(_report_words(commands.report(study))))
+        click.echo(lines_of(_report_words(_report(study))))
         return OK
     directory = commands.study_directory(study, out)
     if dry_run:
         click.echo(commands.describe_plan(study, directory, jobs=jobs))
         return OK
-    outcome = commands.run(study, directory, jobs=jobs, cluster=cluster)
+    with closing(TerminalStudyObserver(directory)) as observer:
+        outcome = commands.run(study, directory, jobs=jobs, cluster=cluster, observer=observer)
     words = [f"failed: {run}: {reason}" for run, reason in outcome.failed.items()]
     if outcome.signal is not None:
         click.echo(lines_of([*words, f"saved in {directory.path}; go on with the same command"]))
         return 128 + outcome.signal
     try:
-        words += _report_words(commands.report(directory.path))
+        words += _report_words(_report(directory.path))
     finally:
         click.echo(lines_of(words))
     return FAILED if outcome.failed else OK
+
+
+def _report(path: Path) -> Report:
+    """Make the report of the runs in a directory.
+
+    Raises:
+        UserError: there is no such directory, or no run in it; nothing has been written then.
+    """
+    if not path.is_dir():
+        raise UserError(f"{path}: no such directory; --report takes one with run directories in it")
+    if not any(run.episodes.is_file() for run in runs_below(path)):
+        raise UserError(f"{path}: no run in it whose first episode has ended, so there is nothing to report")
+    from mario_rl.compare.report import write_report
+
+    return write_report(path)
 
 
 def _report_words(report: Report) -> list[str]:

@@ -1,4 +1,4 @@
-"""Training and evaluation as a terminal sees them: a bar with rates and the time left, or a line now and then."""
+"""What a terminal shows of training, evaluations and studies: bars with the time left, or a line now and then."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from tqdm import tqdm
 
 from mario_rl.config import Config
 from mario_rl.streams import SCREEN
+from mario_rl.studies.runner import StudyObserver
 from mario_rl.training import RECENT_EPISODES, Observer, Progress
 from mario_rl.wording import count_text
 
 if TYPE_CHECKING:
     from mario_rl.evaluation import EvaluationReport
+    from mario_rl.runs.study import StudyDir
+    from mario_rl.studies.arms import StudyRun
 
 SECONDS_BETWEEN_REFRESHES = 0.2
 
@@ -98,6 +101,46 @@ class CountingBar:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+class TerminalStudyObserver(StudyObserver):
+    """Shows a study on stderr: one bar over all agent steps, and a line for every run that ends."""
+
+    def __init__(self, directory: StudyDir) -> None:
+        self._directory = directory
+        self._bar: tqdm[Any] | None = None
+        self._steps: dict[tuple[str, int], int] = {}
+        self._total = 0  # agent steps of this sitting
+
+    def started(self, done: int, agent_steps: int) -> None:
+        tqdm.write(f"study in {self._directory.path}, {count_text(done, 'run')} done already", file=SCREEN)
+        # As many units as agent steps in all: the rate is what the machine makes, all runs together.
+        self._total = agent_steps
+        self._bar = tqdm(
+            file=SCREEN, total=agent_steps, unit=" agent steps", unit_scale=True, dynamic_ncols=True, disable=None
+        )
+
+    def progressed(self, run: StudyRun, agent_steps: int) -> None:
+        assert self._bar is not None
+        if self._bar.disable:  # no terminal, no bar
+            return
+        key = (run.arm, run.seed)
+        if key not in self._steps:
+            self._total -= agent_steps  # made in an earlier sitting: not of this one's rate
+            self._bar.total = self._total
+        self._bar.update(agent_steps - self._steps.get(key, agent_steps))
+        self._steps[key] = agent_steps
+
+    def finished(self, run: StudyRun) -> None:
+        tqdm.write(f"done: {run}: {self._directory.run(run.arm, run.seed).path}", file=SCREEN)
+
+    def failed(self, run: StudyRun, reason: str) -> None:
+        tqdm.write(f"failed: {run}: {reason} ({self._directory.error(run.arm, run.seed)})", file=SCREEN)
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        if self._bar is not None:
+            self._bar.close()
 
 
 def _describe(progress: Progress) -> list[str]:

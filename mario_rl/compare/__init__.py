@@ -1,1 +1,1 @@
-"""Compare: a study file to many training runs, on one machine or a cluster, to one report."""
+"""Compare: many runs, whoever made them, to statistics and one page."""

@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mario_rl.compare.study import StudyDir, load_study
 from mario_rl.config import Config, with_portable_paths
+from mario_rl.config.study import load_study
 from mario_rl.errors import UserError
 from mario_rl.files import printable
 from mario_rl.report.curve import Floats, Table, load_run
 from mario_rl.runs.directory import RunDir
+from mario_rl.runs.study import StudyDir
 from mario_rl.runs.tables import EVALUATION_COLUMNS, RECENT_EPISODES, read_table
 
 RECENT = RECENT_EPISODES  # at the end of training, that a run's score is the mean over

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from mario_rl.compare import parcels
-from mario_rl.compare.parcels import Complete, Piece, Receiver, Sender
 from mario_rl.runs.directory import RunDir
+from mario_rl.studies import parcels
+from mario_rl.studies.parcels import Complete, Piece, Receiver, Sender
 
 
 def make_run(path: Path) -> RunDir:

@@ -13,12 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from mario_rl.compare import commands, runner
-from mario_rl.compare.runner import RunFailed, StudyObserver, run_study
-from mario_rl.compare.study import StudyDir, StudyRun, expand, load_study
-from mario_rl.compare.work import RunStopped
+from mario_rl.config.study import load_study
 from mario_rl.errors import UserError
 from mario_rl.runs.directory import RunDir
+from mario_rl.runs.study import StudyDir
+from mario_rl.studies import commands, runner
+from mario_rl.studies.arms import StudyRun, expand
+from mario_rl.studies.runner import RunFailed, StudyObserver, run_study
+from mario_rl.studies.work import RunStopped
 
 SMALL_STUDY = """\
 base: small.yaml

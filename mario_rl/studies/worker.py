@@ -1,4 +1,4 @@
-"""A process that works on one run of a study: `python -m mario_rl.compare.worker`, started by `processes.py`.
+"""A process that works on one run of a study: `python -m mario_rl.studies.worker`, started by `processes.py`.
 
 The job comes as JSON on stdin. On stdout go the agent steps made, a line each; on stderr, why it failed. Exit codes as
 those of `mario-rl`.
@@ -10,11 +10,11 @@ import json
 import sys
 from pathlib import Path
 
-from mario_rl.compare.study import FinalConfig
-from mario_rl.compare.work import CountingObserver, RunStopped, perform
 from mario_rl.config import parse_config, parse_section
+from mario_rl.config.study import FinalConfig
 from mario_rl.errors import FailedError, UserError
 from mario_rl.runs.directory import RunDir
+from mario_rl.studies.work import CountingObserver, RunStopped, perform
 
 SOURCE = "the study"  # what messages call the place a job came from
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mario_rl.compare.study import FinalConfig
 from mario_rl.config import Config, load_run_config
+from mario_rl.config.study import FinalConfig
 from mario_rl.evaluation.protocols import PROTOCOLS
 from mario_rl.files import json_text, write_atomically
 from mario_rl.runs.checkpoint import TRAINING_KEY, load_checkpoint, save_checkpoint

@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
-from mario_rl.compare import runner
-from mario_rl.compare.cluster import Cluster
-from mario_rl.compare.runner import StudyObserver, run_study
-from mario_rl.compare.study import StudyDir, StudyRun, expand, load_study
+from mario_rl.config.study import load_study
 from mario_rl.runs.directory import RunDir
+from mario_rl.runs.study import StudyDir
+from mario_rl.studies import runner
+from mario_rl.studies.arms import StudyRun, expand
+from mario_rl.studies.cluster import Cluster
+from mario_rl.studies.runner import StudyObserver, run_study
 
 ray_cluster = pytest.importorskip("ray.cluster_utils", reason="Ray is not installed: pip install mario-rl[cluster]")
 

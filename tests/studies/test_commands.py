@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from mario_rl.compare import commands
-from mario_rl.compare.plan import Plan
-from mario_rl.compare.study import StudyDir
+from mario_rl.runs.study import StudyDir
+from mario_rl.studies import commands
+from mario_rl.studies.plan import Plan
 
 STUDY = """\
 base: small.yaml

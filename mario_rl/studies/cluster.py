@@ -11,14 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mario_rl.compare.parcels import Complete, Parcel, Piece, Receiver, Sender
-from mario_rl.compare.runner import RunFailed
-from mario_rl.compare.study import FinalConfig, StudyRun
-from mario_rl.compare.work import CountingObserver, RunStopped, perform
 from mario_rl.config import parse_config, parse_section
+from mario_rl.config.study import FinalConfig
 from mario_rl.errors import FailedError, UserError
 from mario_rl.machine import usable_cores
 from mario_rl.runs.directory import RunDir
+from mario_rl.studies.arms import StudyRun
+from mario_rl.studies.parcels import Complete, Parcel, Piece, Receiver, Sender
+from mario_rl.studies.runner import RunFailed
+from mario_rl.studies.work import CountingObserver, RunStopped, perform
 
 LOCAL = "local"
 MOST_LOSSES = 5  # of the nodes a run was on, before it counts as failed

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from mario_rl.compare.study import FinalConfig, StudyRun
 from mario_rl.config import Config
+from mario_rl.config.study import FinalConfig
 from mario_rl.errors import UserError
 from mario_rl.evaluation.protocols import PROTOCOLS
 from mario_rl.machine import available_memory_bytes, usable_cores
 from mario_rl.replay.memory import estimate_bytes
+from mario_rl.studies.arms import StudyRun
 
 PROCESS_BYTES = 700_000_000
 """A run's process without its replay: 600 MB, measured on Linux with the CUDA build of torch 2.15, and some room."""

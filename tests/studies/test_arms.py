@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from mario_rl.compare.study import Study, expand, load_study
 from mario_rl.config import STUDY_KEYS, Config, load_config
+from mario_rl.config.study import Study, load_study
 from mario_rl.errors import ConfigError
+from mario_rl.studies.arms import expand
 
 STUDIES = Path(__file__).parents[2] / "configs" / "studies"
 STUDY = """\

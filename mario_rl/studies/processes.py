@@ -10,10 +10,11 @@ import sys
 import threading
 from collections.abc import Iterator
 
-from mario_rl.compare.runner import RunFailed
-from mario_rl.compare.study import FinalConfig, StudyRun
-from mario_rl.compare.work import RunStopped
+from mario_rl.config.study import FinalConfig
 from mario_rl.runs.directory import RunDir
+from mario_rl.studies.arms import StudyRun
+from mario_rl.studies.runner import RunFailed
+from mario_rl.studies.work import RunStopped
 
 
 class Processes:
@@ -45,7 +46,7 @@ class Processes:
             if self._stopped:
                 raise RunStopped(signal.SIGTERM)
             process = subprocess.Popen(
-                [sys.executable, "-m", "mario_rl.compare.worker"],
+                [sys.executable, "-m", "mario_rl.studies.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

@@ -10,12 +10,13 @@ from typing import NamedTuple, Protocol
 
 from filelock import FileLock, Timeout
 
-from mario_rl.compare.study import StudyDir, StudyRun
-from mario_rl.compare.work import RunStopped
 from mario_rl.config import Config, load_run_config, render_config
 from mario_rl.errors import UserError
 from mario_rl.files import write_atomically
 from mario_rl.runs.directory import RunDir
+from mario_rl.runs.study import StudyDir
+from mario_rl.studies.arms import StudyRun
+from mario_rl.studies.work import RunStopped
 from mario_rl.training import Interrupts
 
 SECONDS_BETWEEN_LOOKS = 0.2

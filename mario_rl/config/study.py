@@ -1,0 +1,65 @@
+"""The study file: which settings to compare, from which seeds, evaluated how at the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, field_validator
+
+from mario_rl.config.files import parse_section, read_yaml
+from mario_rl.config.schema import Config, Section
+from mario_rl.errors import ConfigError
+from mario_rl.names import Protocol
+
+
+class FinalConfig(Section):
+    """How the last weights of every run are evaluated when it is done."""
+
+    protocols: Annotated[tuple[Protocol, ...], Field(strict=False, min_length=1)] = Field(
+        ("noop", "sticky", "epsilon"), description="Which protocols, each once."
+    )
+    episodes: PositiveInt = Field(100, description="Episodes of sticky and epsilon; the others have a fixed number.")
+    seed: NonNegativeInt = Field(
+        1, description="Of the sticky and random actions; another than evaluation.seed, by which best.pt is chosen."
+    )
+
+
+class Study(Section):
+    """A study file."""
+
+    base: str = Field(description="The config that every run begins with, relative to the study file.")
+    settings: dict[str, Any] = Field(
+        default_factory=dict, description="What all runs change in it: dotted keys such as training.agent_steps."
+    )
+    axes: dict[str, Annotated[tuple[Any, ...], Field(strict=False, min_length=1)]] = Field(
+        min_length=1, description="Dotted keys, each with the values to compare; every combination is an arm."
+    )
+    seeds: Annotated[tuple[NonNegativeInt, ...], Field(strict=False, min_length=1)] = Field(
+        description="One run of every arm for each."
+    )
+    threads: PositiveInt = Field(1, le=1024, description="Processor threads of a run.")
+    gpus: NonNegativeFloat = Field(0.0, description="Share of a GPU of a run, on a cluster; here `device` decides.")
+    final: FinalConfig = Field(default_factory=FinalConfig, description="The evaluations at the end of a run.")
+
+    @field_validator("seeds")
+    @classmethod
+    def _each_once(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("different seeds, each once")
+        return seeds
+
+
+def load_study(path: Path) -> Study:
+    """Read a study file and check its own keys; `expand` checks the configs it makes.
+
+    Raises:
+        ConfigError: one line naming the file, the key, its value and what is allowed.
+    """
+    tree = read_yaml(path, "study")
+    if tree.keys() & Config.model_fields.keys() and not tree.keys() & Study.model_fields.keys():
+        raise ConfigError(
+            f"{path}: a training config, not a study; `mario-rl train {path}` takes it, and a study can name it as its "
+            "base (configs/studies/ has examples)"
+        )
+    return parse_section(Study, tree, str(path))
