@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mario_rl.config import Protocol
+from mario_rl.config import EnvConfig, Protocol
 from mario_rl.errors import UserError
 from mario_rl.wording import count_text
 
@@ -54,3 +54,14 @@ def episode_count(protocol: Protocol, episodes: int | None, *, default: int) -> 
             f"{count_text(fixed, 'different episode')}; leave it out, or use sticky or epsilon"
         )
     return fixed
+
+
+def protocol_env(config: EnvConfig, stage: str, rules: ProtocolRules) -> EnvConfig:
+    """Replace a training environment's sources of chance by those of a protocol, on one stage."""
+    replaced = {
+        "stage": stage,
+        "noop_max": 0,
+        "sticky_probability": rules.sticky_probability,
+        "snapshot_probability": 0.0,
+    }
+    return config.model_copy(update=replaced)

@@ -8,15 +8,17 @@ import pytest
 from mario_rl.config import Config, EnvConfig, parse_config
 from mario_rl.envs import make_env
 from mario_rl.errors import CheckpointError, UserError
-from mario_rl.evaluation.playing import (
+from mario_rl.evaluation import (
     EvaluatedEpisode,
     EvaluationInterrupted,
     EvaluationReport,
     discounted_returns,
     evaluate,
     evaluate_policy,
-    visited_means,
 )
+from mario_rl.evaluation.protocols import PROTOCOLS
+from mario_rl.evaluation.statistics import visited_means
+from mario_rl.names import PROTOCOL_NAMES
 from mario_rl.report.table import evaluation_table
 from mario_rl.runs.checkpoint import load_checkpoint, save_checkpoint
 from mario_rl.training import train
@@ -284,3 +286,7 @@ def test_weights_of_another_network_than_the_configs_are_one_clear_line(tmp_path
 def test_a_config_survives_the_way_through_a_checkpoint():
     settings = config(stage=("1-1", "1-4"), action_set=(("right",), ("right", "A")))
     assert parse_config(settings.model_dump(mode="json"), "checkpoint") == settings
+
+
+def test_every_protocol_has_its_rules():
+    assert tuple(PROTOCOLS) == PROTOCOL_NAMES
