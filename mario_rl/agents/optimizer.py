@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from mario_rl.agents.beside import Beside
+from mario_rl.agents.compiled import Moved, Numbers, move, move_by_pytorch
 from mario_rl.agents.weights import Computing, FlatWeights
-from mario_rl.blocks import Moved, Numbers, move, move_by_pytorch
 from mario_rl.types import State
 
 BETA_1, BETA_2 = 0.9, 0.999
@@ -31,8 +31,8 @@ class Rates(NamedTuple):
 class Adam:
     """Adam (Kingma & Ba 2015, algorithm 1) over all weights, gradient clipping, and what follows the online network.
 
-    On the CPU compiled code sees to all of it in one pass through memory, each half of the weights on a core of its own;
-    elsewhere PyTorch does the same in several. Bit for bit the same on every processor.
+    On the CPU compiled code does all of it in one pass through memory, each half of the weights on a core of its own;
+    elsewhere PyTorch does the same in several.
 
     Args:
         online: the weights that learn, and what is computed with.
@@ -103,7 +103,9 @@ class Adam:
         return norm
 
     def _move_in_halves(self, pieces: list[Tensor]) -> Tensor:
-        stretches = [[(pieces[part.piece][part.begin : part.end], part.place) for part in half] for half in self._halves]
+        stretches = [
+            [(pieces[part.piece][part.begin : part.end], part.place) for part in half] for half in self._halves
+        ]
 
         def norm_of(half: int) -> Tensor:
             return _norm([gradient for gradient, _ in stretches[half]])
@@ -111,7 +113,8 @@ class Adam:
         norm = _norm(self._beside.both(norm_of))
         self._numbers[0] = _factor(norm, self._limit)
         # What does not follow this time need not be read.
-        moved = self._moved if self._numbers[Numbers._fields.index("target_share")] else self._moved._replace(target=None)
+        follows = bool(self._numbers[Numbers._fields.index("target_share")])
+        moved = self._moved if follows else self._moved._replace(target=None)
 
         def move_half(half: int) -> None:
             for gradient, place in stretches[half]:
@@ -122,7 +125,7 @@ class Adam:
 
     def _move_at_once(self, pieces: list[Tensor]) -> Tensor:
         gradient = torch.cat([piece.float() for piece in pieces])
-        norm = torch.linalg.vector_norm(gradient)
+        norm = _norm([gradient])
         self._numbers[0] = _factor(norm, self._limit)
         move_by_pytorch(self._moved, gradient, self._numbers)
         return norm
@@ -175,7 +178,9 @@ def _in_halves(sizes: Sequence[int]) -> tuple[list[_Part], list[_Part]]:
 
 
 def _norm(parts: Sequence[Tensor]) -> Tensor:
-    return torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(one, dtype=torch.float32) for one in parts]))
+    norms = torch.stack([torch.linalg.vector_norm(one, dtype=torch.float32) for one in parts])
+    norm: Tensor = torch.linalg.vector_norm(norms)
+    return norm
 
 
 def _factor(norm: Tensor, limit: float) -> Tensor:

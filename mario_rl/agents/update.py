@@ -24,7 +24,7 @@ from mario_rl.config import Target
 
 
 class Networks(NamedTuple):
-    """Q-functions as the step asks them, over blocks (B, 16 * stack, 21, 21), see `mario_rl.blocks`.
+    """Q-functions as the step asks them, over blocks (B, 16 * stack, 21, 21), see `mario_rl.agents.compiled`.
 
     learning: the online network, its hidden units dropped where dropout is on; it is differentiated.
     online: the same weights, nothing dropped.

@@ -1,4 +1,4 @@
-"""The weights of a network in one tensor, and a copy of it in the numbers and the layout that an update is fastest in."""
+"""The weights of a network in one tensor, and copies of them as an update computes fastest."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mario_rl.networks import QNetwork, weights_over_blocks, weights_over_pixels
+from mario_rl.agents.networks import QNetwork, weights_over_blocks, weights_over_pixels
 
 
 class FlatWeights:
@@ -26,7 +26,7 @@ class FlatWeights:
 
     def views(self, flat: Tensor) -> list[Tensor]:
         """Cut such a tensor, (P,), into the shapes of the parameters, in their order."""
-        parts = flat.split([shape.numel() for shape in self.shapes])
+        parts = torch.functional.split(flat, [shape.numel() for shape in self.shapes])
         return [part.view(shape) for part, shape in zip(parts, self.shapes, strict=True)]
 
 
