@@ -6,14 +6,18 @@ import copy
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from mario_rl.agents.blocks import to_blocks
-from mario_rl.agents.losses import NEXT_VALUE, action_gap, bootstrapped_target, huber_loss, of_action, td_error
-from mario_rl.agents.networks import QNetwork, build_network
-from mario_rl.agents.policy import NetworkPolicy
+from mario_rl.agents.beside import Beside
+from mario_rl.agents.compiled import to_blocks
+from mario_rl.agents.networks import build_network
+from mario_rl.agents.optimizer import Adam, Rates
+from mario_rl.agents.policy import BlocksPolicy, NetworkPolicy
 from mario_rl.agents.schedules import linear, multiplicative
+from mario_rl.agents.update import Inputs, Networks, next_value, step
+from mario_rl.agents.weights import Computing, FlatWeights
 from mario_rl.config import AgentConfig, NetworkConfig
+from mario_rl.machine import computing_cores
 from mario_rl.tensors import draw_shifts
 from mario_rl.types import Batch, State
 
@@ -41,6 +45,7 @@ class QAgent:
         frame_stack: frames in one observation.
         seed: of the initial weights.
         device: where the networks live and learn.
+        cores: processors to keep busy where that is the CPU; None for all that may be used. The result is the same.
     """
 
     def __init__(
@@ -52,23 +57,41 @@ class QAgent:
         frame_stack: int,
         seed: int,
         device: torch.device,
+        cores: int | None = None,
     ) -> None:
         self.config = config
         self.device = device
         self.online = build_network(network, num_actions=num_actions, frame_stack=frame_stack, seed=seed).to(device)
-        if device.type == "cpu" and not config.bfloat16:
-            # In this order of numbers float32 convolutions learn faster on processors; bfloat16 ones don't.
-            self.online = self.online.to(memory_format=torch.channels_last)
         # Without a target network the online one stands in for it; the `none` target never asks.
         self.target = (
             self.online if config.target == "none" else copy.deepcopy(self.online).eval().requires_grad_(False)
         )
         # What is evaluated: every update moves the online network enough to upset some of its choices, its mean stays.
         self.averaged = self.online if config.averaging is None else copy.deepcopy(self.online).requires_grad_(False)
-        self.optimizer = torch.optim.Adam(
-            self.online.parameters(), lr=config.learning_rate, eps=config.adam_epsilon, fused=True
+        self._beside = Beside(cores or computing_cores()) if device.type == "cpu" else Beside(1)
+        self._number = torch.bfloat16 if config.bfloat16 else torch.float32
+        online = FlatWeights(self.online)
+        self._computing = [Computing(online, self._number)]
+        target = None
+        if self.target is not self.online:
+            target = FlatWeights(self.target)
+            self._computing.append(Computing(target, self._number))
+        self.optimizer = Adam(
+            (online, self._computing[0]),
+            None if target is None else (target, self._computing[1]),
+            None if self.averaged is self.online else FlatWeights(self.averaged),
+            epsilon=config.adam_epsilon,
+            gradient_clip=config.gradient_clip,
+            beside=self._beside,
         )
-        self.policy = NetworkPolicy(self.online, device)
+        evaluating = [one.evaluating() for one in self._computing]
+        self._networks = Networks(
+            learning=self._computing[0].network.train().quantiles,
+            online=evaluating[0].quantiles,
+            target=evaluating[-1].quantiles,
+        )
+        # In the numbers of the updates: what is tried out while learning need not be valued to the last digit.
+        self.acting_policy = BlocksPolicy(evaluating[0], device, self._number)
         self.averaged_policy = NetworkPolicy(self.averaged, device)
         self.updates = 0
 
@@ -98,38 +121,42 @@ class QAgent:
     def learn(self, batch: Batch) -> LearnStats:
         """Make one update from a batch of uint8 stacks and keep the target network up to date."""
         batch = Batch(*(part.to(self.device, non_blocking=True) for part in batch))
-        observation, next_observation = self._to_blocks(batch.observation), self._to_blocks(batch.next_observation)
-        alpha = self.config.advantage_learning
-        with self._autocast():
-            self.online.train()
-            q_BAN = self.online.quantiles_of_blocks(observation)
-            # Second, because autocast keeps the weights it has cast, and those cast without gradients can't learn.
-            self.online.eval()
-            with torch.no_grad():
-                next_value_BN = NEXT_VALUE[self.config.target](
-                    self.online.quantiles_of_blocks, self.target.quantiles_of_blocks, next_observation
-                )
-        gap_B = action_gap(q_BAN.detach(), batch.action) if alpha else 0.0
-        target_BN = bootstrapped_target(
-            n_step_return_B=batch.n_step_return - alpha * gap_B,
-            discount_B=batch.discount,
-            terminated_B=batch.terminated,
-            next_value_BN=next_value_BN,
+        # All that is random is drawn here, whichever core does the rest.
+        shift, next_shift = self._draw_shifts(len(batch.action)), self._draw_shifts(len(batch.action))
+        valued = self._beside.begin(
+            lambda: next_value(
+                self._networks, to_blocks(batch.next_observation, next_shift, self._number), self.config.target
+            )
         )
-        taken_BN = of_action(q_BAN, batch.action)
-        loss = huber_loss(taken_BN, target_BN, batch.weight)
-        self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        limit = float("inf") if self.config.gradient_clip is None else self.config.gradient_clip
-        gradient_norm = nn.utils.clip_grad_norm_(self.online.parameters(), limit)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate
-        self.optimizer.step()
+        inputs = Inputs(
+            observation=to_blocks(batch.observation, shift, self._number),
+            action=batch.action,
+            n_step_return=batch.n_step_return,
+            terminated=batch.terminated,
+            discount=batch.discount,
+            weight=batch.weight,
+        )
+        learned = step(
+            self._networks,
+            self._computing[0].parameters,
+            inputs,
+            valued,
+            advantage_learning=self.config.advantage_learning,
+        )
+        self.optimizer.set_rates(self._rates())
+        gradient_norm = self.optimizer.move(learned.gradients)
         self.updates += 1
-        self._sync()
-        self._average()
-        mean_q = q_BAN.detach().float().mean(dim=2).amax(dim=1).mean()
-        return LearnStats(loss.detach(), mean_q, gradient_norm, td_error(taken_BN.detach(), target_BN))
+        return LearnStats(learned.loss, learned.mean_q, gradient_norm, learned.td_error)
+
+    def _rates(self) -> Rates:
+        """How far the weights go in the next update."""
+        config, number = self.config, self.updates + 1
+        target_share = config.soft_update
+        if target_share is None:
+            target_share = 0.0 if number % config.sync_period_updates else 1.0
+        # The plain mean of all its weights until they are many.
+        averaged_share = 0.0 if config.averaging is None else max(config.averaging, 1 / number)
+        return Rates(self.learning_rate, target_share, averaged_share)
 
     def begin_with(self, weights: State) -> None:
         """Take over another agent's network in place of random weights, before the first update.
@@ -139,6 +166,7 @@ class QAgent:
         """
         for network in (self.online, self.target, self.averaged):
             network.load_state_dict(weights)
+        self._compute_with()
 
     def state_dict(self) -> State:
         """Everything learning depends on: weights, target and averaged weights, optimiser, updates made."""
@@ -159,31 +187,13 @@ class QAgent:
             self.averaged.load_state_dict(state["averaged"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.updates = state["updates"]
+        self._compute_with()
 
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.bfloat16)
+    def _compute_with(self) -> None:
+        """Compute with weights that were loaded."""
+        for computing in self._computing:
+            computing.follow()
 
-    def _to_blocks(self, observation: Tensor) -> Tensor:
+    def _draw_shifts(self, batch_size: int) -> Tensor | None:
         most = self.config.random_shift
-        shift_2B = draw_shifts(len(observation), most, self.device) if most else None
-        # In the type that autocast would make of it: once, not once per network.
-        return to_blocks(observation, shift_2B, torch.bfloat16 if self.config.bfloat16 else torch.float32)
-
-    def _sync(self) -> None:
-        if self.config.target == "none":
-            return
-        if self.config.soft_update is not None:
-            mix_in(self.online, self.target, self.config.soft_update)
-        elif self.updates % self.config.sync_period_updates == 0:
-            self.target.load_state_dict(self.online.state_dict())
-
-    def _average(self) -> None:
-        """Mix the online network into the average: the plain mean of all its weights until they are many."""
-        if self.config.averaging is not None:
-            mix_in(self.online, self.averaged, max(self.config.averaging, 1 / self.updates))
-
-
-@torch.no_grad()
-def mix_in(source: QNetwork, into: QNetwork, share: float) -> None:
-    """Let the weights of `into` be (1 - share) of themselves and share of the source's."""
-    torch._foreach_lerp_(list(into.parameters()), list(source.parameters()), share)
+        return draw_shifts(batch_size, most, self.device) if most else None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d
 
 from mario_rl.config import NetworkConfig
 from mario_rl.pixels import BLOCK
@@ -60,27 +61,43 @@ class QNetwork(nn.Module):
 
     def quantiles(self, observation: Tensor) -> Tensor:
         """The quantiles (2i - 1) / 2N of each action's return, i = 1..N: (B, actions, N); for N = 1, its value."""
-        return self._quantiles(self.features(observation))
-
-    def quantiles_of_blocks(self, blocks: Tensor) -> Tensor:
-        """Do the same for observations as blocks, see `mario_rl.agents.blocks`: (B, 16 * frame_stack, 21, 21).
-
-        Faster, and the same but for the last digits, since the sums of the first convolution have another order.
-        """
-        first = self.features[0]
-        assert isinstance(first, nn.Conv2d)
-        out, frames, side, _ = first.weight.shape
-        split = first.weight.view(out, frames, side // BLOCK, BLOCK, side // BLOCK, BLOCK)
-        weight = split.permute(0, 1, 3, 5, 2, 4).reshape(out, frames * BLOCK * BLOCK, side // BLOCK, side // BLOCK)
-        convolved = conv2d(blocks, weight.contiguous(memory_format=torch.channels_last), first.bias)
-        return self._quantiles(self.features[1:](convolved))
-
-    def _quantiles(self, features: Tensor) -> Tensor:
+        features = self.features(observation)
         action_BAN: Tensor = self.action_head(features).unflatten(1, (self.num_actions, self.num_quantiles))
         if self.value_head is None:
             return action_BAN
         value_BN: Tensor = self.value_head(features)
         return value_BN.unsqueeze(1) + action_BAN - action_BAN.mean(dim=1, keepdim=True)
+
+    def over_blocks(self) -> QNetwork:
+        """Make a network that does the same to blocks, (B, 16 * stack, 21, 21), see `mario_rl.agents.compiled`.
+
+        Faster, and the same but for the last digits, since the sums of the first convolution have another order. Its
+        weights are this one's at the moment, in an order of its own: `weights_over_blocks`.
+        """
+        network = copy.deepcopy(self)
+        first = network.features[0]
+        assert isinstance(first, nn.Conv2d)
+        side = first.kernel_size[0] // BLOCK
+        with torch.random.fork_rng(devices=[]):
+            other = nn.Conv2d(first.in_channels * BLOCK * BLOCK, first.out_channels, kernel_size=side)
+        other.weight = nn.Parameter(weights_over_blocks(first.weight.detach()))
+        other.bias = first.bias
+        network.features[0] = other
+        return network
+
+
+def weights_over_blocks(weight: Tensor) -> Tensor:
+    """Put the first convolution's weights (out, stack, 8, 8) in the order of blocks: (out, 16 * stack, 2, 2)."""
+    out, frames, side, _ = weight.shape
+    split = weight.reshape(out, frames, side // BLOCK, BLOCK, side // BLOCK, BLOCK)
+    return split.permute(0, 1, 3, 5, 2, 4).reshape(out, frames * BLOCK * BLOCK, side // BLOCK, side // BLOCK)
+
+
+def weights_over_pixels(weight: Tensor) -> Tensor:
+    """Undo `weights_over_blocks`, also for a gradient."""
+    out, channels, blocks, _ = weight.shape
+    split = weight.reshape(out, channels // BLOCK**2, BLOCK, BLOCK, blocks, blocks)
+    return split.permute(0, 1, 4, 2, 5, 3).reshape(out, channels // BLOCK**2, blocks * BLOCK, blocks * BLOCK)
 
 
 def build_network(config: NetworkConfig, *, num_actions: int, frame_stack: int, seed: int) -> QNetwork:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mario_rl.agents import epsilon_greedy
 from mario_rl.config import Config, Protocol
-from mario_rl.devices import no_more_threads_than_cores
+from mario_rl.devices import one_thread
 from mario_rl.envs import GamePool, make_games
 from mario_rl.evaluation.protocols import PROTOCOLS, episode_count, protocol_env
 from mario_rl.evaluation.report import EvaluatedEpisode, EvaluationInterrupted, EvaluationReport
@@ -25,7 +25,7 @@ SIDE_BY_SIDE = 32
 """Episodes played at once: two batches of the network's."""
 
 
-@no_more_threads_than_cores()
+@one_thread()
 def evaluate(
     checkpoint: str | Path,
     *,

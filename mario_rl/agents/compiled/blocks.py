@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pixel_unshuffle
 
-from mario_rl.agents.blocks.kernels import KERNELS
+from mario_rl.agents.compiled.kernels import KERNELS
 from mario_rl.pixels import BLOCK
 from mario_rl.tensors import random_shift, tensor_to_unit
 
