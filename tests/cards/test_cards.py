@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from mario_rl import cards
-from mario_rl.cards import Claim, Verdict, changed_episodes, load_card, ship, verify
+from mario_rl.cards import Claim, Verdict, evaluating, load_card, ship, shipping, verify
+from mario_rl.cards.verifying import changed_episodes
 from mario_rl.cli import main
 from mario_rl.config import load_config
 from mario_rl.errors import CheckpointError, StorageError
@@ -239,7 +239,7 @@ def other(run_dir, tmp_path) -> Path:
 def quick(shipped_once, monkeypatch) -> None:
     """Shipping takes the claims of another card in place of playing."""
     claims = {claim.protocol: claim for claim in load_card(shipped_once).evaluations}
-    monkeypatch.setattr(cards, "_evaluate", lambda file, protocol, *rest: claims[protocol])
+    monkeypatch.setattr(evaluating, "play", lambda file, protocol, *rest: claims[protocol])
 
 
 def contents(shipped: Path) -> dict[str, bytes]:
@@ -282,7 +282,7 @@ def test_a_kill_between_the_renames_leaves_nothing_that_passes_for_something_els
 
 def test_a_card_that_cant_be_written_leaves_the_agent_as_it_was(shipped, other, quick, monkeypatch):
     before = contents(shipped)
-    monkeypatch.setattr(cards, "card_markdown", lambda card: (_ for _ in ()).throw(OSError(28, "No space left")))
+    monkeypatch.setattr(shipping, "card_markdown", lambda card: (_ for _ in ()).throw(OSError(28, "No space left")))
     with pytest.raises(StorageError, match=r"agent\.md: could not be written \(No space left\)"):
         ship(other, shipped, episodes=3)
     assert contents(shipped) == before
@@ -291,7 +291,7 @@ def test_a_card_that_cant_be_written_leaves_the_agent_as_it_was(shipped, other, 
 def test_shipping_that_is_interrupted_changes_nothing_and_says_what_was_found(
     shipped, other, quick, monkeypatch, capsys
 ):
-    before, found = contents(shipped), cards._evaluate
+    before, found = contents(shipped), evaluating.play
 
     def interrupted(file, protocol, *rest):
         if protocol == "sticky":
@@ -299,7 +299,7 @@ def test_shipping_that_is_interrupted_changes_nothing_and_says_what_was_found(
             raise EvaluationInterrupted
         return found(file, protocol, *rest)
 
-    monkeypatch.setattr(cards, "_evaluate", interrupted)
+    monkeypatch.setattr(evaluating, "play", interrupted)
     assert main(["ship", str(other), str(shipped)]) == 130
     captured = capsys.readouterr()
     assert [line.split()[0] for line in captured.out.splitlines()] == ["greedy:", "noop:"]
@@ -357,7 +357,7 @@ def test_verifying_that_is_interrupted_says_what_the_finished_episodes_show(ship
     def boast(content):
         content["evaluations"][1]["results"][7]["x"] = 3161
 
-    monkeypatch.setattr(cards, "_evaluate", interrupted)
+    monkeypatch.setattr(evaluating, "play", interrupted)
     assert main(["verify", str(shipped), "--protocol", "noop"]) == 143
     captured = capsys.readouterr()
     said = "noop: cleared 0 of 5, the card says 0 of 31, and it was cut short; "

@@ -1,0 +1,82 @@
+"""A card as Markdown, for reading."""
+
+from __future__ import annotations
+
+from io import StringIO
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from mario_rl.cards.card import Card, Claim
+from mario_rl.config import parse_config
+from mario_rl.evaluation.protocols import PROTOCOLS
+from mario_rl.names import ALGORITHMS
+from mario_rl.wording import count_text, duration_text
+
+
+def card_markdown(card: Card) -> str:
+    """Lay a card out for reading."""
+    config = parse_config(card.config, card.file)
+    stage = config.env.stage if isinstance(config.env.stage, str) else ", ".join(config.env.stage)
+    actions = config.env.action_set if isinstance(config.env.action_set, str) else "own buttons"
+    algorithm = ALGORITHMS[config.agent.target]
+    rows = [
+        f"| `{claim.protocol}` | {claim.clears} of {claim.episodes} | {_rate(claim)} | {claim.mean_x:,.0f} "
+        f"| {_failures(claim)} |"
+        for claim in card.evaluations
+    ]
+    changed = StringIO()
+    YAML(typ="safe", pure=True).dump(config.model_dump(mode="json", exclude_defaults=True), changed)
+    return "\n".join(
+        [
+            f"# {Path(card.file).stem}",
+            "",
+            f"{algorithm} on {stage} with the action set {actions}: {count_text(card.agent_steps, 'agent step')} in "
+            f"{duration_text(card.minutes * 60)}, seed {card.seed}{_before(card)}.",
+            "",
+            "| protocol | cleared | clear rate | mean x [pixels] | x where the others ended |",
+            "| --- | --- | --- | --- | --- |",
+            *rows,
+            "",
+            f"Measured {card.date} with the shipped file (float16 weights) in float32 on one thread of "
+            f"{_machine(card.evaluated_on)}; sticky and epsilon with seed {card.evaluations[-1].seed}. "
+            f"`mario-rl verify {card.file}` repeats it.",
+            "",
+            f"Trained on {_machine(card.trained_on)}, with "
+            + ", ".join(f"{name} {number}" for name, number in card.trained_with.items())
+            + ".",
+            "",
+            "What its config changes from the defaults:",
+            "",
+            "```yaml",
+            changed.getvalue().rstrip(),
+            "```",
+            "",
+        ]
+    )
+
+
+def _rate(claim: Claim) -> str:
+    if PROTOCOLS[claim.protocol].fixed_episodes is not None:
+        return f"{claim.clear_rate:.1%}"
+    return f"{claim.clear_rate:.1%} (95 %: {claim.clear_rate_low:.1%} to {claim.clear_rate_high:.1%})"
+
+
+def _before(card: Card) -> str:
+    if not card.initial_agent_steps:
+        return ""
+    return (
+        f"; it began as an agent that had {count_text(card.initial_agent_steps, 'agent step')} in "
+        f"{duration_text(card.initial_minutes * 60)} behind it"
+    )
+
+
+def _failures(claim: Claim) -> str:
+    failed = sorted(row["x"] for row in claim.results if row["end"] != "clear")
+    return ", ".join(str(x) for x in failed) or "none"
+
+
+def _machine(machine: dict[str, str]) -> str:
+    return (
+        f"{machine['processor']}, {count_text(int(machine['cores']), 'core')}, {machine['memory']}, {machine['device']}"
+    )
