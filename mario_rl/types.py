@@ -16,6 +16,9 @@ type Pixels = NDArray[np.uint8]
 type UnitPixels = NDArray[np.float32]
 """Screen content, 0..1."""
 
+type Floats = NDArray[np.float64]
+"""Measurements, in whatever unit."""
+
 type EpisodeEnd = Literal["clear", "death", "stall", "limit"]
 """What ended an episode: the flag (or the axe), a lost life, no progress, or too many agent steps."""
 

@@ -13,7 +13,7 @@ from mario_rl.config import Protocol, parse_config
 from mario_rl.evaluation.protocols import PROTOCOLS
 from mario_rl.names import ALGORITHMS
 from mario_rl.runs.directory import RunDir
-from mario_rl.runs.tables import EPISODE_COLUMNS, read_table
+from mario_rl.runs.tables import read_episodes
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 AGENTS = REPOSITORY / "checkpoints" / "pretrained"
@@ -81,7 +81,7 @@ def _claim(claim: Claim) -> str:
 
 
 def _first_clear(run: RunDir) -> str:
-    episodes = read_table(run.episodes, EPISODE_COLUMNS)
+    episodes = read_episodes(run.episodes)
     cleared = (episodes["end"] == "clear").nonzero()[0]
     if not cleared.size:
         return "none"

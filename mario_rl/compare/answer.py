@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 from mario_rl.compare.contests import Contest
 from mario_rl.compare.figures import ARTICLE_CLAIM, overestimation
-from mario_rl.compare.runs import RECENT, TARGETS, Arm, finished
+from mario_rl.compare.runs import RECENT, Arm, finished
 from mario_rl.compare.statistics import Estimate, estimate, estimate_over_arms
 from mario_rl.compare.words import gap_text, list_text, p_text, percent_text, pixels_text
-from mario_rl.report.curve import Floats
+from mario_rl.names import ALGORITHMS
+from mario_rl.types import Floats
 
 MOST_CHANCE = 0.05
 """The p-value up to which a difference is more than chance."""
@@ -97,7 +98,7 @@ def _what_was_overestimated(arms: Sequence[Arm]) -> str:
     for arm in {one.name: one for one in arms}.values():
         at, predicted_RM, followed_RM = overestimation(arm)
         if len(at):
-            gaps.setdefault(TARGETS[arm.target], []).append(predicted_RM[:, -1] - followed_RM[:, -1])
+            gaps.setdefault(ALGORITHMS[arm.target], []).append(predicted_RM[:, -1] - followed_RM[:, -1])
     if len(gaps) < 2:
         return "How far predictions exceed what follows was not measured for two targets in these runs."
     found = {name: estimate_over_arms(*of_arms) for name, of_arms in gaps.items()}
@@ -126,7 +127,7 @@ def _who_ends_highest(arms: Sequence[Arm]) -> str:
 
 
 def _no_pairs(arms: Sequence[Arm]) -> str:
-    only = {TARGETS[arm.target] for arm in arms}
+    only = {ALGORITHMS[arm.target] for arm in arms}
     return (
         f"All runs are of {only.pop()}, so they do not compare targets."
         if len(only) == 1

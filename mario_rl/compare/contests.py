@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from mario_rl.compare.runs import TARGETS, Arm, value_label
+from mario_rl.compare.runs import Arm, value_label
 from mario_rl.compare.statistics import Estimate, permutation_p_value, probability_of_improvement, share_needed
-from mario_rl.report.curve import Floats
+from mario_rl.names import ALGORITHMS
+from mario_rl.types import Floats
 
 BETTER_FIRST = (("double", "target"), ("double", "none"), ("target", "none"))
 """Each two targets, that which the literature holds for better first."""
@@ -43,7 +44,7 @@ class Contest:
     @property
     def names(self) -> tuple[str, str]:
         """What both targets are called, to read."""
-        return TARGETS[self.ours.target], TARGETS[self.other.target]
+        return ALGORITHMS[self.ours.target], ALGORITHMS[self.other.target]
 
     @property
     def setting(self) -> str:

@@ -19,7 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, PercentFormatter, StrMethodFormatter
 
 from mario_rl.compare.contests import Contest, setting_label
-from mario_rl.compare.runs import RECENT, TARGETS, Arm, finished, settled
+from mario_rl.compare.runs import RECENT, Arm, finished, settled
 from mario_rl.compare.statistics import (
     Curve,
     Estimate,
@@ -31,8 +31,21 @@ from mario_rl.compare.statistics import (
 from mario_rl.compare.words import p_text
 from mario_rl.evaluation import wilson_interval
 from mario_rl.files import printable
-from mario_rl.report.curve import BLUE, FLAG_X, GREEN, ORANGE, PURPLE, SKY, VERMILLION, Floats
-from mario_rl.report.drawing import MAX_NAME, as_text, drawing, save_png
+from mario_rl.names import ALGORITHMS
+from mario_rl.report.drawing import (
+    BLUE,
+    FLAG_X,
+    GREEN,
+    MAX_NAME,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILLION,
+    as_text,
+    drawing,
+    save_png,
+)
+from mario_rl.types import Floats
 
 INK, RULE, FAINT = "#1c1e21", "#d8dade", "#70757c"
 """Text, grid and what stands back; the page puts its own colours, light or dark, in their place."""
@@ -191,7 +204,7 @@ def _machines_note(arms: Sequence[Arm]) -> str:
 def _experiments(arms: Sequence[Arm], look: dict[str, Style]) -> Iterator[Drawn]:
     """The article's five: the targets for each action set, then the action sets for each target; alike for others."""
     settings = list(dict.fromkeys(arm.setting for arm in arms))
-    targets = [target for target in TARGETS if any(arm.target == target for arm in arms)]
+    targets = [target for target in ALGORITHMS if any(arm.target == target for arm in arms)]
     if len(settings) < 2 or len(targets) < 2:
         return
     numbers = {"complex": "experiment 1", "simple": "experiment 2", "right_only": "experiment 3"}
@@ -204,7 +217,7 @@ def _experiments(arms: Sequence[Arm], look: dict[str, Style]) -> Iterator[Drawn]
     for target in targets:
         note = f" (the article's {numbers[target]})" if target in numbers else ""
         chosen = [arm for arm in arms if arm.target == target]
-        yield _curves(f"settings_{target}", f"{TARGETS[target]} with each setting{note}", chosen, look)
+        yield _curves(f"settings_{target}", f"{ALGORITHMS[target]} with each setting{note}", chosen, look)
 
 
 def _final_scores(arms: Sequence[Arm], look: dict[str, Style]) -> Drawn:
@@ -331,7 +344,7 @@ def _overestimation(arms: Sequence[Arm], look: dict[str, Style]) -> Drawn:
     for axes, label in zip(grid[:, 0], ("value per visited state", "predicted minus followed"), strict=True):
         axes.set_ylabel(f"{label} [reward units]")
     colours_tell_arms = _one_target(arms)
-    colours = {arm.label if colours_tell_arms else TARGETS[arm.target]: look[arm.name].colour for arm in arms}
+    colours = {arm.label if colours_tell_arms else ALGORITHMS[arm.target]: look[arm.name].colour for arm in arms}
     handles = [Line2D([], [], color=colour, label=name) for name, colour in colours.items()]
     handles.append(Line2D([], [], color=INK, label="predicted"))
     handles.append(Line2D([], [], color=INK, linestyle=":", label="the return that followed"))

@@ -11,14 +11,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mario_rl.config import Config, with_portable_paths
+from mario_rl.config import Config, flat_values, with_portable_paths
 from mario_rl.config.study import load_study
 from mario_rl.errors import UserError
 from mario_rl.files import printable
-from mario_rl.report.curve import Floats, Table, load_run
+from mario_rl.names import ALGORITHMS, Target
 from mario_rl.runs.directory import RunDir
+from mario_rl.runs.run import load_run
 from mario_rl.runs.study import StudyDir
-from mario_rl.runs.tables import EVALUATION_COLUMNS, RECENT_EPISODES, read_table
+from mario_rl.runs.tables import RECENT_EPISODES, Table, read_evaluations
+from mario_rl.types import Floats
 
 RECENT = RECENT_EPISODES  # at the end of training, that a run's score is the mean over
 
@@ -40,14 +42,13 @@ Unless a study compares just that: what is an axis of a study tells the arms of 
 
 MAX_LABEL = 44  # characters
 ARTICLE_KEYS = ("agent.target", "env.action_set")
-TARGETS = {"none": "DQN without target network", "target": "DQN", "double": "Double DQN"}
 
 
 @dataclass(frozen=True)
 class StudyRunData:
     """What one run left.
 
-    episodes, evaluations: its tables, as `read_table` gives them, with a column `minutes`. final: the evaluations at
+    episodes, evaluations: its tables as they were read, with a column `minutes`. final: the evaluations at
     its end, without rows where it is not done. record: what `run.json` says, empty where there is none.
     """
 
@@ -110,7 +111,7 @@ class Arm:
     runs: tuple[StudyRunData, ...]
 
     @property
-    def target(self) -> str:
+    def target(self) -> Target:
         """`agent.target` of its runs."""
         return self.runs[0].config.agent.target
 
@@ -152,7 +153,7 @@ def load_arms(directory: Path) -> Found:
         raise UserError(
             f"{directory}: no run in it whose first episode has ended, so there is nothing to report{_first(left_out)}"
         )
-    flat = [_flatten(with_portable_paths(run.config).model_dump(mode="json")) for run in runs]
+    flat = [flat_values(with_portable_paths(run.config)) for run in runs]
     axes = _axes(runs)
     keys = [key for key in flat[0] if _compared(key, axes) and len({json.dumps(one[key]) for one in flat}) > 1]
     keys.sort(key=lambda key: (key not in ARTICLE_KEYS, key))
@@ -226,7 +227,7 @@ def _load(place: RunDir) -> StudyRunData | None:
     assert run.config is not None
     if not len(run.episodes["x"]):
         return None
-    evaluations, final = (read_table(file, EVALUATION_COLUMNS) for file in (place.evaluation, place.final))
+    evaluations, final = (read_evaluations(file) for file in (place.evaluation, place.final))
     return StudyRunData(place, run.config, run.episodes, evaluations, final, _read_record(place.record))
 
 
@@ -326,16 +327,9 @@ def _told_apart(arms: Sequence[Arm]) -> list[Arm]:
     ]
 
 
-def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
-
-
 def _order(values: dict[str, Any]) -> tuple[Any, ...]:
     """Action sets from the smallest, then targets from the article's DQN on, then the rest as text."""
-    ranks = {"right_only": 0, "simple": 1, "complex": 2} | {target: rank for rank, target in enumerate(TARGETS)}
+    ranks = {"right_only": 0, "simple": 1, "complex": 2} | {target: rank for rank, target in enumerate(ALGORITHMS)}
     action_set, target = values.get("env.action_set"), values.get("agent.target")
     return (
         ranks.get(action_set, 9) if isinstance(action_set, str) else 9,
@@ -351,8 +345,8 @@ def value_label(key: str, value: Any) -> str:
 
 def _label(values: dict[str, Any], runs: Sequence[StudyRunData]) -> str:
     """Say what an arm's values are; where that is long, what its folder is called: the page lists the values."""
-    parts = [TARGETS[value] if key == "agent.target" else value_label(key, value) for key, value in values.items()]
-    label = ", ".join(parts) or f"{TARGETS[runs[0].config.agent.target]}, {runs[0].config.env.action_set}"
+    parts = [ALGORITHMS[value] if key == "agent.target" else value_label(key, value) for key, value in values.items()]
+    label = ", ".join(parts) or f"{ALGORITHMS[runs[0].config.agent.target]}, {runs[0].config.env.action_set}"
     if len(label) <= MAX_LABEL:
         return printable(label)
     paths = [run.place.path.absolute() for run in runs]

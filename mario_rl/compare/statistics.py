@@ -15,7 +15,8 @@ import numpy as np
 from scipy import stats
 
 from mario_rl.compare.runs import RECENT, StudyRunData
-from mario_rl.report.curve import Floats, mean_window, running_mean
+from mario_rl.report.means import mean_window, running_mean
+from mario_rl.types import Floats
 
 RESAMPLES = 2_000
 CONFIDENCE = 0.95

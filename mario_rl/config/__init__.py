@@ -3,6 +3,7 @@
 from mario_rl.config.files import (
     STUDY_KEYS,
     find_keys,
+    flat_values,
     load_config,
     load_config_with,
     load_run_config,
@@ -30,6 +31,7 @@ from mario_rl.names import Protocol, Target
 __all__ = [
     "STUDY_KEYS",
     "find_keys",
+    "flat_values",
     "load_config",
     "load_config_with",
     "load_run_config",

@@ -180,6 +180,18 @@ def find_keys(name: str) -> list[str]:
     return [name] if name in keys else [key for key in keys if key.rpartition(".")[2] == name]
 
 
+def flat_values(config: Config) -> dict[str, Any]:
+    """List every value of a config by its dotted key, as plain values."""
+    return _flatten(config.model_dump(mode="json"))
+
+
+def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
 def _read_config(path: Path) -> dict[str, Any]:
     tree = read_yaml(path)
     if tree.keys() & STUDY_KEYS and not tree.keys() & Config.model_fields.keys():

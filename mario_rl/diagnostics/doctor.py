@@ -189,7 +189,7 @@ def _threads() -> tuple[bool, str]:
 
 def _tensorboard() -> tuple[bool, str]:
     """Import what a run needs that writes event files."""
-    from mario_rl.runs.tables import load_tensorboard
+    from mario_rl.runs.metrics import load_tensorboard
 
     load_tensorboard()
     return True, "event files can be written"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,56 +13,38 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, StrMethodFormatter
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from mario_rl.config import Config, load_run_config
-from mario_rl.config.schema import WHOLE_GAME, stages_behind
-from mario_rl.errors import UserError
 from mario_rl.files import printable
-from mario_rl.report.drawing import MAX_NAME, as_text, save_png
-from mario_rl.runs.directory import RunDir
-from mario_rl.runs.tables import EPISODE_COLUMNS, EVALUATION_COLUMNS, METRIC_COLUMNS, RECENT_EPISODES, read_table
+from mario_rl.report.drawing import (
+    BLUE,
+    FLAG_X,
+    GRAY,
+    GREEN,
+    MAX_NAME,
+    MAX_TITLE,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILLION,
+    as_text,
+    save_png,
+)
+from mario_rl.report.means import WINDOW, mean_window, running_mean
+from mario_rl.runs.run import Run, load_run
+from mario_rl.types import Floats
 from mario_rl.wording import count_text
 
-type Floats = NDArray[np.float64]
-type Table = dict[str, NDArray[Any]]
-
-WINDOW = RECENT_EPISODES  # in a running mean
 MAX_DOTS = 5_000  # more raw episodes than this are thinned out: they only show the spread
 FEW_DOTS = 300  # up to this many are drawn larger
 MANY_EVALUATIONS = 40  # more than this are drawn smaller
 MANY_STAGES = 6  # more than this are counted, not named
-MAX_TITLE = 70  # characters of a name that there is room for above the panels
-FLAG_X = 3_160  # pixels, where 1-1's flagpole stands
 
-# The palette of Okabe and Ito (2008), told apart under every kind of colour blindness.
-BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
 RUN_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, "#000000")
 RUN_LINES = ("-", "--", ":")
-GRAY = "#595959"
 
 OVER = {"agent_steps": "agent steps", "minutes": "wall-clock time [min]"}
 OF = {"return": "return per episode [points]", "x": "best x per episode [pixels]"}
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a run directory says; every table has a column `minutes` as well.
-
-    evaluations: one row each: agent_steps, seconds, protocol, episodes, clears, clear_rate, the means of return and x,
-        and of the stages cleared, which are 0 but in the whole game.
-    """
-
-    name: str
-    config: Config | None
-    episodes: Table
-    metrics: Table
-    evaluations: Table
-
-    @property
-    def on_first_stage(self) -> bool:
-        """Whether every episode was played on 1-1."""
-        return set(self.episodes["stage"]) == {"1-1"}
 
 
 def draw_curves(run_dirs: Sequence[Path], output: Path) -> Path:
@@ -93,68 +74,9 @@ def curve_figure(run_dirs: Sequence[Path]) -> Figure:
     return as_text(figure)
 
 
-def running_mean(values: ArrayLike, window: int = WINDOW) -> Floats:
-    """Mean of each value and the `window - 1` before it; float64, as long as `values`, one-dimensional.
-
-    Nan where there are not as many: a mean over few episodes that becomes one over many seems to rise or fall, whatever
-    the episodes do.
-    """
-    sums = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
-    means = np.full(len(sums) - 1, np.nan)
-    means[window - 1 :] = (sums[window:] - sums[:-window]) / window
-    return means
-
-
-def mean_window(episodes: int) -> int:
-    """Over how many episodes the running mean of a run is taken: 100; half of them where it has fewer than that yet."""
-    return WINDOW if episodes >= WINDOW else (episodes + 1) // 2 or 1
-
-
 def mean_label(window: int = WINDOW) -> str:
     """What a running mean is called."""
     return f"mean of the last {window} episodes" if window > 1 else "every episode"
-
-
-def load_run(path: Path) -> Run:
-    """Read a run directory's tables, also while it is in training.
-
-    Raises:
-        UserError: not a run directory, or a file in it can't be read.
-    """
-    place = RunDir(path)
-    if not place.episodes.is_file():
-        raise UserError(f"{path}: not a run directory, it has no {place.episodes.name}")
-    config = load_run_config(place.config) if place.config.is_file() else None
-    whole_game = config is not None and config.env.stage == WHOLE_GAME
-    try:
-        evaluations = _mean_evaluations(read_table(place.evaluation, EVALUATION_COLUMNS), whole_game=whole_game)
-    except ValueError as error:
-        raise UserError(f"{place.evaluation}: column stage must hold stages such as 1-1 ({error})") from error
-    return Run(
-        name="/".join(path.resolve().parts[-2:]),  # the config's name and the time it was started, as `train` has them
-        config=config,
-        episodes=_with_minutes(read_table(place.episodes, EPISODE_COLUMNS)),
-        metrics=_with_minutes(read_table(place.metrics, METRIC_COLUMNS)),
-        evaluations=_with_minutes(evaluations),
-    )
-
-
-def _with_minutes(table: Table) -> Table:
-    return table | {"minutes": table["seconds"] / 60}
-
-
-def _mean_evaluations(table: Table, *, whole_game: bool) -> Table:
-    """Reduce the rows of each evaluation, which share their agent steps and seconds, to one."""
-    _, first, which = np.unique(
-        np.stack([table["agent_steps"], table["seconds"]]), axis=1, return_index=True, return_inverse=True
-    )
-    episodes = np.bincount(which, minlength=len(first))
-    clears = np.bincount(which, weights=table["end"] == "clear", minlength=len(first))
-    means = {name: np.bincount(which, weights=table[name], minlength=len(first)) / episodes for name in OF}
-    ahead = np.array([stages_behind(stage) if whole_game else 0 for stage in table["stage"]], dtype=np.float64)
-    means["stages_cleared"] = np.bincount(which, weights=ahead, minlength=len(first)) / episodes
-    moments = {name: table[name][first] for name in ("agent_steps", "seconds", "protocol")}
-    return moments | means | {"clears": clears, "episodes": episodes, "clear_rate": clears / episodes}
 
 
 def _draw_run(run: Run) -> Figure:

@@ -14,6 +14,12 @@ from matplotlib.text import Text
 from mario_rl.files import write_atomically
 
 MAX_NAME = 44  # characters of a name in a legend, or beside a panel
+MAX_TITLE = 70  # characters of a name that there is room for above the panels
+FLAG_X = 3_160  # pixels, where 1-1's flagpole stands
+
+# The palette of Okabe and Ito (2008), told apart under every kind of colour blindness.
+BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
+GRAY = "#595959"
 
 
 def as_text(figure: Figure) -> Figure:

@@ -12,8 +12,8 @@ from matplotlib.ticker import EngFormatter, StrMethodFormatter
 
 from mario_rl.errors import UserError
 from mario_rl.files import printable
-from mario_rl.report.curve import FLAG_X, GRAY, GREEN, MAX_TITLE, ORANGE, VERMILLION, Run, load_run
-from mario_rl.report.drawing import as_text, save_png
+from mario_rl.report.drawing import FLAG_X, GRAY, GREEN, MAX_TITLE, ORANGE, VERMILLION, as_text, save_png
+from mario_rl.runs.run import Run, load_run
 from mario_rl.wording import count_text
 
 BIN_PIXELS = 32  # two blocks of the stage

@@ -1,29 +1,23 @@
-"""Metrics: the columns of a run directory, and rows to CSV and TensorBoard."""
+"""The tables of a run: their columns, and rows to CSV and back."""
 
 from __future__ import annotations
 
 import csv
 import io
-import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mario_rl.errors import StorageError, UserError
 from mario_rl.files import write_atomically
-from mario_rl.runs.directory import RunDir
 from mario_rl.wording import count_text
 
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
-
 type Row = Mapping[str, Any]
-
-MAX_REASON = 300  # characters of what a library says
+type Table = dict[str, NDArray[Any]]
+"""By column: str where it holds words, else float64 with nan for missing values; all equally long."""
 
 EPISODE_COLUMNS = ("episode", "agent_steps", "seconds", "env", "stage", "return", "x", "length", "clock", "end")
 METRIC_COLUMNS = (
@@ -44,7 +38,6 @@ METRIC_COLUMNS = (
 RECENT_EPISODES = 100
 """What running means are taken over. Where they are drawn they begin when there are as many."""
 
-RUNNING_MEANS = frozenset({"mean_return", "mean_x", "clear_rate"})
 EVALUATION_COLUMNS = (
     "agent_steps",
     "seconds",
@@ -65,131 +58,26 @@ EVALUATION_COLUMNS = (
 TEXT_COLUMNS = frozenset({"protocol", "stage", "end"})
 """Columns of words; all others hold numbers, or nothing where there is no value yet."""
 
-
 YOUNGER_COLUMNS = frozenset({"q_visited", "return_visited"})
 """Columns at the end that tables written before 2026-11-24 lack; they are read as without values."""
 
 
-class RunMetrics:
-    """Writes the tables of a run, and the same numbers for TensorBoard if asked to.
-
-    Each call is one write that goes to the operating system at once, so a kill leaves at most one torn last line.
-
-    Args:
-        run_dir: where the tables are; made if it is missing.
-        tensorboard: whether to write TensorBoard event files as well.
-        snapshots: whether there may be episodes from snapshots, which have a table of their own.
-        resume_at: agent steps of the checkpoint a run goes on from, 0 where there is none yet: rows past them are
-            dropped and torn last lines too, and TensorBoard hides its events past them.
-        evaluated_at: the same for evaluations: agent steps of the last one that checkpoint knows of.
-        warn: told, once, if TensorBoard fails: its files go no further then, the tables do.
-
-    Raises:
-        UserError: a table to go on with is not one of ours.
-        StorageError: the disk refused a write, here or in any method.
-    """
-
-    def __init__(
-        self,
-        run_dir: RunDir,
-        *,
-        tensorboard: bool,
-        snapshots: bool = False,
-        resume_at: int = 0,
-        evaluated_at: int = 0,
-        warn: Callable[[str], None] = lambda message: None,
-    ) -> None:
-        self._warn = warn
-        self._episodes = _TableWriter(run_dir.episodes, EPISODE_COLUMNS, resume_at)
-        self._snapshots = _TableWriter(run_dir.snapshot_episodes, EPISODE_COLUMNS, resume_at) if snapshots else None
-        self._metrics = _TableWriter(run_dir.metrics, METRIC_COLUMNS, resume_at)
-        self._evaluation = _TableWriter(run_dir.evaluation, EVALUATION_COLUMNS, evaluated_at)
-        self._board: SummaryWriter | None = None
-        if tensorboard:
-            writer = load_tensorboard()
-            with self._tensorboard_may_fail():
-                # Events from the purge step on are hidden; those of the checkpoint's own step stay.
-                self._board = writer(str(run_dir.tensorboard), purge_step=resume_at + 1)
-        self.last_interval = self._metrics.last_step
-        """Agent steps of the last row of metrics, 0 where there is none."""
-
-    def episode(self, row: Row) -> None:
-        """Write a finished training episode.
-
-        Raises:
-            ValueError: the row's keys are not exactly EPISODE_COLUMNS.
-        """
-        self._episodes.append([row])
-        self._show("episode", row, ("return", "x", "length"))
-
-    def snapshot_episode(self, row: Row) -> None:
-        """Write a finished training episode that began at a snapshot.
-
-        Raises:
-            ValueError: the row's keys are not exactly EPISODE_COLUMNS.
-        """
-        assert self._snapshots is not None, "RunMetrics was made without snapshots"
-        self._snapshots.append([row])
-
-    def interval(self, row: Row) -> None:
-        """Write how training stands; None where there is no value yet.
-
-        Raises:
-            ValueError: the row's keys are not exactly METRIC_COLUMNS.
-        """
-        self._metrics.append([row])
-        self.last_interval = row["agent_steps"]
-        full = row["episodes"] >= RECENT_EPISODES  # before that it would seem to rise or fall
-        self._show("training", row, [name for name in METRIC_COLUMNS[1:] if full or name not in RUNNING_MEANS])
-
-    def evaluation(self, rows: Iterable[Row]) -> None:
-        """Write the episodes of one evaluation; TensorBoard gets their means, per protocol.
-
-        Raises:
-            ValueError: a row's keys are not exactly EVALUATION_COLUMNS; nothing has been written then.
-        """
-        rows = list(rows)
-        self._evaluation.append(rows)
-        for protocol in dict.fromkeys(row["protocol"] for row in rows):
-            chosen = [row for row in rows if row["protocol"] == protocol]
-            summary = {
-                "agent_steps": chosen[-1]["agent_steps"],
-                "clear_rate": float(np.mean([row["end"] == "clear" for row in chosen])),
-                "mean_x": float(np.mean([row["x"] for row in chosen])),
-                "mean_return": float(np.mean([row["return"] for row in chosen])),
-            }
-            self._show(f"evaluation/{protocol}", summary, ("clear_rate", "mean_x", "mean_return"))
-
-    def close(self) -> None:
-        """Close all files; a second time does nothing."""
-        for table in (self._episodes, self._snapshots, self._metrics, self._evaluation):
-            if table is not None:
-                table.close()
-        if self._board is not None:
-            with self._tensorboard_may_fail():
-                self._board.close()
-            self._board = None
-
-    def _show(self, group: str, row: Row, names: Iterable[str]) -> None:
-        if self._board is None:
-            return
-        with self._tensorboard_may_fail():
-            for name in names:
-                if row[name] is not None:
-                    self._board.add_scalar(f"{group}/{name}", row[name], row["agent_steps"])
-
-    @contextmanager
-    def _tensorboard_may_fail(self) -> Iterator[None]:
-        """Go on without TensorBoard where it fails, as on a full disk or with a folder's name that is no UTF-8."""
-        try:
-            yield
-        except Exception as error:
-            self._board = None
-            reason = textwrap.shorten(f"{type(error).__name__}: {error}", MAX_REASON, placeholder=" ...")
-            self._warn(f"TensorBoard's files can't be written, training goes on without them ({reason})")
+def read_episodes(path: Path) -> Table:
+    """Read the episodes of training, `episodes.csv` or `snapshots.csv`, as `read_table` does."""
+    return read_table(path, EPISODE_COLUMNS)
 
 
-def read_table(path: Path, columns: Sequence[str]) -> dict[str, NDArray[Any]]:
+def read_metrics(path: Path) -> Table:
+    """Read how training stood from interval to interval, `metrics.csv`, as `read_table` does."""
+    return read_table(path, METRIC_COLUMNS)
+
+
+def read_evaluations(path: Path) -> Table:
+    """Read the episodes of evaluations, `evaluation.csv` or `final.csv`, as `read_table` does."""
+    return read_table(path, EVALUATION_COLUMNS)
+
+
+def read_table(path: Path, columns: Sequence[str]) -> Table:
     """Read a table that `RunMetrics` wrote, also while it is being written.
 
     A missing or empty file is a table without rows; a last line without its line end is torn and left out.
@@ -214,8 +102,17 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None
     write_atomically(path, lambda partial: partial.write_bytes(content))
 
 
-class _TableWriter:
-    """One CSV file: a header, then rows as they come."""
+class TableWriter:
+    """One CSV file: a header, then rows as they come.
+
+    Args:
+        path: of the file; rows that are there already are kept as far as `resume_at`.
+        columns: in the order of the header.
+        resume_at: agent steps; rows past them are dropped, and a torn last line is.
+
+    Raises:
+        UserError: what is there is another table. StorageError: the disk refused a write.
+    """
 
     def __init__(self, path: Path, columns: Sequence[str], resume_at: int) -> None:
         self._path = path
@@ -227,6 +124,7 @@ class _TableWriter:
         self._file = path.open("ab", buffering=0)
 
     def append(self, rows: Iterable[Row]) -> None:
+        """Write rows, in one write to the operating system."""
         data = _csv_bytes([self._in_order(row) for row in rows])
         try:
             complete = self._file.write(data) == len(data)
@@ -236,6 +134,7 @@ class _TableWriter:
             raise StorageError(f"{self._path}: could not be written (the disk took only a part)")
 
     def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
     def _in_order(self, row: Row) -> list[Any]:
@@ -283,20 +182,3 @@ def _read_column(path: Path, name: str, fields: Sequence[str]) -> NDArray[Any]:
         return np.array([field or "nan" for field in fields], dtype=np.float64)
     except ValueError as error:
         raise UserError(f"{path}: column {name} must hold numbers ({error})") from error
-
-
-def load_tensorboard() -> type[SummaryWriter]:
-    """Import what writes TensorBoard's event files; slow, so only for those who asked for it.
-
-    Raises:
-        UserError: it is not installed, or does not load here.
-    """
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except Exception as error:  # what it needs itself fails in ways of its own
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UserError(
-            f"logging.tensorboard: the package tensorboard is not installed or does not load ({reason}); "
-            "pip install tensorboard, or train with logging.tensorboard=false"
-        ) from error
-    return SummaryWriter

@@ -33,7 +33,7 @@ def check_machine(config: Config, run_dir: RunDir) -> None:
 
         load_nes_py()
     if config.logging.tensorboard:
-        from mario_rl.runs.tables import load_tensorboard
+        from mario_rl.runs.metrics import load_tensorboard
 
         load_tensorboard()
     if config.device not in ("auto", "cpu"):  # those are always there

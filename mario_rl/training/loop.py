@@ -8,11 +8,11 @@ from __future__ import annotations
 import signal
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from filelock import FileLock, Timeout
 
-from mario_rl.config import Config, load_run_config, parse_config, with_absolute_paths
+from mario_rl.config import Config, flat_values, load_run_config, parse_config, with_absolute_paths
 from mario_rl.errors import CheckpointError, ConfigError, UserError
 from mario_rl.machine import keep_freed_memory
 from mario_rl.runs.checkpoint import load_checkpoint
@@ -80,12 +80,12 @@ def resume(run_dir: str | Path, overrides: Sequence[str] = (), *, observer: Obse
     observer = observer or Observer()
     config = load_run_config(directory.config, overrides)
     if overrides:
-        _refuse_changes(load_run_config(directory.config).model_dump(mode="json"), config.model_dump(mode="json"))
+        _refuse_changes(load_run_config(directory.config), config)
     if directory.latest.exists():
         state = load_checkpoint(directory.latest)
         # Through the schema, so that a key younger than the run counts as its default.
         begun = with_absolute_paths(parse_config(state["config"], str(directory.latest)))
-        _refuse_changes(begun.model_dump(mode="json"), config.model_dump(mode="json"))
+        _refuse_changes(begun, config)
         _warn_of_versions(state["versions"], observer)
     check_machine(config, directory)
     return _sit(config, directory, observer, rewrite_config=bool(overrides))
@@ -182,15 +182,8 @@ def _evaluate(session: Session, observer: Observer, interrupts: Interrupts) -> N
     session.draw_curve()
 
 
-def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
-
-
-def _refuse_changes(begun: dict[str, Any], wanted: dict[str, Any]) -> None:
-    before, after = _flatten(begun), _flatten(wanted)
+def _refuse_changes(begun: Config, wanted: Config) -> None:
+    before, after = flat_values(begun), flat_values(wanted)
     for key in sorted(before.keys() | after.keys()):
         may_change = key in RESUMABLE_KEYS or key.split(".")[0] in RESUMABLE_SECTIONS
         if not may_change and before.get(key) != after.get(key):

@@ -33,7 +33,7 @@ from mario_rl.replay import ReplayBuffer
 from mario_rl.report.curve import draw_curves
 from mario_rl.runs.checkpoint import TRAINING_KEY, load_checkpoint, save_checkpoint
 from mario_rl.runs.directory import RunDir
-from mario_rl.runs.tables import MAX_REASON, RunMetrics
+from mario_rl.runs.metrics import MAX_REASON, RunMetrics
 from mario_rl.seeding import generator_state, restore_generator, spawn_streams
 from mario_rl.training.collect import Collector, FinishedEpisode, Played
 from mario_rl.training.initial import load_initial

@@ -22,10 +22,11 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from mario_rl.errors import UserError
 from mario_rl.files import json_text
-from mario_rl.report.curve import Floats, mean_window, running_mean
+from mario_rl.report.means import mean_window, running_mean
 from mario_rl.report.video import Recording, write_video
 from mario_rl.runs.directory import RunDir
-from mario_rl.runs.tables import EPISODE_COLUMNS, EVALUATION_COLUMNS, METRIC_COLUMNS, RECENT_EPISODES, read_table
+from mario_rl.runs.tables import RECENT_EPISODES, read_episodes, read_evaluations, read_metrics
+from mario_rl.types import Floats
 from mario_rl.watch.game import Ended, Game
 from mario_rl.watch.messages import MAX_MESSAGE_BYTES, read_message
 from mario_rl.watch.port import bind
@@ -216,7 +217,7 @@ def _curve(place: Path) -> dict[str, Any]:
     run = RunDir(place if place.is_dir() else place.parent.parent)
     try:
         of, at, mean_x = _mean_x(run)
-        evaluated = read_table(run.evaluation, EVALUATION_COLUMNS)
+        evaluated = read_evaluations(run.evaluation)
     except UserError:
         of, at, mean_x, evaluated = RECENT_EPISODES, np.array([]), np.array([]), {"agent_steps": np.array([])}
     every = max(1, len(at) // CURVE_POINTS)
@@ -232,11 +233,11 @@ def _mean_x(run: RunDir) -> tuple[int, Floats, Floats]:
     Raises:
         UserError: a table can't be read.
     """
-    metrics = read_table(run.metrics, METRIC_COLUMNS)
+    metrics = read_metrics(run.metrics)
     full = metrics["episodes"] >= RECENT_EPISODES
     if full.any():
         return RECENT_EPISODES, metrics["agent_steps"][full], metrics["mean_x"][full]
-    episodes = read_table(run.episodes, EPISODE_COLUMNS)  # a short table
+    episodes = read_episodes(run.episodes)  # a short table
     of = mean_window(len(episodes["x"]))
     return of, episodes["agent_steps"], running_mean(episodes["x"], of)
 

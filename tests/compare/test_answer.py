@@ -62,7 +62,9 @@ def test_an_arm_with_one_seed_leaves_its_target_unjudged_and_no_other(tmp_path):
     make_run(RunDir(tmp_path / "none" / "0"), "none", "simple", 0, speed=0.5)
     first, _, third = answer_of(tmp_path)
     assert "Double DQN seems to end higher than DQN: mean x " in first
-    assert "overestimation is seen for DQN; an arm with one seed leaves DQN without target network unjudged. " in third
+    assert (
+        "overestimation is seen for DQN; an arm with one seed leaves DQN without a target network unjudged. " in third
+    )
 
 
 def test_one_seed_is_said_to_be_one_seed(tmp_path):
@@ -105,19 +107,19 @@ def test_without_double_dqn_the_arms_are_ranked_and_that_no_run_is_done_is_said(
 def test_the_articles_two_agents_are_dqn_with_and_without_target_network(tmp_path):
     make_study(tmp_path, targets=("none", "target"), action_sets=("simple",))
     first, second, third = answer_of(tmp_path)
-    assert "DQN seems to end higher than DQN without target network: mean x " in first
+    assert "DQN seems to end higher than DQN without a target network: mean x " in first
     assert "all together" not in first  # one pair of arms
     assert '(the article\'s "DDQN" and "DQN")' in second
-    assert "overestimation is seen for DQN and DQN without target network. " in third
+    assert "overestimation is seen for DQN and DQN without a target network. " in third
 
 
 def test_with_all_three_targets_double_dqn_meets_dqn_and_the_articles_two_agents_are_judged_beside_it(tmp_path):
     make_study(tmp_path, action_sets=("simple", "complex"))
     first, second, third = answer_of(tmp_path)
-    assert "without target network" not in first
+    assert "without a target network" not in first
     assert second.count("of the agent steps in which") + second.count("Of the agent steps in which") == 2
     assert second.endswith("holds in 0 of 4 and lies below the interval in 4.")
-    assert "DQN without target network by +" in third
+    assert "DQN without a target network by +" in third
 
 
 def test_runs_that_are_not_done_do_not_count_beside_those_that_are(tmp_path):

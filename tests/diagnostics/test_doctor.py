@@ -20,7 +20,7 @@ from mario_rl import envs, machine
 from mario_rl.diagnostics import doctor
 from mario_rl.diagnostics.doctor import run_checks
 from mario_rl.errors import UserError
-from mario_rl.runs import tables
+from mario_rl.runs import metrics
 
 NAMES = ["python", "packages", "emulator", "rom", "device", "threads", "tensorboard", "video encoder", "disk", "memory"]
 
@@ -86,7 +86,7 @@ BROKEN = [
     ("rom", (envs, "make_game", lambda _: StandingStill()), "x = 40"),
     ("device", (torch, "ones", fails(RuntimeError("CUDA error:\nno kernel"))), "RuntimeError: CUDA error: no kernel"),
     ("threads", (torch, "get_num_threads", lambda: 10_000), "10000 for PyTorch"),
-    ("tensorboard", (tables, "load_tensorboard", fails(UserError("the package tensorboard"))), "package tensorboard"),
+    ("tensorboard", (metrics, "load_tensorboard", fails(UserError("the package tensorboard"))), "package tensorboard"),
     ("video encoder", (io, "BytesIO", NothingArrives), "MP4"),
     ("disk", (doctor, "NEEDED_DISK_BYTES", 1e18), "GB free here"),
     ("memory", (machine, "available_memory_bytes", lambda: 500_000_000), "0.5 GB available"),

@@ -16,14 +16,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from mario_rl.errors import StorageError, UserError
 from mario_rl.runs.directory import RunDir
-from mario_rl.runs.tables import (
-    EPISODE_COLUMNS,
-    EVALUATION_COLUMNS,
-    METRIC_COLUMNS,
-    RunMetrics,
-    load_tensorboard,
-    read_table,
-)
+from mario_rl.runs.metrics import RunMetrics, load_tensorboard
+from mario_rl.runs.tables import EPISODE_COLUMNS, EVALUATION_COLUMNS, METRIC_COLUMNS, read_table
 
 EPISODE_HEADER = "episode,agent_steps,seconds,env,stage,return,x,length,clock,end\n"
 
@@ -295,7 +289,7 @@ def test_closing_twice_is_fine(place):
 def test_without_tensorboard_no_event_file_is_written_and_nothing_of_it_imported(place):
     code = (
         "import sys; from pathlib import Path; from mario_rl.runs.directory import RunDir; "
-        "from mario_rl.runs.tables import RunMetrics; "
+        "from mario_rl.runs.metrics import RunMetrics; "
         "RunMetrics(RunDir(Path(sys.argv[1])), tensorboard=False).close(); print('tensorboard' in sys.modules)"
     )
     result = subprocess.run(
