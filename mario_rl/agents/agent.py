@@ -13,6 +13,7 @@ from mario_rl.agents.compiled import to_blocks
 from mario_rl.agents.networks import build_network
 from mario_rl.agents.optimizer import Adam, Rates
 from mario_rl.agents.policy import BlocksPolicy, NetworkPolicy
+from mario_rl.agents.recorded import RecordedUpdate
 from mario_rl.agents.schedules import linear, multiplicative
 from mario_rl.agents.update import Inputs, Networks, next_value, step
 from mario_rl.agents.weights import Computing, FlatWeights
@@ -94,6 +95,7 @@ class QAgent:
         self.acting_policy = BlocksPolicy(evaluating[0], device, self._number)
         self.averaged_policy = NetworkPolicy(self.averaged, device)
         self.updates = 0
+        self._recorded = RecordedUpdate(self._update, device) if device.type == "cuda" else None
 
     def epsilon(self, *, agent_steps: int, episodes: int) -> float:
         """How often to explore, at this moment of training."""
@@ -120,7 +122,16 @@ class QAgent:
 
     def learn(self, batch: Batch) -> LearnStats:
         """Make one update from a batch of uint8 stacks and keep the target network up to date."""
-        batch = Batch(*(part.to(self.device, non_blocking=True) for part in batch))
+        self.optimizer.set_rates(self._rates())
+        if self._recorded is None:
+            stats = self._update(Batch(*(part.to(self.device, non_blocking=True) for part in batch)))
+        else:
+            stats = self._recorded(batch)
+        self.updates += 1
+        return stats
+
+    def _update(self, batch: Batch) -> LearnStats:
+        """Compute an update from a batch on the device."""
         # All that is random is drawn here, whichever core does the rest.
         shift, next_shift = self._draw_shifts(len(batch.action)), self._draw_shifts(len(batch.action))
         valued = self._beside.begin(
@@ -143,9 +154,7 @@ class QAgent:
             valued,
             advantage_learning=self.config.advantage_learning,
         )
-        self.optimizer.set_rates(self._rates())
         gradient_norm = self.optimizer.move(learned.gradients)
-        self.updates += 1
         return LearnStats(learned.loss, learned.mean_q, gradient_norm, learned.td_error)
 
     def _rates(self) -> Rates:
