@@ -44,14 +44,14 @@ def train(arguments: tuple[str, ...], resume: Path | None, run_dir: Path | None)
     """
     from mario_rl.cli.terminal import TerminalObserver
     from mario_rl.config import load_config
-    from mario_rl.training import loop
+    from mario_rl.training import sitting
 
     observer = TerminalObserver()
     try:
         if resume is not None:
             if run_dir is not None:
                 raise click.UsageError("--run-dir can't be given with --resume: the run stays where it is")
-            result = loop.resume(resume, arguments, observer=observer)
+            result = sitting.resume(resume, arguments, observer=observer)
         else:
             if not arguments or ("=" in arguments[0] and not Path(arguments[0]).is_file()):
                 given = f"; there is no file {arguments[0]}" if arguments else ""

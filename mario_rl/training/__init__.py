@@ -1,4 +1,4 @@
-"""Training: `loop` is the algorithm, `session` holds its parts and saves them, `collect` plays the environments."""
+"""Training: `loop` is the algorithm, `session` its parts, `sitting` begins a run or goes on with it."""
 
 from typing import TYPE_CHECKING
 
@@ -8,9 +8,9 @@ if TYPE_CHECKING:
     from mario_rl.training.begin import RunDirTaken
     from mario_rl.training.checks import check_machine
     from mario_rl.training.interrupts import Interrupts
-    from mario_rl.training.loop import TrainingResult, resume, train
     from mario_rl.training.observer import RECENT_EPISODES, Observer, Progress
     from mario_rl.training.session import make_replay
+    from mario_rl.training.sitting import TrainingResult, resume, train
 
 __all__ = [
     "RECENT_EPISODES",
@@ -31,7 +31,7 @@ __getattr__ = lazily(
         "begin": ("RunDirTaken",),
         "checks": ("check_machine",),
         "interrupts": ("Interrupts",),
-        "loop": ("TrainingResult", "resume", "train"),
+        "sitting": ("TrainingResult", "resume", "train"),
         "session": ("make_replay",),
         "observer": ("RECENT_EPISODES", "Observer", "Progress"),
     },

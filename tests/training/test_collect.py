@@ -15,7 +15,7 @@ from mario_rl.game import layout
 from mario_rl.game.games import Games
 from mario_rl.runs.checkpoint import load_checkpoint
 from mario_rl.runs.directory import RunDir
-from mario_rl.training import resume, session, train
+from mario_rl.training import counts, resume, train
 from mario_rl.training.collect import Collector
 from mario_rl.types import Steps
 
@@ -94,11 +94,11 @@ def test_updates_are_made_while_the_games_play_from_what_was_stored_before(tmp_p
         made.set()
         return stats
 
-    count = session.Session.count_update
+    count = counts.Counts.count_update
     monkeypatch.setattr(Games, "step", step_after_update)
     monkeypatch.setattr(QAgent, "learn", learn_and_say_so)
     monkeypatch.setattr(
-        session.Session, "count_update", lambda self, stats: moments.append(self.agent_steps) or count(self, stats)
+        counts.Counts, "count_update", lambda self, stats: moments.append(self.agent_steps) or count(self, stats)
     )
     train(small_run, tmp_path / "run")
     assert moments == list(range(42, 200, 4))  # in the round that makes them 44, 48, ... 200

@@ -12,12 +12,12 @@ from typing import Any, ClassVar
 import pytest
 import torch
 
-from mario_rl import envs, evaluation
+from mario_rl import envs
 from mario_rl.config import load_config
 from mario_rl.errors import DivergedError, StorageError, UserError
 from mario_rl.runs.checkpoint import load_checkpoint
 from mario_rl.runs.directory import RunDir
-from mario_rl.training import Observer, Progress, checks, resume, session, train
+from mario_rl.training import Observer, Progress, checks, curve, evaluating, resume, saving, session, train
 
 pytestmark = pytest.mark.emulator
 
@@ -154,8 +154,8 @@ def test_updates_keep_to_the_configured_agent_steps_each(tmp_path, small_run_fil
 
 
 def test_each_moment_has_one_row_of_metrics_and_evaluating_slows_no_rate(tmp_path, small_run_file, monkeypatch):
-    evaluate = evaluation.evaluate_policy
-    monkeypatch.setattr(evaluation, "evaluate_policy", lambda *args, **rest: time.sleep(2) or evaluate(*args, **rest))
+    evaluate = evaluating.evaluate_policy
+    monkeypatch.setattr(evaluating, "evaluate_policy", lambda *args, **rest: time.sleep(2) or evaluate(*args, **rest))
     train(load_config(small_run_file, ["evaluation.every_steps=100"]), tmp_path / "run")
     metrics = rows(RunDir(tmp_path / "run").metrics)
     steps = [int(row["agent_steps"]) for row in metrics]
@@ -196,7 +196,7 @@ def test_a_curve_that_cannot_be_drawn_is_one_warning_and_the_run_is_saved(
         def warned(self, message: str) -> None:
             warnings.append(message)
 
-    monkeypatch.setattr(session, "draw_curves", fail)
+    monkeypatch.setattr(curve, "draw_curves", fail)
     config = load_config(small_run_file, ["training.agent_steps=20"])
     assert train(config, tmp_path / "run", observer=Listen()).progress.agent_steps == 20
     assert drawn == [0, 20]
@@ -274,11 +274,11 @@ def test_what_updates_measured_is_summed_not_hoarded(tmp_path, small_run_file, m
     config = load_config(small_run_file, ["logging.every_seconds=3600"])
     kept, made = [], []
     assemble = session.Session._assemble
-    monkeypatch.setattr(session.Session, "_assemble", lambda self, opened: made.append(self) or assemble(self, opened))
+    monkeypatch.setattr(session.Session, "_assemble", lambda self, *rest: made.append(self) or assemble(self, *rest))
 
     class Look(Observer):
         def progressed(self, progress: Progress) -> None:
-            kept.append((progress.updates, made[0]._num_learned, tuple(made[0]._learned.shape)))
+            kept.append((progress.updates, made[0].counts._num_learned, tuple(made[0].counts._learned.shape)))
 
     train(config, tmp_path / "run", observer=Look())
     assert kept[-1] == (40, 40, (3,))
@@ -310,7 +310,7 @@ def test_a_full_disk_ends_the_run_and_leaves_the_last_checkpoint(tmp_path, small
     class FillTheDisk(Observer):
         def saved(self, path, agent_steps: int) -> None:
             if agent_steps == 80:
-                monkeypatch.setattr(session, "save_checkpoint", full)
+                monkeypatch.setattr(saving, "save_checkpoint", full)
 
     with pytest.raises(StorageError, match="No space left"):
         train(small_run, tmp_path / "run", observer=FillTheDisk())

@@ -1,0 +1,49 @@
+"""The picture of a run in training, `curve.png`: drawn anew from time to time, and never a reason to end the run."""
+
+from __future__ import annotations
+
+import textwrap
+import time
+from collections.abc import Callable
+
+from mario_rl.errors import StorageError, UserError
+from mario_rl.report.curve import draw_curves
+from mario_rl.runs.directory import RunDir
+from mario_rl.runs.metrics import MAX_REASON
+
+
+class Curve:
+    """Draws the curve of a run.
+
+    Args:
+        run_dir: of the run.
+        every_seconds: how often `draw_when_due` draws; less often where drawing takes more than a hundredth of the
+            time, however slow the machine and long the run.
+        warn: told, once, where it can't be drawn.
+    """
+
+    def __init__(self, run_dir: RunDir, *, every_seconds: float, warn: Callable[[str], None]) -> None:
+        self._run_dir, self._every_seconds, self._warn = run_dir, every_seconds, warn
+        self._drawn_at = time.monotonic()
+        self._took = 0.0  # seconds
+        self._failed = False
+
+    def draw_when_due(self) -> None:
+        """Draw it if the last is old enough."""
+        if time.monotonic() - self._drawn_at >= max(self._every_seconds, 100 * self._took):
+            self.draw()
+
+    def draw(self) -> None:
+        """Draw curve.png anew; a picture that can't be drawn, whyever, is no reason to end a run: one warning."""
+        began = time.monotonic()
+        try:
+            draw_curves([self._run_dir.path], self._run_dir.curve)
+        except Exception as error:
+            if not self._failed:
+                self._failed = True
+                said = isinstance(error, StorageError | UserError)
+                reason = str(error) if said else f"{type(error).__name__}: {error}"
+                reason = textwrap.shorten(reason, MAX_REASON, placeholder=" ...")
+                self._warn(f"the curve can't be drawn, training goes on without it ({reason})")
+        self._drawn_at = time.monotonic()
+        self._took = self._drawn_at - began
