@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from mario_rl.config import EnvConfig
-from mario_rl.envs import make_game
+from mario_rl.envs import load_nes_py, make_game
 from mario_rl.game.rom import find_rom, load_rom, stage_start
 from mario_rl.nes.console import Console
 
@@ -51,12 +51,12 @@ def nes_py() -> Play:
     """nes-py, which always draws."""
     game: Any = make_game(EnvConfig(stage="1-1", emulator="nes_py")).unwrapped
     game.reset()
-    start = game.dump_state()
+    start, advance = game.dump_state(), load_nes_py().frame_by_frame(game)
 
     def play() -> None:
         game.load_state(start)
         for _ in range(FRAMES):
-            game._frame_advance(RIGHT)
+            advance(RIGHT)
 
     return play
 

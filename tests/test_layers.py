@@ -27,6 +27,9 @@ FLOORS = [
 ]
 """From the bottom up. A new place fails these tests until it stands here and in CONTRIBUTING.md."""
 
+TOUCHES_PRIVATE_NAMES = {"envs/nes_py.py"}
+NAMED_TUPLES = {"_asdict", "_replace", "_fields", "_make"}  # public all the same
+
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 
 
@@ -44,6 +47,25 @@ def imported_parts(source: str) -> set[str]:
             continue
         parts |= {name.split(".")[1] for name in names if name.startswith("mario_rl.")}
     return parts
+
+
+def private_names_of_others(source: str) -> list[str]:
+    """List the private names that a file uses and does not define: imported, or attributes of what is not itself."""
+    tree = ast.parse(source)
+    own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    own |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and is_self(node.value)}
+    used = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom | ast.Import):
+            module = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            used += [part for name in [*module, *(one.name for one in node.names)] for part in name.split(".")]
+        elif isinstance(node, ast.Attribute) and not is_self(node.value) and node.attr not in own:
+            used.append(node.attr)
+    return sorted({name for name in used if name.startswith("_") and not name.startswith("__")} - NAMED_TUPLES)
+
+
+def is_self(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id in ("self", "cls")
 
 
 def owner(path: Path) -> str:
@@ -65,6 +87,27 @@ def test_imports_point_downwards(path):
         assert imported_parts(path.read_text(encoding="utf-8")) == {"cli"}
     else:
         assert upward(name, imported_parts(path.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_private_names_of_others_are_left_alone(path):
+    used = private_names_of_others(path.read_text(encoding="utf-8"))
+    assert bool(used) == (path.relative_to(PACKAGE).as_posix() in TOUCHES_PRIVATE_NAMES), used
+
+
+@pytest.mark.parametrize(
+    ("source", "used"),
+    [
+        ("import torch\ntorch._foreach_add_(a, b)\n", ["_foreach_add_"]),
+        ("from torch._dynamo import config\n", ["_dynamo"]),
+        ("from mario_rl.envs.rewards import _points\n", ["_points"]),
+        ("game.unwrapped._frame_advance(0)\n", ["_frame_advance"]),
+        ("class A:\n    def take(self, other):\n        self._x = other._x\n", []),
+        ("step._replace(reward=0.0)\nstep.__class__\n", []),
+    ],
+)
+def test_every_way_to_a_private_name_is_seen(source, used):
+    assert private_names_of_others(source) == used
 
 
 def test_the_package_itself_imports_nothing():

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import click
 
@@ -25,6 +27,14 @@ from mario_rl.files import json_text, staged
 from mario_rl.runs.directory import RunDir
 from mario_rl.streams import SCREEN
 from mario_rl.wording import count_text
+
+
+class Measured(Protocol):
+    """What a benchmark returns."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Its figures, as they are written."""
+        ...
 
 
 @click.command()
@@ -78,29 +88,30 @@ def benchmark(
         return _benchmark_emulator(agent, seconds=seconds, repeats=repeats, output=output)
     if config_file is None:
         raise click.UsageError("Missing argument 'CONFIG'; --emulator needs none.")
-    from mario_rl.cli.terminal import CountingBar
     from mario_rl.config import load_config
-    from mario_rl.training import Interrupts, check_machine
+    from mario_rl.training import check_machine
 
     require_output("--output", output, ".json")
     config = load_config(config_file, overrides)
     check_machine(config, RunDir(Path(tempfile.gettempdir())))
     from mario_rl.diagnostics.benchmark import markdown, run_benchmark
 
+    measure = partial(run_benchmark, config, seconds=seconds, agent_steps=agent_steps, repeats=repeats)
+    return _measure(measure, markdown, output)
+
+
+def _measure[Report: Measured](measure: Callable[..., Report], as_text: Callable[[Report], str], output: Path) -> int:
+    """Measure with a bar until it is done or a signal comes, and write what was measured by then."""
+    from mario_rl.cli.terminal import CountingBar
+    from mario_rl.training import Interrupts
+
     with Interrupts() as interrupts, closing(CountingBar("measuring", "measurement")) as bar:
         try:
-            report = run_benchmark(
-                config,
-                seconds=seconds,
-                agent_steps=agent_steps,
-                repeats=repeats,
-                should_stop=lambda: interrupts.received is not None,
-                on_measured=bar,
-            )
+            report = measure(should_stop=lambda: interrupts.received is not None, on_measured=bar)
         except MeasurementInterrupted:
             return complain("interrupted before anything was measured", exit_code(interrupts))
         bar.close()
-        _write_figures(output, report.as_dict(), markdown(report))
+        _write_figures(output, report.as_dict(), as_text(report))
     return exit_code(interrupts)
 
 
@@ -117,9 +128,6 @@ def _write_figures(output: Path, figures: dict[str, Any], text: str) -> None:
 
 
 def _benchmark_emulator(agent: Path | None, *, seconds: float, repeats: int, output: Path) -> int:
-    from mario_rl.cli.terminal import CountingBar
-    from mario_rl.training import Interrupts
-
     require_output("--output", output, ".json")
     if agent is not None:
         agent = find_the_checkpoint(agent)
@@ -138,20 +146,10 @@ def _benchmark_emulator(agent: Path | None, *, seconds: float, repeats: int, out
         evaluate(agent, protocol="noop")
         return time.perf_counter() - began
 
-    with Interrupts() as interrupts, closing(CountingBar("measuring", "measurement")) as bar:
-        try:
-            report = measure_emulator(
-                seconds=seconds,
-                repeats=repeats,
-                evaluation=None if agent is None else evaluation,
-                should_stop=lambda: interrupts.received is not None,
-                on_measured=bar,
-            )
-        except MeasurementInterrupted:
-            return complain("interrupted before anything was measured", exit_code(interrupts))
-        bar.close()
-        _write_figures(output, report.as_dict(), emulator_markdown(report))
-    return exit_code(interrupts)
+    measure = partial(
+        measure_emulator, seconds=seconds, repeats=repeats, evaluation=None if agent is None else evaluation
+    )
+    return _measure(measure, emulator_markdown, output)
 
 
 @click.command()

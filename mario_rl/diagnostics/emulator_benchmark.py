@@ -22,7 +22,7 @@ from gymnasium.wrappers import FrameStackObservation, GrayscaleObservation, MaxA
 from mario_rl.compiling import FOLDER_VARIABLE
 from mario_rl.config import EnvConfig
 from mario_rl.devices import describe_machine, resolve_device, software_versions
-from mario_rl.envs import ButtonActions, action_buttons, make_game
+from mario_rl.envs import ButtonActions, action_buttons, load_nes_py, make_game
 from mario_rl.errors import MeasurementInterrupted
 from mario_rl.game.games import Games
 from mario_rl.game.rom import load_rom, stage_start
@@ -211,12 +211,12 @@ def _repeat(work: Callable[[], int], seconds: float) -> float:
 def _nes_py_frames(seconds: float) -> float:
     game: Any = make_game(EnvConfig(stage=STAGE, emulator="nes_py")).unwrapped
     game.reset()
-    start = game.dump_state()
+    start, advance = game.dump_state(), load_nes_py().frame_by_frame(game)
 
     def play() -> int:
         game.load_state(start)
         for _ in range(FRAMES):
-            game._frame_advance(RIGHT)
+            advance(RIGHT)
         return FRAMES
 
     rate = _repeat(play, seconds)

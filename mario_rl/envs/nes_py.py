@@ -66,6 +66,12 @@ def make_game(stage: str, rom: str | None = None) -> gym.Env[Any, Any]:
     return env
 
 
+def frame_by_frame(game: Any) -> Callable[[int], None]:
+    """Return what plays one frame of a raw environment with a joypad byte, without all that `step` does around it."""
+    advance: Callable[[int], None] = game._frame_advance
+    return advance
+
+
 def _end_after_the_last_stage(game: Any) -> None:
     """Let the whole game end with 8-4: the package would wait for a next world, frame after frame, without end."""
     is_game_over = game._get_terminated
