@@ -96,6 +96,8 @@ class QAgent:
         self.averaged_policy = NetworkPolicy(self.averaged, device)
         self.updates = 0
         self._recorded = RecordedUpdate(self._update, device) if device.type == "cuda" else None
+        self.play_back = True
+        """Whether updates on a CUDA device are recorded and played back; benchmarks compare."""
 
     def epsilon(self, *, agent_steps: int, episodes: int) -> float:
         """How often to explore, at this moment of training."""
@@ -123,7 +125,7 @@ class QAgent:
     def learn(self, batch: Batch) -> LearnStats:
         """Make one update from a batch of uint8 stacks and keep the target network up to date."""
         self.optimizer.set_rates(self._rates())
-        if self._recorded is None:
+        if self._recorded is None or not self.play_back:
             stats = self._update(Batch(*(part.to(self.device, non_blocking=True) for part in batch)))
         else:
             stats = self._recorded(batch)
