@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -134,3 +136,35 @@ def test_contributing_lists_every_place():
     text = CONTRIBUTING.read_text(encoding="utf-8")
     parts = {owner(path) for path in FILES} - {"__main__"}
     assert sorted(part for part in parts if f"`{part}.py`" not in text and f"`{part}/`" not in text) == []
+
+
+def routes() -> list[tuple[str, str]]:
+    """Every `path.py::Name` of CONTRIBUTING.md."""
+    return re.findall(r"`([a-z0-9_/]+\.py)::([A-Za-z0-9_.]+)`", CONTRIBUTING.read_text(encoding="utf-8"))
+
+
+def defined(tree: ast.AST) -> Iterator[str]:
+    """Name what stands at the top of a file or class: functions, classes, what is assigned, and `Class.method`."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        if isinstance(node, ast.ClassDef):
+            yield from (f"{node.name}.{name}" for name in defined(node))
+        targets = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
+        yield from (one.id for target in targets for one in ast.walk(target) if isinstance(one, ast.Name))
+
+
+def test_contributing_says_where_to_look():
+    assert len(routes()) > 30
+
+
+@pytest.mark.parametrize(("path", "name"), routes())
+def test_what_contributing_points_to_is_there(path, name):
+    assert name in set(defined(ast.parse((PACKAGE / path).read_text(encoding="utf-8"))))
+
+
+def test_the_files_contributing_names_are_there():
+    named = re.findall(r"`((?:tests|benchmarks|scripts)/[a-z0-9_/]+\.py)`", CONTRIBUTING.read_text(encoding="utf-8"))
+    assert sorted(path for path in named if not (CONTRIBUTING.parent / path).is_file()) == []

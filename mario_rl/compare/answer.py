@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from mario_rl.compare.contests import Contest
-from mario_rl.compare.figures import ARTICLE_CLAIM, overestimation
+from mario_rl.compare.contests import ARTICLE_CLAIM, Contest
 from mario_rl.compare.runs import RECENT, Arm, finished
-from mario_rl.compare.statistics import Estimate, estimate, estimate_over_arms
+from mario_rl.compare.statistics import Estimate, estimate, estimate_over_arms, overestimation
 from mario_rl.compare.words import gap_text, list_text, p_text, percent_text, pixels_text
 from mario_rl.names import ALGORITHMS
 from mario_rl.types import Floats

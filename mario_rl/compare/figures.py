@@ -2,141 +2,45 @@
 
 from __future__ import annotations
 
-import html
-import io
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, PercentFormatter, StrMethodFormatter
 
-from mario_rl.compare.contests import Contest, setting_label
-from mario_rl.compare.runs import RECENT, Arm, finished, settled
-from mario_rl.compare.statistics import (
-    Curve,
-    Estimate,
-    arm_window,
-    curve,
-    estimate,
-    over_runs,
+from mario_rl.compare.contests import ARTICLE_CLAIM, Contest, setting_label
+from mario_rl.compare.looks import (
+    FAINT,
+    INK,
+    Drawn,
+    Style,
+    curve_values,
+    draw_band,
+    draw_legend,
+    draw_point,
+    finish,
+    laid_out,
+    name_rows,
+    new_figure,
+    of_one_target,
+    styles,
 )
+from mario_rl.compare.runs import RECENT, Arm, finished, settled
+from mario_rl.compare.statistics import Estimate, arm_window, curve, estimate, over_runs, overestimation
 from mario_rl.compare.words import p_text
 from mario_rl.evaluation import wilson_interval
 from mario_rl.files import printable
 from mario_rl.names import ALGORITHMS
-from mario_rl.report.drawing import (
-    BLUE,
-    FLAG_X,
-    GREEN,
-    MAX_NAME,
-    ORANGE,
-    PURPLE,
-    SKY,
-    VERMILLION,
-    as_text,
-    drawing,
-    save_png,
-)
-from mario_rl.types import Floats
+from mario_rl.report.drawing import FLAG_X, MAX_NAME
 
-INK, RULE, FAINT = "#1c1e21", "#d8dade", "#70757c"
-"""Text, grid and what stands back; the page puts its own colours, light or dark, in their place."""
-
-TARGET_COLOURS = {"none": GREEN, "target": BLUE, "double": VERMILLION}
-COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
-LINES: tuple[Literal["-", "--", ":", "-."], ...] = ("-", "--", ":", "-.")
-MARKERS = ("o", "s", "^", "D")
 PROTOCOLS = ("noop", "sticky", "epsilon", "greedy")
 OVER = {"agent_steps": "agent steps", "episode": "episodes", "minutes": "wall-clock time [min]"}
 OF = {"x": f"best x, mean of {RECENT} episodes [pixels]", "return": f"return, mean of {RECENT} episodes [points]"}
-ARTICLE_CLAIM = 0.2  # DQN at episode 10,000 is where DDQN is at episode 2,000
 END_BIN = 64  # pixels
 LEAST_X = 3_400  # pixels: a death map is at least as wide as 1-1
 SEED_OFFSET = 0.28  # rows: the seeds' dots stand under their mean
-MAX_TITLE, MAX_ROW = 90, 70  # characters of a figure's title, and of the name of a row
 RECENT_ENDS = 500  # episodes of a run in the death map
-
-
-@dataclass
-class Drawn:
-    """A figure, what it shows in words, and its curves for the page to read values from.
-
-    panels: for each set of axes its place and range, and its curves; plain values.
-    """
-
-    name: str
-    title: str
-    caption: str
-    figure: Figure
-    panels: list[dict[str, Any]] = field(default_factory=list)
-
-    def write_png(self, path: Path) -> None:
-        """Write the figure on white, with its title: the last thing to do with it, since that moves the panels.
-
-        Raises:
-            StorageError: the disk refused.
-        """
-        self.figure.suptitle(printable(self.title, MAX_TITLE), color=INK)
-        save_png(as_text(self.figure), path, dpi=110, facecolor="white")
-
-    def svg(self) -> str:
-        """Render it for a page: no background, the page's own colours for text and grid, a group per arm."""
-        text = io.StringIO()
-        with drawing(), mpl.rc_context({"svg.hashsalt": self.name}):  # the same figure is the same text
-            self.figure.savefig(text, format="svg", transparent=True)
-        svg = text.getvalue()
-        # Arms become classes; of the ids those that are referred to stay, the figure's own on a page of many.
-        svg = re.sub(r'id="(arm\d+)"', r'class="\1"', svg)
-        used = set(re.findall(r'(?:url\(|href=")#([^)"]+)', svg))
-        svg = re.sub(r' id="([^"]+)"', lambda one: f' id="{self.name}-{one[1]}"' if one[1] in used else "", svg)
-        svg = re.sub(r'(url\(|href=")#', rf"\1#{self.name}-", svg)
-        svg = svg[svg.index("<svg") :]
-        svg = re.sub(r'width="[\d.]+pt" height="[\d.]+pt" ', "", svg, count=1)
-        svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-        for colour, variable in ((INK, "--ink"), (RULE, "--rule"), (FAINT, "--faint")):
-            svg = svg.replace(colour, f"var({variable})")
-        width = self.figure.get_figwidth() * 96  # CSS pixels an inch
-        label = html.escape(self.title)
-        return svg.replace("<svg ", f'<svg role="img" aria-label="{label}" style="max-width: {width:.0f}px" ', 1)
-
-
-@dataclass(frozen=True)
-class Style:
-    """How an arm looks in every figure."""
-
-    colour: str
-    line: Literal["-", "--", ":", "-."]
-    marker: str
-
-
-def styles(arms: Sequence[Arm]) -> dict[str, Style]:
-    """Colours tell targets apart, lines and markers the rest; with one target or none else, colours tell arms."""
-    settings = list(dict.fromkeys(arm.setting for arm in arms))
-    if _one_target(arms):
-        return {
-            arm.name: Style(COLOURS[number % len(COLOURS)], LINES[number // len(COLOURS) % 4], MARKERS[number % 4])
-            for number, arm in enumerate(arms)
-        }
-    return {
-        arm.name: Style(
-            TARGET_COLOURS[arm.target],
-            LINES[settings.index(arm.setting) % 4],
-            MARKERS[settings.index(arm.setting) % 4],
-        )
-        for arm in arms
-    }
-
-
-def _one_target(arms: Sequence[Arm]) -> bool:
-    return len({arm.target for arm in arms}) == 1
 
 
 def draw_all(arms: Sequence[Arm], between: Sequence[Contest]) -> Iterator[Drawn]:
@@ -162,7 +66,7 @@ def draw_all(arms: Sequence[Arm], between: Sequence[Contest]) -> Iterator[Drawn]
 
 
 def _curves(name: str, title: str, arms: Sequence[Arm], look: dict[str, Style]) -> Drawn:
-    figure = _figure(13, 7)
+    figure = new_figure(13, 7)
     grid = figure.subplots(2, 3, sharey="row", sharex="col")
     drawn = Drawn(
         name,
@@ -180,8 +84,8 @@ def _curves(name: str, title: str, arms: Sequence[Arm], look: dict[str, Style]) 
         axes.set_xlabel(label)
     for axes, label in zip(grid[:, 0], OF.values(), strict=True):
         axes.set_ylabel(label)
-    _legend(figure, arms, look)
-    return _laid_out(drawn)
+    draw_legend(figure, arms, look)
+    return laid_out(drawn)
 
 
 def _short_note(arms: Sequence[Arm]) -> str:
@@ -221,7 +125,7 @@ def _experiments(arms: Sequence[Arm], look: dict[str, Style]) -> Iterator[Drawn]
 
 
 def _final_scores(arms: Sequence[Arm], look: dict[str, Style]) -> Drawn:
-    figure = _figure(11, 1.6 + 0.36 * len(arms))
+    figure = new_figure(11, 1.6 + 0.36 * len(arms))
     panels = figure.subplots(1, 2, sharey=True)
     drawn = Drawn(
         "final_scores",
@@ -234,12 +138,12 @@ def _final_scores(arms: Sequence[Arm], look: dict[str, Style]) -> Drawn:
         for row, arm in enumerate(arms):
             scores = arm.scores(quantity)
             axes.plot(scores, np.full(len(scores), row + SEED_OFFSET), ".", color=FAINT, markersize=5, gid=arm.name)
-            _point(axes, estimate(scores), row, arm, look)
+            draw_point(axes, estimate(scores), row, arm, look)
         axes.set_xlabel(OF[quantity])
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
         axes.set_xlim(left=0)
-    _rows(panels[0], [arm.label for arm in arms])
-    return _laid_out(drawn)
+    name_rows(panels[0], [arm.label for arm in arms])
+    return laid_out(drawn)
 
 
 def _improvement(between: Sequence[Contest], look: dict[str, Style]) -> Drawn:
@@ -248,17 +152,17 @@ def _improvement(between: Sequence[Contest], look: dict[str, Style]) -> Drawn:
         rows += [(pair, pair.ours) for pair in contest.each]
         if len(contest.pairs) > 1:
             rows.append((contest, None))
-    figure = _figure(11, 1.5 + 0.36 * len(rows))
+    figure = new_figure(11, 1.5 + 0.36 * len(rows))
     axes = figure.subplots()
     for row, (contest, ours) in enumerate(rows):
-        _point(axes, contest.improvement, row, ours, look)
+        draw_point(axes, contest.improvement, row, ours, look)
         p_value = p_text(contest.p_value)
         axes.text(1.01, row, p_value, transform=axes.get_yaxis_transform(), va="center", fontsize=8, color=INK)
     axes.axvline(0.5, color=FAINT, linewidth=0.8, linestyle="--")
     axes.set(xlim=(-0.03, 1.03), xlabel="probability that a run of the first ends with the higher mean x")
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
-    _rows(axes, [contest.label for contest, _ in rows])
-    return _laid_out(
+    name_rows(axes, [contest.label for contest, _ in rows])
+    return laid_out(
         Drawn(
             "improvement",
             "How likely one target is better than another",
@@ -272,7 +176,7 @@ def _improvement(between: Sequence[Contest], look: dict[str, Style]) -> Drawn:
 
 
 def _needed(pairs: Sequence[Contest], look: dict[str, Style]) -> Drawn:
-    figure = _figure(13, 1.6 + 0.36 * len(pairs))
+    figure = new_figure(13, 1.6 + 0.36 * len(pairs))
     panels = figure.subplots(1, 2, sharey=True)
     shares_over = {
         "agent_steps": [pair.agent_steps_needed for pair in pairs],
@@ -284,7 +188,7 @@ def _needed(pairs: Sequence[Contest], look: dict[str, Style]) -> Drawn:
             shown = Estimate(
                 *(min(number, most) if np.isfinite(number) or number == np.inf else number for number in share)
             )
-            _point(axes, shown, row, pair.ours, look)
+            draw_point(axes, shown, row, pair.ours, look)
             if share.value == np.inf:
                 axes.annotate(
                     "not reached", (most, row), (-6, 6), textcoords="offset points", ha="right", fontsize=8, color=INK
@@ -292,8 +196,8 @@ def _needed(pairs: Sequence[Contest], look: dict[str, Style]) -> Drawn:
         axes.axvline(ARTICLE_CLAIM, color=FAINT, linewidth=0.8, linestyle="--")
         axes.set(xlim=(0, 1.2), xlabel=f"share of the other's {OVER[over]}")
         axes.xaxis.set_major_formatter(PercentFormatter(1.0))
-    _rows(panels[0], [pair.label for pair in pairs])
-    return _laid_out(
+    name_rows(panels[0], [pair.label for pair in pairs])
+    return laid_out(
         Drawn(
             "needed",
             "What one target needs to reach what another ends with",
@@ -308,7 +212,7 @@ def _needed(pairs: Sequence[Contest], look: dict[str, Style]) -> Drawn:
 
 def _overestimation(arms: Sequence[Arm], look: dict[str, Style]) -> Drawn:
     settings = list(dict.fromkeys(arm.setting for arm in arms))
-    figure = _figure(4.2 * max(2, len(settings)), 7)
+    figure = new_figure(4.2 * max(2, len(settings)), 7)
     grid = figure.subplots(2, len(settings), sharex=True, sharey="row", squeeze=False)
     drawn = Drawn(
         "overestimation",
@@ -330,50 +234,32 @@ def _overestimation(arms: Sequence[Arm], look: dict[str, Style]) -> Drawn:
             for values_RM, what, line in ((predicted_RM, "predicted", "-"), (followed_RM, "followed", ":")):
                 shown = over_runs(at, values_RM)
                 values.plot(at, shown.value, line, color=look[arm.name].colour, gid=arm.name)
-                values_curves.append(_curve_values(arm, shown, f"{arm.label}, {what}"))
+                values_curves.append(curve_values(arm, shown, f"{arm.label}, {what}"))
             gap = over_runs(at, predicted_RM - followed_RM)
-            _draw_band(gaps, arm, gap, Style(look[arm.name].colour, "-", ""))
-            gap_curves.append(_curve_values(arm, gap, arm.label))
+            draw_band(gaps, arm, gap, Style(look[arm.name].colour, "-", ""))
+            gap_curves.append(curve_values(arm, gap, arm.label))
         gaps.axhline(0.0, color=FAINT, linewidth=0.8, linestyle="--")
         values.set_title(printable(setting_label(chosen[0]), MAX_NAME))
         gaps.set_xlabel("agent steps")
         for axes, curves in ((values, values_curves), (gaps, gap_curves)):
             axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-            _finish(axes)
+            finish(axes)
             drawn.panels.append({"axes": axes, "curves": curves, "over": "agent steps"})
     for axes, label in zip(grid[:, 0], ("value per visited state", "predicted minus followed"), strict=True):
         axes.set_ylabel(f"{label} [reward units]")
-    colours_tell_arms = _one_target(arms)
+    colours_tell_arms = of_one_target(arms)
     colours = {arm.label if colours_tell_arms else ALGORITHMS[arm.target]: look[arm.name].colour for arm in arms}
     handles = [Line2D([], [], color=colour, label=name) for name, colour in colours.items()]
     handles.append(Line2D([], [], color=INK, label="predicted"))
     handles.append(Line2D([], [], color=INK, linestyle=":", label="the return that followed"))
     columns = 3 if colours_tell_arms else 5
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, labelcolor=INK)
-    return _laid_out(drawn)
-
-
-def overestimation(arm: Arm) -> tuple[Floats, Floats, Floats]:
-    """Average each run's evaluations during training by their agent steps.
-
-    Returns:
-        Agent steps, float64 (moments,), those that all runs share; each run's predicted values and the returns that
-        followed, float64 (runs, moments) each.
-    """
-    # Runs evaluate at the first round of environments past the same mark, so their steps differ by less than a round.
-    tables = [(np.round(run.evaluations["agent_steps"], -3), run.evaluations) for run in arm.runs]
-    shared = set.intersection(*(set(steps[np.isfinite(table["q_visited"])].tolist()) for steps, table in tables))
-    at = np.array(sorted(shared))
-    predicted_RM, followed_RM = (
-        np.array([[np.nanmean(table[name][steps == moment]) for moment in at] for steps, table in tables])
-        for name in ("q_visited", "return_visited")
-    )
-    return at, predicted_RM, followed_RM
+    return laid_out(drawn)
 
 
 def _clear_rates(arms: Sequence[Arm], look: dict[str, Style]) -> Drawn:
     protocols = [name for name in PROTOCOLS if any(run.final_clears(name) for arm in arms for run in arm.runs)]
-    figure = _figure(3.6 + 3.2 * len(protocols), 1.7 + 0.36 * len(arms))
+    figure = new_figure(3.6 + 3.2 * len(protocols), 1.7 + 0.36 * len(arms))
     panels = np.atleast_1d(figure.subplots(1, len(protocols), sharey=True))
     for axes, protocol in zip(panels, protocols, strict=True):
         for row, arm in enumerate(arms):
@@ -383,11 +269,11 @@ def _clear_rates(arms: Sequence[Arm], look: dict[str, Style]) -> Drawn:
             each = [one / of for one, of in counts]
             axes.plot(each, [row + SEED_OFFSET] * len(each), ".", color=FAINT, markersize=5, gid=arm.name)
             clears, episodes = sum(one for one, _ in counts), sum(of for _, of in counts)
-            _point(axes, Estimate(clears / episodes, *wilson_interval(clears, episodes)), row, arm, look)
+            draw_point(axes, Estimate(clears / episodes, *wilson_interval(clears, episodes)), row, arm, look)
         axes.set(xlim=(-0.04, 1.04), title=protocol, xlabel="episodes cleared")
         axes.xaxis.set_major_formatter(PercentFormatter(1.0))
-    _rows(panels[0], [arm.label for arm in arms])
-    return _laid_out(
+    name_rows(panels[0], [arm.label for arm in arms])
+    return laid_out(
         Drawn(
             "clear_rates",
             "Clear rates of the last weights",
@@ -399,7 +285,7 @@ def _clear_rates(arms: Sequence[Arm], look: dict[str, Style]) -> Drawn:
 
 
 def _ends(arms: Sequence[Arm], look: dict[str, Style]) -> Drawn:
-    figure = _figure(11, 1.4 + 0.62 * len(arms))
+    figure = new_figure(11, 1.4 + 0.62 * len(arms))
     panels = np.atleast_1d(figure.subplots(len(arms), 1, sharex=True, sharey=True))
     # Stages are up to twice as long as 1-1, and some that the game only has by mistake have no end.
     furthest = max(float(run.episodes["x"][-RECENT_ENDS:].max()) for arm in arms for run in arm.runs)
@@ -418,11 +304,11 @@ def _ends(arms: Sequence[Arm], look: dict[str, Style]) -> Drawn:
         )
         axes.set_ylabel(arm.label, rotation=0, ha="right", va="center")
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-        _finish(axes)
+        finish(axes)
     panels[-1].set_xlabel("x at which episodes ended that did not clear [pixels]")
     panels[-1].xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     panels[-1].set_xlim(0, most)
-    return _laid_out(
+    return laid_out(
         Drawn(
             "ends",
             "Where episodes ended",
@@ -439,78 +325,11 @@ def _draw_curves(
     curves = []
     for arm in arms:
         shown = curve(arm.runs, quantity, over)
-        _draw_band(axes, arm, shown, look[arm.name])
-        curves.append(_curve_values(arm, shown, arm.label))
+        draw_band(axes, arm, shown, look[arm.name])
+        curves.append(curve_values(arm, shown, arm.label))
     axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
-    _finish(axes)
+    finish(axes)
     drawn.panels.append({"axes": axes, "curves": curves, "over": OVER[over]})
-
-
-def _draw_band(axes: Axes, arm: Arm, shown: Curve, style: Style) -> None:
-    """Draw a curve with its interval, where there is one."""
-    axes.plot(shown.at, shown.value, style.line, color=style.colour, linewidth=1.6, gid=arm.name)
-    if np.isfinite(shown.low).all():
-        axes.fill_between(shown.at, shown.low, shown.high, color=style.colour, alpha=0.15, linewidth=0, gid=arm.name)
-
-
-def _curve_values(arm: Arm, shown: Curve, label: str) -> dict[str, Any]:
-    """Plain values for the page; None where there is no interval."""
-    plain = {
-        name: [float(f"{one:.5g}") if np.isfinite(one) else None for one in numbers]
-        for name, numbers in shown._asdict().items()
-    }
-    return {"arm": arm.name, "label": label, **plain}
-
-
-def _point(axes: Axes, shown: Estimate, row: int, arm: Arm | None, look: dict[str, Style]) -> None:
-    """Draw a value with its interval: in the looks of an arm, or of none where it is of several."""
-    style, name = (look[arm.name], arm.name) if arm else (Style(INK, "-", "X"), None)
-    if np.isfinite(shown.low):
-        axes.plot([shown.low, shown.high], [row, row], color=style.colour, linewidth=2, gid=name)
-    axes.plot([shown.value], [row], style.marker, color=style.colour, markersize=7, gid=name)
-
-
-def _rows(axes: Axes, labels: Sequence[str]) -> None:
-    """Name the rows of a dot plot, the first on top."""
-    axes.set_yticks(range(len(labels)), [printable(label, MAX_ROW) for label in labels])
-    axes.set_ylim(len(labels) - 0.4, -0.6)
-    for one in axes.figure.axes:
-        _finish(one)
-
-
-def _legend(figure: Figure, arms: Sequence[Arm], look: dict[str, Style]) -> None:
-    handles = [
-        Line2D([], [], color=look[arm.name].colour, linestyle=look[arm.name].line, label=arm.label) for arm in arms
-    ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, labelcolor=INK, handlelength=3.2)
-
-
-def _figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _finish(axes: Axes) -> None:
-    axes.grid(color=RULE, linewidth=0.7)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(FAINT)
-    axes.tick_params(colors=FAINT, labelcolor=INK)
-    for text in (axes.xaxis.label, axes.yaxis.label, axes.title):
-        text.set_color(INK)
-
-
-def _laid_out(drawn: Drawn) -> Drawn:
-    """Lay the figure out, and only then note where its panels are: shares of width and height, from the top left."""
-    with drawing():
-        as_text(drawn.figure).canvas.draw()
-    for panel in drawn.panels:
-        axes = panel.pop("axes")
-        box = axes.get_position()
-        panel["box"] = [round(number, 5) for number in (box.x0, 1 - box.y1, box.x1, 1 - box.y0)]
-        panel["xlim"] = [float(number) for number in axes.get_xlim()]
-    return drawn

@@ -16,7 +16,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mario_rl.compare.answer import answer
 from mario_rl.compare.contests import Contest, contests
-from mario_rl.compare.figures import PROTOCOLS, Drawn, draw_all, styles
+from mario_rl.compare.figures import PROTOCOLS, draw_all
+from mario_rl.compare.looks import Drawn, styles
 from mario_rl.compare.runs import Arm, LeftOut, StudyRunData, finished, load_arms, settled
 from mario_rl.compare.statistics import estimate
 from mario_rl.compare.words import p_text, percent_text, pixels_text

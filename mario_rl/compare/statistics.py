@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from mario_rl.compare.runs import RECENT, StudyRunData
+from mario_rl.compare.runs import RECENT, Arm, StudyRunData
 from mario_rl.report.means import mean_window, running_mean
 from mario_rl.types import Floats
 
@@ -248,3 +248,21 @@ def _at(run: StudyRunData, quantity: str, over: str, at: Floats, window: int) ->
     index = np.searchsorted(run.episodes[over], at, side="right") - 1
     values: Floats = means[np.maximum(index, window - 1)]
     return values
+
+
+def overestimation(arm: Arm) -> tuple[Floats, Floats, Floats]:
+    """Average each run's evaluations during training by their agent steps.
+
+    Returns:
+        Agent steps, float64 (moments,), those that all runs share; each run's predicted values and the returns that
+        followed, float64 (runs, moments) each.
+    """
+    # Runs evaluate at the first round of environments past the same mark, so their steps differ by less than a round.
+    tables = [(np.round(run.evaluations["agent_steps"], -3), run.evaluations) for run in arm.runs]
+    shared = set.intersection(*(set(steps[np.isfinite(table["q_visited"])].tolist()) for steps, table in tables))
+    at = np.array(sorted(shared))
+    predicted_RM, followed_RM = (
+        np.array([[np.nanmean(table[name][steps == moment]) for moment in at] for steps, table in tables])
+        for name in ("q_visited", "return_visited")
+    )
+    return at, predicted_RM, followed_RM

@@ -1,8 +1,8 @@
-"""The 6502: one table of opcodes, one of operations, one of addressing modes, and what makes machine code of them.
+"""The 6502: what each opcode of `opcodes.py` becomes, by its addressing mode and its operation.
 
 Each opcode becomes a small function of its own that ends by jumping to the function of the next opcode, registers in
-registers ("threaded code"): a third faster than a loop around a switch. The functions are put together here from
-`OPCODES`, `OPERATIONS` and `MODES`, as LLVM instructions; `mario-rl doctor --opcode LDA` prints one.
+registers ("threaded code"): a third faster than a loop around a switch. `code.py` writes the LLVM instructions of one;
+`mario-rl doctor --opcode LDA` prints them.
 
 What differs from the documents is nes-py's, see CONTRIBUTING.md: a branch into another page takes 5 cycles, BRK 14,
 shifts and increments of abs,X one more across a page, and most undocumented opcodes none.
@@ -14,7 +14,7 @@ Flags are kept apart. `zero_negative` is the last result: zero where its low byt
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from llvmlite import ir
 from numba import types
@@ -22,335 +22,13 @@ from numba.extending import intrinsic
 
 from mario_rl.errors import UserError
 from mario_rl.nes import layout
+from mario_rl.nes.code import CONVENTION, KEPT, REGISTERS, Code, number
 from mario_rl.nes.memory import I8, I16, I32, I64
-
-OPCODES = """
-LDA A9 immediate 2  A5 zero_page 3  B5 zero_page_x 4  AD absolute 4  BD absolute_x 4+  B9 absolute_y 4+  A1 indirect_x 6  B1 indirect_y 5+
-LDX A2 immediate 2  A6 zero_page 3  B6 zero_page_y 4  AE absolute 4  BE absolute_y 4+
-LDY A0 immediate 2  A4 zero_page 3  B4 zero_page_x 4  AC absolute 4  BC absolute_x 4+
-STA 85 zero_page 3  95 zero_page_x 4  8D absolute 4  9D absolute_x 5  99 absolute_y 5  81 indirect_x 6  91 indirect_y 6
-STX 86 zero_page 3  96 zero_page_y 4  8E absolute 4
-STY 84 zero_page 3  94 zero_page_x 4  8C absolute 4
-ADC 69 immediate 2  65 zero_page 3  75 zero_page_x 4  6D absolute 4  7D absolute_x 4+  79 absolute_y 4+  61 indirect_x 6  71 indirect_y 5+
-SBC E9 immediate 2  E5 zero_page 3  F5 zero_page_x 4  ED absolute 4  FD absolute_x 4+  F9 absolute_y 4+  E1 indirect_x 6  F1 indirect_y 5+
-AND 29 immediate 2  25 zero_page 3  35 zero_page_x 4  2D absolute 4  3D absolute_x 4+  39 absolute_y 4+  21 indirect_x 6  31 indirect_y 5+
-ORA 09 immediate 2  05 zero_page 3  15 zero_page_x 4  0D absolute 4  1D absolute_x 4+  19 absolute_y 4+  01 indirect_x 6  11 indirect_y 5+
-EOR 49 immediate 2  45 zero_page 3  55 zero_page_x 4  4D absolute 4  5D absolute_x 4+  59 absolute_y 4+  41 indirect_x 6  51 indirect_y 5+
-CMP C9 immediate 2  C5 zero_page 3  D5 zero_page_x 4  CD absolute 4  DD absolute_x 4+  D9 absolute_y 4+  C1 indirect_x 6  D1 indirect_y 5+
-CPX E0 immediate 2  E4 zero_page 3  EC absolute 4
-CPY C0 immediate 2  C4 zero_page 3  CC absolute 4
-BIT 24 zero_page 3  2C absolute 4
-ASL 0A accumulator 2  06 zero_page 5  16 zero_page_x 6  0E absolute 6  1E absolute_x 7+
-LSR 4A accumulator 2  46 zero_page 5  56 zero_page_x 6  4E absolute 6  5E absolute_x 7+
-ROL 2A accumulator 2  26 zero_page 5  36 zero_page_x 6  2E absolute 6  3E absolute_x 7+
-ROR 6A accumulator 2  66 zero_page 5  76 zero_page_x 6  6E absolute 6  7E absolute_x 7+
-INC E6 zero_page 5  F6 zero_page_x 6  EE absolute 6  FE absolute_x 7+
-DEC C6 zero_page 5  D6 zero_page_x 6  CE absolute 6  DE absolute_x 7+
-BPL 10 relative 2
-BMI 30 relative 2
-BVC 50 relative 2
-BVS 70 relative 2
-BCC 90 relative 2
-BCS B0 relative 2
-BNE D0 relative 2
-BEQ F0 relative 2
-JMP 4C target 3
-JMI 6C target 5
-JSR 20 target 6
-RTS 60 implied 6
-RTI 40 implied 6
-BRK 00 implied 14
-PHA 48 implied 3
-PLA 68 implied 4
-PHP 08 implied 3
-PLP 28 implied 4
-TAX AA implied 2
-TAY A8 implied 2
-TXA 8A implied 2
-TYA 98 implied 2
-TSX BA implied 2
-TXS 9A implied 2
-INX E8 implied 2
-INY C8 implied 2
-DEX CA implied 2
-DEY 88 implied 2
-CLC 18 implied 2
-SEC 38 implied 2
-CLI 58 implied 2
-SEI 78 implied 2
-CLD D8 implied 2
-SED F8 implied 2
-CLV B8 implied 2
-NOP EA implied 2
-"""  # noqa: E501  (a table is read by its columns)
-"""Operation, then for each of its opcodes: number, addressing mode, cycles; + where crossing a page takes one more."""
-
-UNDOCUMENTED = """
-BIT 34 zero_page_x 0  3C absolute_x 0+
-STY 80 immediate 0  9C absolute_x 0+
-CPY D4 zero_page_x 0  DC absolute_x 0+
-CPX F4 zero_page_x 0  FC absolute_x 0+
-STA 89 immediate 0
-STX 82 immediate 0  9E absolute_y 0+
-ASL 02 immediate 0
-ROL 22 immediate 0
-LSR 42 immediate 0
-ROR 62 immediate 0
-DEC C2 immediate 0
-INC E2 immediate 0
-SKIP 04 zero_page 0  44 zero_page 0  64 zero_page 0  14 zero_page 0  54 zero_page 0  74 zero_page 0
-SKIP 0C absolute 0  1C absolute_x 0+  5C absolute_x 0+  7C absolute_x 0+
-DCP DF absolute_x 7
-"""
-"""What nes-py makes of opcodes nobody should use; all that stand in neither table do nothing. It counts no cycles for
-most of them, though the next instruction still begins a cycle later; see `Code.take_time`."""
-
-LENGTHS = {"implied": 1, "accumulator": 1, "absolute": 3, "absolute_x": 3, "absolute_y": 3, "target": 3}
-"""Bytes of an instruction by its mode; two where it does not stand here."""
-
-
-class Opcode(NamedTuple):
-    """One row of the tables: what is done, to what, in how many cycles, and whether crossing a page adds one."""
-
-    operation: str
-    mode: str
-    cycles: int
-    crossing: bool
-
-    @property
-    def length(self) -> int:
-        """Bytes of the instruction."""
-        return LENGTHS.get(self.mode, 2)
-
-
-def read_table(table: str) -> dict[int, Opcode]:
-    """Read a table such as `OPCODES`: opcode number to what it is."""
-    opcodes = {}
-    for line in table.split("\n"):
-        operation, *rest = line.split() or [""]
-        for number, mode, cycles in zip(rest[::3], rest[1::3], rest[2::3], strict=True):
-            opcodes[int(number, 16)] = Opcode(operation, mode, int(cycles.rstrip("+")), "+" in cycles)
-    return opcodes
-
-
-DOCUMENTED = read_table(OPCODES)
-SET = {number: Opcode("SKIP", "implied", 0, False) for number in range(256)} | read_table(UNDOCUMENTED) | DOCUMENTED
-"""All 256 opcodes."""
+from mario_rl.nes.opcodes import DOCUMENTED, SET, Opcode
 
 JSR = 0x20
 UNEXECUTABLE = 0xFF
 """What the image of the ROM has where there is none: its function looks whether it stands for something else."""
-
-REGISTERS = ("ram", "rom", "pc", "cycle", "a", "x", "y", "zero_negative", "carry", "stack", "word")
-"""What goes from one opcode's function to the next: two addresses, the state, the instruction's first four bytes."""
-
-KEPT = {
-    "pc": layout.PC,
-    "cycle": layout.CYCLE,
-    "a": layout.A,
-    "x": layout.X,
-    "y": layout.Y,
-    "zero_negative": layout.ZERO_NEGATIVE,
-    "carry": layout.CARRY,
-    "stack": layout.STACK,
-}
-"""Where the state lies in a row of memory when no instruction is being executed."""
-
-CONVENTION = "preserve_nonecc"  # ten and more arguments in registers, none of them saved by who is called
-
-
-def number(value: int) -> ir.Constant:
-    """Make an operand of a plain number."""
-    return ir.Constant(I64, value)
-
-
-class Code:
-    """The machine code of one opcode, while it is written down.
-
-    Every register is an attribute and holds the LLVM value (int64) that it has so far; to assign is to compute.
-    """
-
-    def __init__(self, function: ir.Function) -> None:
-        self.function = function
-        self.builder = ir.IRBuilder(function.append_basic_block())
-        self.ram, self.rom, self.pc, self.cycle, self.a, self.x, self.y = function.args[:7]
-        self.zero_negative, self.carry, self.stack, self.word = function.args[7:]
-        self.began = self.cycle  # all reads and writes of an instruction happen at its first cycle
-
-    # Arithmetic on 64 bits.
-    def add(self, left: Any, right: Any) -> Any:
-        return self.builder.add(left, self._value(right))
-
-    def sub(self, left: Any, right: Any) -> Any:
-        return self.builder.sub(self._value(left), self._value(right))
-
-    def band(self, left: Any, right: Any) -> Any:
-        return self.builder.and_(left, self._value(right))
-
-    def bor(self, left: Any, right: Any) -> Any:
-        return self.builder.or_(left, self._value(right))
-
-    def xor(self, left: Any, right: Any) -> Any:
-        return self.builder.xor(left, self._value(right))
-
-    def left(self, value: Any, bits: int) -> Any:
-        return self.builder.shl(value, number(bits))
-
-    def right(self, value: Any, bits: int) -> Any:
-        return self.builder.lshr(value, number(bits))
-
-    def byte(self, value: Any) -> Any:
-        return self.band(value, 0xFF)
-
-    def word16(self, value: Any) -> Any:
-        return self.band(value, 0xFFFF)
-
-    def if_else(self, condition: Any, then: Any, otherwise: Any) -> Any:
-        """Choose without a jump."""
-        return self.builder.select(condition, self._value(then), self._value(otherwise))
-
-    def is_set(self, value: Any, bits: int) -> Any:
-        return self.builder.icmp_unsigned("!=", self.band(value, bits), number(0))
-
-    def is_not_set(self, value: Any, bits: int) -> Any:
-        return self.builder.icmp_unsigned("==", self.band(value, bits), number(0))
-
-    # Memory.
-    def load(self, address: Any, kind: ir.IntType = I8) -> Any:
-        place = self.builder.inttoptr(address, kind.as_pointer())
-        value = self.builder.load(place, align=1)
-        return value if kind == I64 else self.builder.zext(value, I64)
-
-    def store(self, address: Any, value: Any, kind: ir.IntType = I8) -> None:
-        place = self.builder.inttoptr(address, kind.as_pointer())
-        self.builder.store(value if kind == I64 else self.builder.trunc(self._value(value), kind), place, align=1)
-
-    def kept(self, offset: int) -> Any:
-        """Read a number of the row."""
-        return self.load(self.add(self.ram, offset), I64)
-
-    def keep(self, offset: int, value: Any) -> None:
-        """Write a number of the row."""
-        self.store(self.add(self.ram, offset), self._value(value), I64)
-
-    def read(self, address: Any) -> Any:
-        """Read a byte of the bus: RAM or ROM at once, the rest by a call; that may take cycles (see `io.py`)."""
-        builder = self.builder
-        is_memory = builder.icmp_unsigned(">=", self.word16(self.sub(address, 0x2000)), number(0x6000))
-        fast, slow, after = (self.function.append_basic_block() for _ in range(3))
-        builder.cbranch(is_memory, fast, slow).set_weights([1000, 1])
-        builder.position_at_end(fast)
-        is_ram = builder.icmp_unsigned("<", address, number(0x2000))
-        quick = self.load(
-            self.if_else(is_ram, self.add(self.ram, self.band(address, 0x7FF)), self.add(self.rom, address))
-        )
-        builder.branch(after)
-        builder.position_at_end(slow)
-        answer = self._call(layout.READ, [self.ram, address, self.began, self.pc])
-        later = self.add(self.cycle, self.right(answer, 8))
-        slowly = self.byte(answer)
-        builder.branch(after)
-        builder.position_at_end(after)
-        self.cycle = self._either(self.cycle, fast, later, slow)
-        return self._either(quick, fast, slowly, slow)
-
-    def write(self, address: Any, value: Any) -> None:
-        """Write a byte to the bus: RAM at once, the rest by a call, which may take cycles."""
-        builder = self.builder
-        is_ram = builder.icmp_unsigned("<", address, number(0x2000))
-        fast, slow, after = (self.function.append_basic_block() for _ in range(3))
-        builder.cbranch(is_ram, fast, slow).set_weights([1000, 1])
-        builder.position_at_end(fast)
-        self.store(self.add(self.ram, self.band(address, 0x7FF)), value)
-        builder.branch(after)
-        builder.position_at_end(slow)
-        later = self.add(self.cycle, self._call(layout.WRITE, [self.ram, address, value, self.began]))
-        builder.branch(after)
-        builder.position_at_end(after)
-        self.cycle = self._either(self.cycle, fast, later, slow)
-
-    def push(self, value: Any) -> None:
-        self.store(self.add(self.add(self.ram, 0x100), self.stack), value)
-        self.stack = self.byte(self.sub(self.stack, 1))
-
-    def pull(self) -> Any:
-        self.stack = self.byte(self.add(self.stack, 1))
-        return self.load(self.add(self.add(self.ram, 0x100), self.stack))
-
-    def push_address(self, address: Any) -> None:
-        self.push(self.right(address, 8))
-        self.push(address)
-
-    def pull_address(self) -> Any:
-        low = self.pull()
-        return self.bor(low, self.left(self.pull(), 8))
-
-    # Flags.
-    def flags(self, *, is_break: bool) -> Any:
-        """Pack the flags into the byte that is pushed."""
-        negative = self.if_else(self.is_set(self.zero_negative, 0x8080), 0x80, 0)
-        overflow = self.right(self.band(self.kept(layout.OVERFLOW), 0x80), 1)
-        zero = self.if_else(self.is_not_set(self.zero_negative, 0xFF), 0x02, 0)
-        rest = self.bor(self.kept(layout.INTERRUPT_DECIMAL), 0x30 if is_break else 0x20)
-        return self.bor(self.bor(self.bor(negative, overflow), self.bor(zero, rest)), self.carry)
-
-    def set_flags(self, packed: Any) -> None:
-        """Take the flags from a byte that was pushed."""
-        negative = self.left(self.band(packed, 0x80), 8)
-        self.zero_negative = self.bor(negative, self.if_else(self.is_set(packed, 0x02), 0, 1))
-        self.carry = self.band(packed, 0x01)
-        self.keep(layout.OVERFLOW, self.left(self.band(packed, 0x40), 1))
-        self.keep(layout.INTERRUPT_DECIMAL, self.band(packed, 0x0C))
-
-    # Where execution goes.
-    def take_time(self) -> None:
-        """See to it that an instruction for which no cycles are counted takes one, and remember that it was free."""
-        is_free = self.builder.icmp_unsigned("==", self.cycle, self.began)
-        later = self.add(self.began, 1)
-        self.keep(layout.FREE, self.if_else(is_free, later, self.kept(layout.FREE)))
-        self.cycle = self.if_else(is_free, later, self.cycle)
-
-    def go_on(self, table: ir.GlobalVariable, leave: ir.Function) -> None:
-        """End this opcode: jump to the next one, unless its time is not to come yet."""
-        builder = self.builder
-        is_over = builder.icmp_signed(">=", self.cycle, self.kept(layout.LIMIT))
-        over, on = self.function.append_basic_block(), self.function.append_basic_block()
-        builder.cbranch(is_over, over, on).set_weights([1, 1000])
-        builder.position_at_end(over)
-        self._jump(leave)
-        builder.position_at_end(on)
-        self.word = self.load(self.add(self.rom, self.pc), I32)
-        self.dispatch(table)
-
-    def dispatch(self, table: ir.GlobalVariable) -> None:
-        """Jump to the function of the opcode in `word`."""
-        place = self.builder.gep(table, [number(0), self.byte(self.word)])
-        self._jump(self.builder.load(place))
-
-    def fetch(self) -> Any:
-        """Read the instruction at PC from the bus, where it is not in the ROM."""
-        return self._call(layout.FETCH, [self.ram, self.pc, self.began])
-
-    def _jump(self, function: Any) -> None:
-        registers = [getattr(self, name) for name in REGISTERS]
-        self.builder.call(function, registers, cconv=CONVENTION, tail="musttail")
-        self.builder.ret_void()
-
-    def _call(self, which: int, arguments: list[Any]) -> Any:
-        """Call one of the functions whose addresses are in the work area."""
-        kind = ir.FunctionType(I64, [I64] * len(arguments))
-        address = self.load(self.add(self.kept(layout.WORK), which), I64)
-        return self.builder.call(self.builder.inttoptr(address, kind.as_pointer()), arguments)
-
-    def _either(self, left: Any, left_block: Any, right: Any, right_block: Any) -> Any:
-        phi = self.builder.phi(I64)
-        phi.add_incoming(left, left_block)
-        phi.add_incoming(right, right_block)
-        return phi
-
-    def _value(self, value: Any) -> Any:
-        return number(value) if isinstance(value, int) else value
-
 
 # --- Addressing modes: from the instruction's bytes to an address. ---
 
@@ -680,7 +358,7 @@ def _write_unexecutable(function: ir.Function, table: ir.GlobalVariable, leave: 
     code.pc = code.word16(code.pc)
     code.word = code.fetch()
     outside = code.builder.gep(table, [number(0), code.bor(code.byte(code.word), 0x100)])
-    code._jump(code.builder.load(outside))
+    code.jump(code.builder.load(outside))
     code.builder.position_at_end(nothing)
     code.pc, code.word = function.args[2], function.args[-1]
     code.pc = code.add(code.pc, 1)

@@ -6,7 +6,6 @@ instruction that begins at cycle t reads and writes when the dots up to 3 t + 2 
 
 from __future__ import annotations
 
-from mario_rl.nes.cpu import SET
 from mario_rl.nes.layout import (
     ADDRESS,
     ADVANCE_PICTURE,
@@ -40,6 +39,7 @@ from mario_rl.nes.layout import (
     WORK,
 )
 from mario_rl.nes.memory import call2, call4, helper, load8, load32, load64, store8, store64
+from mario_rl.nes.opcodes import SET
 from mario_rl.nes.ppu import (
     LAST_BLANK,
     LINE_DOTS,

@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 
 from mario_rl.cli import main
 from mario_rl.compare.contests import contests
-from mario_rl.compare.figures import Drawn, draw_all
+from mario_rl.compare.figures import draw_all
+from mario_rl.compare.looks import Drawn
 from mario_rl.compare.report import write_report
 from mario_rl.compare.runs import load_arms
 from mario_rl.config import load_config, render_config

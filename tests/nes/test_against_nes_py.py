@@ -8,7 +8,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from gym_super_mario_bros._roms import smb1_rom_path
+from gym_super_mario_bros._roms import smb1_rom_path, smb2jp_rom_path
 from nes_programs import (
     BEQ,
     BNE,
@@ -29,6 +29,8 @@ from nes_programs import (
     ines,
     play_at_random,
 )
+
+from mario_rl.game.addresses import OPERATION_MODE
 
 FRAMES = 20  # of each random program
 FRAMES_UNTIL_WRAP = 59_600  # the step's end has gone through the whole picture; two vertical blankings in one step
@@ -240,6 +242,14 @@ def test_the_game_goes_on_the_same_from_snapshots() -> None:
     random, pair = Random(1), the_game()
     start_game(pair)
     play_at_random(pair, random, 200, resets=False)
+
+
+@pytest.mark.emulator
+def test_another_game_runs_the_same_the_lost_levels() -> None:
+    random, pair = Random(2), Pair(Path(smb2jp_rom_path()))
+    start_game(pair)
+    assert pair.console.ram[OPERATION_MODE] == 1  # it is being played
+    play_at_random(pair, random, 300, resets=False)
 
 
 @pytest.mark.emulator

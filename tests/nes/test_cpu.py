@@ -18,8 +18,8 @@ from nes_programs import ines
 from mario_rl.nes import layout, palette
 from mario_rl.nes.cartridge import parse_cartridge
 from mario_rl.nes.console import WorkArea, row_bytes
-from mario_rl.nes.cpu import DOCUMENTED, SET
 from mario_rl.nes.kernels import KERNELS
+from mario_rl.nes.opcodes import DOCUMENTED, SET
 
 C, Z, I, D, B, UNUSED, V, N = (1 << bit for bit in range(8))  # noqa: E741  (the flags' names)
 BEGAN = 1000  # cycle of the frame
