@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
 from mario_rl.agents import NetworkPolicy, epsilon_greedy
 from mario_rl.agents.q_agent import load_policy
@@ -27,6 +28,9 @@ from mario_rl.types import EpisodeResult, Policy
 
 UNKNOWN_SHARE = 0.01
 """Weight of what follows a cut, in the return of a state before it, up to which it is left aside."""
+
+TWO_SIDED_95 = NormalDist().inv_cdf(0.975)
+"""Standard deviations, about 1.96, between which 95 % of a normal distribution lie."""
 
 SIDE_BY_SIDE = 32
 """Episodes played at once: two batches of the network's."""
@@ -165,8 +169,10 @@ class EvaluationReport:
 
 def wilson_interval(clears: int, episodes: int) -> tuple[float, float]:
     """Wilson's 95 % interval of a clear rate, 0..1."""
-    interval = binomtest(clears, episodes).proportion_ci(method="wilson")
-    return float(interval.low), float(interval.high)
+    share, width = clears / episodes, TWO_SIDED_95**2 / episodes
+    centre = (share + width / 2) / (1 + width)
+    half = math.sqrt(share * (1 - share) * width + width**2 / 4) / (1 + width)
+    return (centre - half if clears else 0.0), (centre + half if clears < episodes else 1.0)
 
 
 class Trained(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from mario_rl.checkpoint import load_checkpoint, save_checkpoint
 from mario_rl.config import Config, EnvConfig, parse_config
@@ -17,6 +18,7 @@ from mario_rl.evaluation import (
     evaluate,
     evaluate_policy,
     visited_means,
+    wilson_interval,
 )
 from mario_rl.report.table import evaluation_table
 from mario_rl.training import train
@@ -225,6 +227,15 @@ def test_wilson_interval_by_hand():
     report = EvaluationReport("sticky", 0, (episode("clear", 3161),) * 8 + (episode("death", 900),) * 2)
     assert report.clear_rate == 0.8
     assert report.clear_rate_interval == pytest.approx((0.4902, 0.9433), abs=1e-4)
+
+
+@pytest.mark.parametrize("episodes", [1, 2, 31, 100])
+def test_the_interval_of_every_number_of_clears_is_scipys(episodes):
+    for clears in range(episodes + 1):
+        theirs = stats.binomtest(clears, episodes).proportion_ci(method="wilson")
+        assert wilson_interval(clears, episodes) == pytest.approx((theirs.low, theirs.high), abs=1e-15)
+    assert wilson_interval(0, episodes)[0] == 0.0
+    assert wilson_interval(episodes, episodes)[1] == 1.0
 
 
 def test_the_summary_adds_up():
