@@ -14,6 +14,8 @@ from playwright.sync_api import Browser, sync_playwright
 from small_run import SMALL_RUN
 
 from mario_rl.config import Config, load_config
+from mario_rl.report.curve import draw_curves
+from mario_rl.training import session
 
 CHROMIUM_OPTIONS = [
     "--no-sandbox",  # its sandbox does not start as root, and these pages are our own
@@ -34,6 +36,25 @@ settings.load_profile("any_speed")
 def _one_thread():
     """Tests run side by side, and a result must not depend on how many cores there are."""
     torch.set_num_threads(1)
+
+
+def leave_a_file(run_dirs: list[Path], output: Path) -> None:
+    """In place of drawing a curve, which takes five times as long as the run of a test."""
+    output.write_bytes(b"where a curve would be")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _undrawn_curves() -> Iterator[None]:
+    """Runs in this process draw no curve, but where a test or fixture asks for `drawn_curves`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "draw_curves", leave_a_file)
+        yield
+
+
+@pytest.fixture
+def drawn_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The curve is drawn, as every run does it that is not one of a test."""
+    monkeypatch.setattr(session, "draw_curves", draw_curves)
 
 
 @pytest.fixture
