@@ -10,8 +10,7 @@ shrunk to; those of weights that never had a gradient too, which can't be told f
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -21,20 +20,18 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from mario_rl.agents import QAgent
 from mario_rl.config import load_run_config
 from mario_rl.devices import denormals_flushed, describe_machine
-from mario_rl.rundir import RunDir
+from mario_rl.runs.directory import RunDir
 from mario_rl.training.session import Session
 
 WHERE_FADING_ENDS = 4 * 2.0**-149  # a tenth of it rounds to nothing, so 0.9 times it is itself
 
 
 class Turn(NamedTuple):
-    """The updates of one turn: milliseconds an update, of it in Adam's step, and what they left."""
+    """The updates of one turn: milliseconds an update, and what they left."""
 
     update: float
-    adam: float
     denormal_share: float
     weights: Tensor
 
@@ -58,8 +55,7 @@ def main(run_dir: Path, updates: int, repeats: int) -> None:
     for flushed, made in turns.items():
         click.echo(
             f"{'flushed' if flushed else 'as they are'}: update {median(turn.update for turn in made):.1f} ms, "
-            f"of it Adam's step {median(turn.adam for turn in made):.2f} ms; denormals at the end: "
-            f"{made[0].denormal_share:.1%} of Adam's first moments"
+            f"denormals at the end: {made[0].denormal_share:.1%} of Adam's first moments"
         )
     first, *others = (turn.weights for made in turns.values() for turn in made)
     same = all(torch.equal(first, other) for other in others)
@@ -72,46 +68,23 @@ def take_turn(run_dir: Path, updates: int, *, flushed: bool) -> Turn:
         copy = RunDir(shutil.copytree(run_dir, Path(folder) / "run"))
         session = Session(load_run_config(copy.config), copy, warn=click.echo)
         agent, batch_size = session.agent, session.config.agent.batch_size
-        for state in agent.optimizer.state.values():
-            state["exp_avg"][state["exp_avg"] == 0] = WHERE_FADING_ENDS
-        in_adam: list[float] = []
-        with timed(agent, in_adam):
-            began = time.perf_counter()
-            for _ in range(updates):
-                batch = session.replay.sample(batch_size)
-                session.replay.prioritize(batch.slot, agent.learn(batch).td_error)
-            took = time.perf_counter() - began
+        moment = agent.optimizer.first_moment
+        moment[moment == 0] = WHERE_FADING_ENDS
+        began = time.perf_counter()
+        for _ in range(updates):
+            batch = session.replay.sample(batch_size)
+            session.replay.prioritize(batch.slot, agent.learn(batch).td_error)
+        took = time.perf_counter() - began
         session.close()
     # Looked at without flushing, which would take them for zero here as well.
-    moments = torch.cat([state["exp_avg"].flatten() for state in agent.optimizer.state.values()]).abs()
+    moments = moment.abs()
     denormal = (moments > 0) & (moments < torch.finfo(torch.float32).tiny)
     weights = [part.flatten() for net in (agent.online, agent.target, agent.averaged) for part in net.parameters()]
     return Turn(
         update=1e3 * took / updates,
-        adam=1e3 * sum(in_adam) / updates,
         denormal_share=denormal.float().mean().item(),
         weights=torch.cat(weights).detach(),
     )
-
-
-@contextmanager
-def timed(agent: QAgent, took: list[float]) -> Iterator[None]:
-    """Note the seconds of each of the optimiser's steps while this is entered."""
-    began = 0.0
-
-    def begin(*_: object) -> None:
-        nonlocal began
-        began = time.perf_counter()
-
-    def end(*_: object) -> None:
-        took.append(time.perf_counter() - began)
-
-    hooks = agent.optimizer.register_step_pre_hook(begin), agent.optimizer.register_step_post_hook(end)
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from mario_rl.agents import QAgent
-from mario_rl.blocks import to_blocks
+from mario_rl.agents.compiled import to_blocks
 from mario_rl.config import Config, load_config
 from mario_rl.tensors import draw_shifts
 from mario_rl.types import Batch

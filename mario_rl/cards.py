@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 
-from mario_rl.checkpoint import find_checkpoint, load_checkpoint, write_checkpoint
 from mario_rl.config import Protocol, parse_config, with_portable_paths
 from mario_rl.errors import CheckpointError
+from mario_rl.evaluation.protocols import PROTOCOLS
 from mario_rl.files import printable, staged, storage_errors
-from mario_rl.protocols import PROTOCOLS
+from mario_rl.runs.checkpoint import find_checkpoint, load_checkpoint, write_checkpoint
 from mario_rl.wording import count_text, duration_text
 
 if TYPE_CHECKING:

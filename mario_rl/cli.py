@@ -25,7 +25,7 @@ from mario_rl import __version__
 from mario_rl.errors import FailedError, MeasurementInterrupted, UserError
 from mario_rl.files import json_text, printable, require_writable, staged, write_atomically
 from mario_rl.machine import allowed_cores, usable_cores
-from mario_rl.rundir import RunDir, find_run
+from mario_rl.runs.directory import RunDir, find_run
 from mario_rl.streams import SCREEN, guarded_output
 from mario_rl.wording import count_text
 
@@ -168,7 +168,7 @@ def evaluate(
       mario-rl evaluate RUN_DIR/checkpoints/latest.pt --protocol sticky --episodes 100 --seed 7 --json report.json
       mario-rl evaluate RUN_DIR --stage 1-2 --video mario.mp4 --video-episodes all
     """
-    from mario_rl.protocols import episode_count
+    from mario_rl.evaluation.protocols import episode_count
     from mario_rl.report.table import evaluation_table
     from mario_rl.terminal import CountingBar
     from mario_rl.training.interrupts import Interrupts
@@ -180,8 +180,8 @@ def evaluate(
         episode_count(protocol, episodes, default=1)
     file = _checkpoint(checkpoint)
     from mario_rl import evaluation
-    from mario_rl.checkpoint import load_checkpoint
     from mario_rl.report.video import Recording, write_video
+    from mario_rl.runs.checkpoint import load_checkpoint
 
     trained = evaluation.load_trained(file, stage=stage, device=device)
     with Interrupts() as interrupts, closing(CountingBar("evaluating", "episode")) as bar:
@@ -451,7 +451,7 @@ def record(
       mario-rl record checkpoints/pretrained/ddqn_right_only_1-1_seed_1.pt --output mario.mp4 --overlay
       mario-rl record RUN_DIR --output sticky.mp4 --protocol sticky --episodes 10 --seed 7
     """
-    from mario_rl.protocols import PROTOCOLS
+    from mario_rl.evaluation.protocols import PROTOCOLS
     from mario_rl.terminal import CountingBar
     from mario_rl.training.interrupts import Interrupts
 
@@ -614,7 +614,7 @@ def benchmark(
     _require_output("--output", output, ".json")
     config = load_config(config_file, overrides)
     check_machine(config, RunDir(Path(tempfile.gettempdir())))
-    from mario_rl.benchmark import markdown, run_benchmark
+    from mario_rl.diagnostics.benchmark import markdown, run_benchmark
 
     with Interrupts() as interrupts, closing(CountingBar("measuring", "measurement")) as bar:
         try:
@@ -654,7 +654,7 @@ def _benchmark_emulator(agent: Path | None, *, seconds: float, repeats: int, out
         agent = _checkpoint(agent)
     import torch
 
-    from mario_rl.emulator_benchmark import emulator_markdown, measure_emulator
+    from mario_rl.diagnostics.emulator_benchmark import emulator_markdown, measure_emulator
     from mario_rl.evaluation import evaluate, load_trained
 
     if agent is not None:
@@ -706,7 +706,7 @@ def doctor(parity: bool, stage: str, frames: int, seed: int, rom: Path | None, o
         return OK
     if parity:
         return _parity(stage, frames, seed, rom)
-    from mario_rl.doctor import run_checks
+    from mario_rl.diagnostics.doctor import run_checks
 
     checks = run_checks()
     for check in checks:
@@ -720,7 +720,7 @@ def _parity(stage: str, frames: int, seed: int, rom: Path | None) -> int:
     _require_stage(stage)
     from tqdm import tqdm
 
-    from mario_rl.parity import compare_emulators
+    from mario_rl.diagnostics.parity import compare_emulators
 
     with tqdm(file=SCREEN, total=frames, unit="frame", desc="comparing", leave=False) as bar:
         try:
@@ -869,7 +869,7 @@ def _checkpoint(path: Path) -> Path:
     Raises:
         CheckpointError: there is none.
     """
-    from mario_rl.checkpoint import find_checkpoint
+    from mario_rl.runs.checkpoint import find_checkpoint
 
     file = find_checkpoint(path)
     if file != path:
@@ -883,7 +883,7 @@ def _watched(path: Path) -> Path:
     Raises:
         CheckpointError: there is neither.
     """
-    from mario_rl.checkpoint import find_checkpoint, has_checkpoint
+    from mario_rl.runs.checkpoint import find_checkpoint, has_checkpoint
 
     run = None
     if not path.is_file():

@@ -15,4 +15,4 @@ def to_unit(pixels: Pixels) -> UnitPixels:
 
 
 BLOCK = 4
-"""Side of the blocks of pixels that the first convolution takes as one, see `mario_rl.blocks`: its stride."""
+"""Side of the blocks of pixels that the first convolution takes as one, see `mario_rl.agents.compiled`: its stride."""

@@ -10,9 +10,9 @@ import click
 
 from mario_rl.cards import Card, Claim, load_card
 from mario_rl.config import Protocol, parse_config
-from mario_rl.metrics import EPISODE_COLUMNS, read_table
-from mario_rl.protocols import PROTOCOLS
-from mario_rl.rundir import RunDir
+from mario_rl.evaluation.protocols import PROTOCOLS
+from mario_rl.runs.directory import RunDir
+from mario_rl.runs.tables import EPISODE_COLUMNS, read_table
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 AGENTS = REPOSITORY / "checkpoints" / "pretrained"

@@ -16,12 +16,12 @@ import torch
 
 from mario_rl import cards
 from mario_rl.cards import Claim, Verdict, changed_episodes, load_card, ship, verify
-from mario_rl.checkpoint import load_checkpoint, save_checkpoint
 from mario_rl.cli import main
 from mario_rl.config import load_config
 from mario_rl.errors import CheckpointError, StorageError
 from mario_rl.evaluation import EvaluationInterrupted, evaluate
-from mario_rl.rundir import RunDir
+from mario_rl.runs.checkpoint import load_checkpoint, save_checkpoint
+from mario_rl.runs.directory import RunDir
 from mario_rl.training import train
 
 pytestmark = pytest.mark.emulator

@@ -15,12 +15,13 @@ from pathlib import Path
 import pytest
 
 import mario_rl.cli
-from mario_rl import cli, parity, terminal
-from mario_rl.checkpoint import load_checkpoint, save_checkpoint
+from mario_rl import cli, terminal
 from mario_rl.cli import main
 from mario_rl.config import load_config
+from mario_rl.diagnostics import parity
 from mario_rl.errors import StorageError
-from mario_rl.rundir import RunDir
+from mario_rl.runs.checkpoint import load_checkpoint, save_checkpoint
+from mario_rl.runs.directory import RunDir
 from mario_rl.training import train
 from mario_rl.training.initial import find_initial
 

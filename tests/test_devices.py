@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mario_rl import cli, devices, evaluation
+from mario_rl import cli, devices
 from mario_rl.cli import main
 from mario_rl.config import load_config
 from mario_rl.devices import no_more_threads_than_cores
+from mario_rl.evaluation import playing
 from mario_rl.training import Observer, Progress, train
 
 
@@ -52,8 +53,8 @@ def test_training_and_evaluating_from_python_keep_to_it(tmp_path, small_run_file
 
     train(load_config(small_run_file, ["training.agent_steps=4"]), tmp_path / "run", observer=Looks())
     assert seen == {1}
-    monkeypatch.setattr(evaluation, "evaluate_policy", lambda *_, **__: torch.get_num_threads())
-    assert evaluation.evaluate(tmp_path / "run") == 1
+    monkeypatch.setattr(playing, "evaluate_policy", lambda *_, **__: torch.get_num_threads())
+    assert playing.evaluate(tmp_path / "run") == 1
     assert torch.get_num_threads() == 2
 
 

@@ -1,4 +1,4 @@
-"""What may import what: a part imports from the layers below its own, and parts of one layer don't know each other."""
+"""What may import what: a place imports from the floors below its own; places of one floor don't know each other."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ import mario_rl
 PACKAGE = Path(mario_rl.__file__).parent
 CONTRIBUTING = Path(__file__).parents[1] / "CONTRIBUTING.md"
 
-LAYERS = [
-    {"__version__", "types", "errors", "machine", "streams", "wording"},
-    {"config", "files", "seeding", "schedules", "pixels", "rundir", "devices", "priorities", "replay_size"},
-    {"compiling", "tensors", "protocols"},
-    {"nes"},
-    {"game", "blocks", "networks", "replay", "checkpoint", "metrics"},
+FLOORS = [
+    {"__version__", "types", "errors", "machine", "streams", "wording", "lazy"},
+    {"files", "seeding", "pixels", "devices"},
+    {"compiling", "tensors"},
+    {"config", "nes", "runs"},
+    {"game", "replay"},
     {"envs", "agents"},
     {"evaluation", "report"},
     {"training", "cards"},
-    {"benchmark", "emulator_benchmark", "parity", "doctor", "terminal"},
+    {"diagnostics", "terminal"},
     {"compare", "watch"},
     {"cli", "__main__"},
 ]
-"""From the bottom up. A new part fails these tests until it stands here and in CONTRIBUTING.md."""
+"""From the bottom up. A new place fails these tests until it stands here and in CONTRIBUTING.md."""
 
-DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}
+FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 
 
 def imported_parts(source: str) -> set[str]:
-    """Name the parts of mario_rl that a file imports, anywhere in it."""
+    """Name the places of mario_rl that a file imports, anywhere in it."""
     parts = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom):
@@ -51,8 +51,8 @@ def owner(path: Path) -> str:
 
 
 def upward(name: str, imported: set[str]) -> list[str]:
-    """List what a part imports from its own layer or from above."""
-    return sorted(part for part in imported - {name} if DEPTH[part] >= DEPTH[name])
+    """List what a place imports from its own floor or from above."""
+    return sorted(part for part in imported - {name} if FLOOR[part] >= FLOOR[name])
 
 
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if owner(path) != "__init__")
@@ -83,11 +83,11 @@ def test_every_way_of_importing_is_seen():
 
 
 @pytest.mark.parametrize(("name", "imported"), [("envs", "agents"), ("game", "replay"), ("types", "config")])
-def test_an_import_from_above_or_from_the_same_layer_is_refused(name, imported):
+def test_an_import_from_above_or_from_the_same_floor_is_refused(name, imported):
     assert upward(name, {imported, "types"} - {name}) == [imported]
 
 
-def test_contributing_lists_every_part():
+def test_contributing_lists_every_place():
     text = CONTRIBUTING.read_text(encoding="utf-8")
     parts = {owner(path) for path in FILES} - {"__main__"}
     assert sorted(part for part in parts if f"`{part}.py`" not in text and f"`{part}/`" not in text) == []

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mario_rl.agents.schedules import linear, multiplicative
 from mario_rl.pixels import to_unit
-from mario_rl.schedules import linear, multiplicative
 from mario_rl.seeding import episode_seeds, generator_state, restore_generator, spawn_streams
 from mario_rl.tensors import draw_shifts, random_shift, tensor_to_unit
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from tqdm import tqdm
 
-from mario_rl.checkpoint import load_checkpoint
-from mario_rl.rundir import RunDir
+from mario_rl.runs.checkpoint import load_checkpoint
+from mario_rl.runs.directory import RunDir
 from mario_rl.streams import SCREEN, Guarded
 
 PATIENCE = 120  # seconds

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mario_rl.networks import QNetwork
+from mario_rl.agents.networks import QNetwork
 from mario_rl.tensors import tensor_to_unit
 from mario_rl.types import Pixels
 

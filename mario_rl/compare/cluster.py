@@ -18,7 +18,7 @@ from mario_rl.compare.work import CountingObserver, RunStopped, perform
 from mario_rl.config import parse_config, parse_section
 from mario_rl.errors import FailedError, UserError
 from mario_rl.machine import usable_cores
-from mario_rl.rundir import RunDir
+from mario_rl.runs.directory import RunDir
 
 LOCAL = "local"
 MOST_LOSSES = 5  # of the nodes a run was on, before it counts as failed

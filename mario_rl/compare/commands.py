@@ -12,7 +12,7 @@ from mario_rl.compare.processes import Processes
 from mario_rl.compare.runner import Outcome, StudyObserver, run_study
 from mario_rl.compare.study import StudyDir, StudyRun, expand, load_study
 from mario_rl.errors import UserError
-from mario_rl.rundir import runs_below
+from mario_rl.runs.directory import runs_below
 from mario_rl.streams import SCREEN
 from mario_rl.wording import count_text, duration_text
 

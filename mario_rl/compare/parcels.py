@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from mario_rl.rundir import RunDir
+from mario_rl.runs.directory import RunDir
 
 PIECE_BYTES = 32 << 20
 

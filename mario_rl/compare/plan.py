@@ -8,9 +8,9 @@ from typing import NamedTuple
 from mario_rl.compare.study import FinalConfig, StudyRun
 from mario_rl.config import Config
 from mario_rl.errors import UserError
+from mario_rl.evaluation.protocols import PROTOCOLS
 from mario_rl.machine import available_memory_bytes, usable_cores
-from mario_rl.protocols import PROTOCOLS
-from mario_rl.replay_size import estimate_bytes
+from mario_rl.replay.memory import estimate_bytes
 
 PROCESS_BYTES = 700_000_000
 """A run's process without its replay: 600 MB, measured on Linux with the CUDA build of torch 2.15, and some room."""
@@ -51,7 +51,7 @@ def make_plan(left: Sequence[StudyRun], final: FinalConfig, *, threads: int, job
     """
     memory = max(memory_bytes(run.config) for run in left)
     at_once = min(jobs or default_jobs(left, threads=threads), len(left))
-    from mario_rl.benchmark import seconds_per_step_and_update  # it needs torch, and refusing did not
+    from mario_rl.diagnostics.benchmark import seconds_per_step_and_update  # it needs torch, and refusing did not
 
     step_seconds, update_seconds = seconds_per_step_and_update(left[0].config, threads=threads)
     seconds = sum(_seconds(run.config, final, step_seconds, update_seconds) for run in left) / at_once

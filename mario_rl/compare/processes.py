@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from mario_rl.compare.runner import RunFailed
 from mario_rl.compare.study import FinalConfig, StudyRun
 from mario_rl.compare.work import RunStopped
-from mario_rl.rundir import RunDir
+from mario_rl.runs.directory import RunDir
 
 
 class Processes:

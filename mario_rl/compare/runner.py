@@ -15,7 +15,7 @@ from mario_rl.compare.work import RunStopped
 from mario_rl.config import Config, load_run_config, render_config
 from mario_rl.errors import UserError
 from mario_rl.files import write_atomically
-from mario_rl.rundir import RunDir
+from mario_rl.runs.directory import RunDir
 from mario_rl.training import Interrupts
 
 SECONDS_BETWEEN_LOOKS = 0.2

@@ -15,9 +15,9 @@ from mario_rl.compare.study import StudyDir, load_study
 from mario_rl.config import Config, with_portable_paths
 from mario_rl.errors import UserError
 from mario_rl.files import printable
-from mario_rl.metrics import EVALUATION_COLUMNS, RECENT_EPISODES, read_table
 from mario_rl.report.curve import Floats, Table, load_run
-from mario_rl.rundir import RunDir
+from mario_rl.runs.directory import RunDir
+from mario_rl.runs.tables import EVALUATION_COLUMNS, RECENT_EPISODES, read_table
 
 RECENT = RECENT_EPISODES  # at the end of training, that a run's score is the mean over
 

@@ -14,7 +14,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, field
 
 from mario_rl.config import Config, Protocol, Section, load_config_with, parse_section, read_yaml
 from mario_rl.errors import ConfigError
-from mario_rl.rundir import RunDir
+from mario_rl.runs.directory import RunDir
 
 MAX_RUNS = 10_000
 

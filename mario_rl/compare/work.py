@@ -11,12 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mario_rl.checkpoint import TRAINING_KEY, load_checkpoint, save_checkpoint
 from mario_rl.compare.study import FinalConfig
 from mario_rl.config import Config, load_run_config
+from mario_rl.evaluation.protocols import PROTOCOLS
 from mario_rl.files import json_text, write_atomically
-from mario_rl.protocols import PROTOCOLS
-from mario_rl.rundir import RunDir
+from mario_rl.runs.checkpoint import TRAINING_KEY, load_checkpoint, save_checkpoint
+from mario_rl.runs.directory import RunDir
 from mario_rl.training import Observer, Progress, resume, train
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def perform(config: Config, run_dir: RunDir, final: FinalConfig, *, threads: int
     import torch
 
     from mario_rl.evaluation import evaluate
-    from mario_rl.metrics import EVALUATION_COLUMNS, write_table
+    from mario_rl.runs.tables import EVALUATION_COLUMNS, write_table
 
     if not run_dir.final.exists():
         torch.set_num_threads(threads)

@@ -14,7 +14,7 @@ from mario_rl.compare.study import FinalConfig
 from mario_rl.compare.work import CountingObserver, RunStopped, perform
 from mario_rl.config import parse_config, parse_section
 from mario_rl.errors import FailedError, UserError
-from mario_rl.rundir import RunDir
+from mario_rl.runs.directory import RunDir
 
 SOURCE = "the study"  # what messages call the place a job came from
 

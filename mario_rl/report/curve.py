@@ -20,9 +20,9 @@ from mario_rl.config import Config, load_run_config
 from mario_rl.config.schema import WHOLE_GAME, stages_behind
 from mario_rl.errors import UserError
 from mario_rl.files import printable
-from mario_rl.metrics import EPISODE_COLUMNS, EVALUATION_COLUMNS, METRIC_COLUMNS, RECENT_EPISODES, read_table
 from mario_rl.report.drawing import MAX_NAME, as_text, save_png
-from mario_rl.rundir import RunDir
+from mario_rl.runs.directory import RunDir
+from mario_rl.runs.tables import EPISODE_COLUMNS, EVALUATION_COLUMNS, METRIC_COLUMNS, RECENT_EPISODES, read_table
 from mario_rl.wording import count_text
 
 type Floats = NDArray[np.float64]

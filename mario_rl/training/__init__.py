@@ -1,7 +1,8 @@
 """Training: `loop` is the algorithm, `session` holds its parts and saves them, `collect` plays the environments."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from mario_rl.lazy import lazily
 
 if TYPE_CHECKING:
     from mario_rl.training.begin import RunDirTaken
@@ -24,19 +25,14 @@ __all__ = [
     "train",
 ]
 
-_MODULES = {
-    "begin": ("RunDirTaken",),
-    "checks": ("check_machine",),
-    "interrupts": ("Interrupts",),
-    "loop": ("TrainingResult", "resume", "train"),
-    "session": ("make_replay",),
-    "observer": ("RECENT_EPISODES", "Observer", "Progress"),
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import what is asked for and no more: some of it needs PyTorch, which takes seconds, and the rest does not."""
-    for module, names in _MODULES.items():
-        if name in names:
-            return getattr(import_module(f"{__name__}.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazily(
+    __name__,
+    {
+        "begin": ("RunDirTaken",),
+        "checks": ("check_machine",),
+        "interrupts": ("Interrupts",),
+        "loop": ("TrainingResult", "resume", "train"),
+        "session": ("make_replay",),
+        "observer": ("RECENT_EPISODES", "Observer", "Progress"),
+    },
+)

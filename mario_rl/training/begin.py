@@ -8,7 +8,7 @@ from pathlib import Path
 from mario_rl.config import Config, render_config
 from mario_rl.errors import UserError
 from mario_rl.files import create_atomically, write_atomically
-from mario_rl.rundir import RunDir
+from mario_rl.runs.directory import RunDir
 
 OF_NO_ACCOUNT = ("lost+found",)
 """What an empty directory may hold: every new file system of Linux has it."""

@@ -6,8 +6,8 @@ import shutil
 
 from mario_rl.config import Config
 from mario_rl.errors import UserError
-from mario_rl.replay_size import check_memory, estimate_bytes
-from mario_rl.rundir import RunDir
+from mario_rl.replay.memory import check_memory, estimate_bytes
+from mario_rl.runs.directory import RunDir
 from mario_rl.training.initial import find_initial, load_initial
 
 ROOM_BESIDES_REPLAY = 200_000_000  # bytes of checkpoints, metrics and curve
@@ -33,7 +33,7 @@ def check_machine(config: Config, run_dir: RunDir) -> None:
 
         load_nes_py()
     if config.logging.tensorboard:
-        from mario_rl.metrics import load_tensorboard
+        from mario_rl.runs.tables import load_tensorboard
 
         load_tensorboard()
     if config.device not in ("auto", "cpu"):  # those are always there

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mario_rl.checkpoint import find_checkpoint
 from mario_rl.config import Config, Section
 from mario_rl.config.schema import EnvConfig, NetworkConfig
 from mario_rl.errors import CheckpointError, ConfigError
+from mario_rl.runs.checkpoint import find_checkpoint
 
 if TYPE_CHECKING:
     from mario_rl.evaluation import Trained

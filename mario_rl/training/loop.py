@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
-from mario_rl.checkpoint import load_checkpoint
 from mario_rl.config import Config, load_run_config, parse_config, with_absolute_paths
 from mario_rl.errors import CheckpointError, ConfigError, UserError
 from mario_rl.machine import keep_freed_memory
-from mario_rl.rundir import RunDir, find_run
+from mario_rl.runs.checkpoint import load_checkpoint
+from mario_rl.runs.directory import RunDir, find_run
 from mario_rl.training.begin import begin, new_run_dir, write_config
 from mario_rl.training.checks import check_machine
 from mario_rl.training.interrupts import Interrupts

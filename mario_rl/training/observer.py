@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from mario_rl.config import Config
-from mario_rl.metrics import RECENT_EPISODES as RECENT_EPISODES
+from mario_rl.runs.tables import RECENT_EPISODES as RECENT_EPISODES
 
 if TYPE_CHECKING:  # what is shown needs no torch
     from mario_rl.evaluation import EvaluatedEpisode, EvaluationReport

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from mario_rl.agents import LearnStats, QAgent
-from mario_rl.checkpoint import TRAINING_KEY, load_checkpoint, save_checkpoint
+from mario_rl.agents.schedules import exploration_exponents
 from mario_rl.config import Config
 from mario_rl.devices import (
     describe_machine,
@@ -29,11 +29,11 @@ from mario_rl.errors import CheckpointError, DivergedError, StorageError, UserEr
 from mario_rl.evaluation import EvaluationReport
 from mario_rl.files import remove_partials
 from mario_rl.game.rom import load_rom
-from mario_rl.metrics import MAX_REASON, RunMetrics
 from mario_rl.replay import ReplayBuffer
 from mario_rl.report.curve import draw_curves
-from mario_rl.rundir import RunDir
-from mario_rl.schedules import exploration_exponents
+from mario_rl.runs.checkpoint import TRAINING_KEY, load_checkpoint, save_checkpoint
+from mario_rl.runs.directory import RunDir
+from mario_rl.runs.tables import MAX_REASON, RunMetrics
 from mario_rl.seeding import generator_state, restore_generator, spawn_streams
 from mario_rl.training.collect import Collector, FinishedEpisode, Played
 from mario_rl.training.initial import load_initial

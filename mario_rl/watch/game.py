@@ -20,7 +20,7 @@ from mario_rl.errors import UserError
 from mario_rl.evaluation import Trained, load_trained
 from mario_rl.game.actions import Buttons
 from mario_rl.report.video import GAME_FPS
-from mario_rl.rundir import RunDir
+from mario_rl.runs.directory import RunDir
 from mario_rl.watch.messages import Message, Pad, SetCheckpoint, SetProtocol, SetSaliency, SetSpeed, SetStage, Simple
 from mario_rl.watch.pictures import pack, png, saliency
 from mario_rl.watch.play import PAD, Decision, Episode, Shown

@@ -14,8 +14,8 @@ from mario_rl.config import Config, Protocol
 from mario_rl.envs import action_buttons, action_names, make_env, make_game
 from mario_rl.envs.progress import Position, read_position, read_screen_left
 from mario_rl.evaluation import discounted_returns, protocol_env
+from mario_rl.evaluation.protocols import PROTOCOLS
 from mario_rl.game.actions import Buttons, joypad_byte
-from mario_rl.protocols import PROTOCOLS
 from mario_rl.seeding import episode_seeds
 from mario_rl.types import EpisodeResult, Pixels, Policy
 

@@ -13,8 +13,8 @@ import numpy as np
 from mario_rl.config import Protocol
 from mario_rl.envs import action_names
 from mario_rl.evaluation import EvaluationInterrupted, Trained, load_trained
+from mario_rl.evaluation.protocols import PROTOCOLS
 from mario_rl.game.actions import BUTTON_BITS
-from mario_rl.protocols import PROTOCOLS
 from mario_rl.report.video import GAME_FPS, write_screens
 from mario_rl.types import EpisodeResult, Pixels
 from mario_rl.watch.play import Decision, Episode, Shown

@@ -22,10 +22,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from mario_rl.errors import UserError
 from mario_rl.files import json_text
-from mario_rl.metrics import EPISODE_COLUMNS, EVALUATION_COLUMNS, METRIC_COLUMNS, RECENT_EPISODES, read_table
 from mario_rl.report.curve import Floats, mean_window, running_mean
 from mario_rl.report.video import Recording, write_video
-from mario_rl.rundir import RunDir
+from mario_rl.runs.directory import RunDir
+from mario_rl.runs.tables import EPISODE_COLUMNS, EVALUATION_COLUMNS, METRIC_COLUMNS, RECENT_EPISODES, read_table
 from mario_rl.watch.game import Ended, Game
 from mario_rl.watch.messages import MAX_MESSAGE_BYTES, read_message
 from mario_rl.watch.port import bind

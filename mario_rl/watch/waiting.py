@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from mario_rl.checkpoint import find_checkpoint
 from mario_rl.errors import CheckpointError
-from mario_rl.rundir import RunDir
+from mario_rl.runs.checkpoint import find_checkpoint
+from mario_rl.runs.directory import RunDir
 
 MOST_SECONDS = 120.0
 """A run saves its first checkpoint as soon as its games have begun; before that it may have to compile the emulator."""

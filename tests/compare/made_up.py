@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from mario_rl.config import parse_config, render_config
-from mario_rl.metrics import EPISODE_COLUMNS, EVALUATION_COLUMNS, METRIC_COLUMNS, write_table
-from mario_rl.rundir import RunDir
+from mario_rl.runs.directory import RunDir
+from mario_rl.runs.tables import EPISODE_COLUMNS, EVALUATION_COLUMNS, METRIC_COLUMNS, write_table
 
 TARGETS, ACTION_SETS = ("none", "target", "double"), ("right_only", "simple", "complex")
 SPEED = {"none": 0.6, "target": 0.8, "double": 1.0, "right_only": 1.0, "simple": 0.8, "complex": 0.6}

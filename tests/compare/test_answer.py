@@ -9,7 +9,7 @@ from made_up import make_run, make_study
 from mario_rl.compare.answer import answer
 from mario_rl.compare.contests import contests
 from mario_rl.compare.runs import finished, load_arms
-from mario_rl.rundir import RunDir
+from mario_rl.runs.directory import RunDir
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,7 @@ from mario_rl.compare import runner
 from mario_rl.compare.cluster import Cluster
 from mario_rl.compare.runner import StudyObserver, run_study
 from mario_rl.compare.study import StudyDir, StudyRun, expand, load_study
-from mario_rl.rundir import RunDir
+from mario_rl.runs.directory import RunDir
 
 ray_cluster = pytest.importorskip("ray.cluster_utils", reason="Ray is not installed: pip install mario-rl[cluster]")
 

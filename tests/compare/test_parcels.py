@@ -8,7 +8,7 @@ import pytest
 
 from mario_rl.compare import parcels
 from mario_rl.compare.parcels import Complete, Piece, Receiver, Sender
-from mario_rl.rundir import RunDir
+from mario_rl.runs.directory import RunDir
 
 
 def make_run(path: Path) -> RunDir:

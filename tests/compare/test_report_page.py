@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page
 from mario_rl.compare.report import write_report
 from mario_rl.errors import UserError
 from mario_rl.report.video import Recording, write_video
-from mario_rl.rundir import RunDir
+from mario_rl.runs.directory import RunDir
 
 FIGURES = ("curves", "targets_0", "targets_1", "settings_target", "settings_double", "final_scores", "improvement",
            "needed", "overestimation", "clear_rates", "ends")  # fmt: skip

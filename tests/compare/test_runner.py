@@ -18,7 +18,7 @@ from mario_rl.compare.runner import RunFailed, StudyObserver, run_study
 from mario_rl.compare.study import StudyDir, StudyRun, expand, load_study
 from mario_rl.compare.work import RunStopped
 from mario_rl.errors import UserError
-from mario_rl.rundir import RunDir
+from mario_rl.runs.directory import RunDir
 
 SMALL_STUDY = """\
 base: small.yaml

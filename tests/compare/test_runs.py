@@ -21,7 +21,7 @@ from mario_rl.compare.runs import load_arms
 from mario_rl.config import load_config, render_config
 from mario_rl.errors import ConfigError, UserError
 from mario_rl.files import printable
-from mario_rl.rundir import RunDir
+from mario_rl.runs.directory import RunDir
 
 
 def make_runs(folder: Path, name: str, *settings: str, seeds: tuple[int, ...] = (0, 1), **numbers: float) -> list[Path]:

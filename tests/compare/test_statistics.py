@@ -25,7 +25,7 @@ from mario_rl.compare.statistics import (
     share_needed,
 )
 from mario_rl.config import Config
-from mario_rl.rundir import RunDir
+from mario_rl.runs.directory import RunDir
 
 SCORES = st.lists(st.floats(-1e4, 1e4), min_size=2, max_size=8).map(np.array)
 

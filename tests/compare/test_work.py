@@ -9,13 +9,13 @@ import av
 import pytest
 from small_run import SMALL_RUN
 
-from mario_rl.checkpoint import load_checkpoint
 from mario_rl.compare.study import FinalConfig
 from mario_rl.compare.work import film, perform
 from mario_rl.config import load_config
-from mario_rl.metrics import EVALUATION_COLUMNS, read_table
 from mario_rl.report import video
-from mario_rl.rundir import RunDir
+from mario_rl.runs.checkpoint import load_checkpoint
+from mario_rl.runs.directory import RunDir
+from mario_rl.runs.tables import EVALUATION_COLUMNS, read_table
 from mario_rl.training import Observer
 
 FINAL = FinalConfig(protocols=("greedy",))

@@ -20,9 +20,9 @@ from matplotlib.text import Text
 
 from mario_rl.errors import StorageError, UserError
 from mario_rl.files import printable
-from mario_rl.metrics import EPISODE_COLUMNS, EVALUATION_COLUMNS, METRIC_COLUMNS, RunMetrics
 from mario_rl.report.curve import MAX_DOTS, curve_figure, draw_curves, running_mean
-from mario_rl.rundir import RunDir
+from mario_rl.runs.directory import RunDir
+from mario_rl.runs.tables import EPISODE_COLUMNS, EVALUATION_COLUMNS, METRIC_COLUMNS, RunMetrics
 
 MEAN = "mean of the last 100 episodes"
 RETURN, X, SHARE = "return per episode [points]", "best x per episode [pixels]", "clear rate, epsilon"

@@ -12,7 +12,7 @@ import pytest
 
 from mario_rl.config import Config, load_config
 from mario_rl.errors import StorageError, UserError
-from mario_rl.rundir import RunDir
+from mario_rl.runs.directory import RunDir
 from mario_rl.training import RunDirTaken, begin, train
 from mario_rl.training.begin import new_run_dir
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from mario_rl.agents import QAgent
-from mario_rl.checkpoint import load_checkpoint
 from mario_rl.config import EnvConfig
 from mario_rl.errors import GameError
 from mario_rl.game import layout
 from mario_rl.game.games import Games
-from mario_rl.rundir import RunDir
+from mario_rl.runs.checkpoint import load_checkpoint
+from mario_rl.runs.directory import RunDir
 from mario_rl.training import resume, session, train
 from mario_rl.training.collect import Collector
 from mario_rl.types import Steps

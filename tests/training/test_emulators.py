@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from mario_rl.checkpoint import load_checkpoint
 from mario_rl.config import load_config
-from mario_rl.rundir import RunDir
+from mario_rl.runs.checkpoint import load_checkpoint
+from mario_rl.runs.directory import RunDir
 from mario_rl.training import train
 
 pytestmark = pytest.mark.emulator

@@ -10,12 +10,12 @@ import pytest
 import torch
 from small_run import SMALL_RUN
 
-from mario_rl.checkpoint import load_checkpoint
 from mario_rl.cli import main
 from mario_rl.config import Config, load_config
 from mario_rl.errors import CheckpointError, ConfigError
 from mario_rl.evaluation import load_trained
-from mario_rl.rundir import RunDir
+from mario_rl.runs.checkpoint import load_checkpoint
+from mario_rl.runs.directory import RunDir
 from mario_rl.training import resume, train
 from mario_rl.training.initial import MAY_DIFFER, must_agree
 

@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from mario_rl import envs, evaluation
-from mario_rl.checkpoint import load_checkpoint
 from mario_rl.config import load_config
 from mario_rl.errors import DivergedError, StorageError, UserError
-from mario_rl.rundir import RunDir
+from mario_rl.runs.checkpoint import load_checkpoint
+from mario_rl.runs.directory import RunDir
 from mario_rl.training import Observer, Progress, checks, resume, session, train
 
 pytestmark = pytest.mark.emulator

@@ -17,14 +17,14 @@ import torch
 from small_run import SMALL_RUN
 
 from mario_rl.agents import QAgent
-from mario_rl.checkpoint import load_checkpoint, save_checkpoint
 from mario_rl.config import load_config
 from mario_rl.errors import CheckpointError, ConfigError, UserError
 from mario_rl.evaluation import EvaluationReport
 from mario_rl.game.games import Games
 from mario_rl.nes import layout as console
 from mario_rl.nes.cartridge import SUPER_MARIO_BROS_PAL
-from mario_rl.rundir import RunDir
+from mario_rl.runs.checkpoint import load_checkpoint, save_checkpoint
+from mario_rl.runs.directory import RunDir
 from mario_rl.training import Observer, collect, resume, train
 
 pytestmark = pytest.mark.emulator

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from mario_rl.agents import NetworkPolicy
-from mario_rl.checkpoint import load_checkpoint, save_checkpoint
-from mario_rl.rundir import RunDir
+from mario_rl.runs.checkpoint import load_checkpoint, save_checkpoint
+from mario_rl.runs.directory import RunDir
 from mario_rl.watch.game import Game
 from mario_rl.watch.messages import SetCheckpoint, SetSpeed, Simple
 from mario_rl.watch.pictures import saliency

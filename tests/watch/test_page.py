@@ -19,8 +19,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from mario_rl.evaluation import load_trained
-from mario_rl.metrics import EPISODE_COLUMNS, METRIC_COLUMNS, RunMetrics, read_table
-from mario_rl.rundir import RunDir
+from mario_rl.runs.directory import RunDir
+from mario_rl.runs.tables import EPISODE_COLUMNS, METRIC_COLUMNS, RunMetrics, read_table
 from mario_rl.watch.play import Episode
 from mario_rl.watch.server import _curve
 

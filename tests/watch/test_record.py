@@ -11,7 +11,7 @@ import pytest
 from mario_rl.cli import main
 from mario_rl.evaluation import EvaluationInterrupted, evaluate
 from mario_rl.report.video import Recording, _replay
-from mario_rl.rundir import RunDir
+from mario_rl.runs.directory import RunDir
 from mario_rl.types import Pixels
 from mario_rl.watch.play import Decision
 from mario_rl.watch.record import _bars, record

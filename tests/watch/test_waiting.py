@@ -8,7 +8,7 @@ import time
 import pytest
 
 from mario_rl.errors import CheckpointError
-from mario_rl.rundir import RunDir
+from mario_rl.runs.directory import RunDir
 from mario_rl.watch.waiting import wait_for_checkpoint
 
 

@@ -1,0 +1,169 @@
+"""Moving weights by their gradients, and all that follows them, in one pass through memory; compiled.
+
+PyTorch makes nine passes of it (clip, Adam, two networks that follow, the copies that are computed with): 9 ms of an
+update on one core, which waits for memory all the while.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+WIDTH = 16  # numbers at once
+
+WEIGHT, FIRST, SECOND, GRADIENT, TARGET, AVERAGED, COPY, TARGET_COPY = range(8)
+"""Places in the row of addresses, int64 (8,); 0 where there is none. Float32 but for the bfloat16 copies."""
+FACTOR, BETA_1, BETA_2, STEP_SIZE, CORRECTION, EPSILON, TARGET_SHARE, AVERAGED_SHARE = range(8)
+"""Places in the row of numbers, float32 (8,)."""
+
+FLOAT, I16, I32, I64 = ir.FloatType(), ir.IntType(16), ir.IntType(32), ir.IntType(64)
+
+
+class Lanes:
+    """LLVM code for some numbers side by side."""
+
+    def __init__(self, builder: Any, width: int) -> None:
+        self.builder, self.width = builder, width
+
+    def kind(self, of: ir.Type) -> ir.Type:
+        """The type of all of them."""
+        return ir.VectorType(of, self.width)
+
+    def load(self, address: Any, of: ir.Type = FLOAT) -> Any:
+        """Read them, one behind the other."""
+        return self.builder.load(self.builder.inttoptr(address, self.kind(of).as_pointer()), align=1)
+
+    def store(self, value: Any, address: Any) -> None:
+        """Write them, one behind the other."""
+        self.builder.store(value, self.builder.inttoptr(address, value.type.as_pointer()), align=1)
+
+    def all(self, value: Any) -> Any:
+        """The same number in each place."""
+        vector = ir.Constant(self.kind(value.type), ir.Undefined)
+        for place in range(self.width):
+            vector = self.builder.insert_element(vector, value, ir.Constant(I32, place))
+        return vector
+
+    def constant(self, of: ir.Type, value: float) -> Any:
+        """The same constant in each place."""
+        return ir.Constant(self.kind(of), [value] * self.width)
+
+    def root(self, value: Any) -> Any:
+        """The square root of each."""
+        name = f"llvm.sqrt.v{self.width}f32"
+        function = self.builder.module.globals.get(name)
+        if function is None:
+            function = ir.Function(self.builder.module, ir.FunctionType(value.type, [value.type]), name)
+        return self.builder.call(function, [value])
+
+    def widened(self, bfloat16: Any) -> Any:
+        """Bfloat16, as the bits it is, to float32."""
+        wide = self.builder.zext(bfloat16, self.kind(I32))
+        return self.builder.bitcast(self.builder.shl(wide, self.constant(I32, 16)), self.kind(FLOAT))
+
+    def rounded(self, value: Any) -> Any:
+        """Float32 to the nearest bfloat16, ties to even, as bits; what is no number stays none."""
+        b = self.builder
+        bits = b.bitcast(value, self.kind(I32))
+        odd = b.and_(b.lshr(bits, self.constant(I32, 16)), self.constant(I32, 1))
+        nearest = b.lshr(b.add(bits, b.add(odd, self.constant(I32, 0x7FFF))), self.constant(I32, 16))
+        none = b.fcmp_unordered("uno", value, value)
+        return b.trunc(b.select(none, self.constant(I32, 0x7FC0), nearest), self.kind(I16))
+
+
+def _move(builder: Any, arguments: Any, width: int) -> None:
+    """Write the code that moves `width` weights, from number `place` on."""
+    addresses, numbers, place, wide = arguments
+    b, lanes = builder, Lanes(builder, width)
+
+    def address(row: int, size: int = 4) -> Any:
+        base = b.load(b.gep(b.inttoptr(addresses, I64.as_pointer()), [ir.Constant(I64, row)]))
+        return b.add(base, b.mul(place, ir.Constant(I64, size)))
+
+    def number(row: int) -> Any:
+        return b.load(b.gep(b.inttoptr(numbers, FLOAT.as_pointer()), [ir.Constant(I64, row)]))
+
+    def given(row: int) -> Any:
+        base = b.load(b.gep(b.inttoptr(addresses, I64.as_pointer()), [ir.Constant(I64, row)]))
+        return b.icmp_unsigned("!=", base, ir.Constant(I64, 0))
+
+    one = ir.Constant(FLOAT, 1.0)
+    with b.if_else(b.icmp_unsigned("!=", wide, ir.Constant(I64, 0))) as (then, otherwise):
+        with then:
+            of_wide, from_wide = lanes.load(address(GRADIENT)), b.block
+        with otherwise:
+            of_narrow, from_narrow = lanes.widened(lanes.load(address(GRADIENT, 2), I16)), b.block
+    gradient = b.phi(lanes.kind(FLOAT))
+    gradient.add_incoming(of_wide, from_wide)
+    gradient.add_incoming(of_narrow, from_narrow)
+    gradient = b.fmul(gradient, lanes.all(number(FACTOR)))
+
+    # Adam, Kingma & Ba 2015, algorithm 1.
+    first, second, weight = (lanes.load(address(row)) for row in (FIRST, SECOND, WEIGHT))
+    gained = lanes.all(b.fsub(one, number(BETA_1)))
+    first = b.fadd(first, b.fmul(b.fsub(gradient, first), gained))
+    squared = b.fmul(b.fmul(gradient, gradient), lanes.all(b.fsub(one, number(BETA_2))))
+    second = b.fadd(b.fmul(second, lanes.all(number(BETA_2))), squared)
+    root = b.fdiv(lanes.root(second), lanes.all(number(CORRECTION)))
+    step = b.fdiv(b.fmul(first, lanes.all(number(STEP_SIZE))), b.fadd(root, lanes.all(number(EPSILON))))
+    weight = b.fsub(weight, step)
+    for value, row in ((first, FIRST), (second, SECOND), (weight, WEIGHT)):
+        lanes.store(value, address(row))
+    with b.if_then(given(COPY)):
+        lanes.store(lanes.rounded(weight), address(COPY, 2))
+
+    for row, share_row, copy in ((TARGET, TARGET_SHARE, TARGET_COPY), (AVERAGED, AVERAGED_SHARE, None)):
+        with b.if_then(given(row)):
+            following, share = lanes.load(address(row)), number(share_row)
+            apart = b.fsub(weight, following)
+            # From the nearer end, so that a share of 0 leaves it as it is and one of 1 is a copy.
+            near = b.fadd(following, b.fmul(apart, lanes.all(share)))
+            far = b.fsub(weight, b.fmul(apart, lanes.all(b.fsub(one, share))))
+            following = b.select(b.fcmp_ordered("<", share, ir.Constant(FLOAT, 0.5)), near, far)
+            lanes.store(following, address(row))
+            if copy is not None:
+                with b.if_then(given(copy)):
+                    lanes.store(lanes.rounded(following), address(copy, 2))
+
+
+def _mover(width: int) -> Any:
+    """Make the intrinsic that moves so many weights."""
+
+    @intrinsic
+    def move(typing_context: Any, addresses: Any, numbers: Any, place: Any, wide: Any) -> Any:
+        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            _move(builder, arguments, width)
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.int64, types.int64, types.int64), code
+
+    return move
+
+
+_move_many = _mover(WIDTH)
+_move_one = _mover(1)
+
+
+def move_weights(addresses: int, numbers: int, count: int, wide: int) -> int:
+    """Move some weights by their gradients, and let target network, average and copies follow.
+
+    Args:
+        addresses: int64 (8,), see above.
+        numbers: float32 (8,), see above.
+        count: of weights.
+        wide: 1 if the gradient is float32, 0 if it is bfloat16.
+
+    Returns:
+        0.
+    """
+    place = 0
+    while place + WIDTH <= count:
+        _move_many(addresses, numbers, place, wide)
+        place += WIDTH
+    while place < count:
+        _move_one(addresses, numbers, place, wide)
+        place += 1
+    return 0

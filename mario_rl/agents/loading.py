@@ -1,0 +1,23 @@
+"""A policy from the weights of a checkpoint."""
+
+from __future__ import annotations
+
+import torch
+
+from mario_rl.agents.networks import QNetwork, build_network
+from mario_rl.agents.policy import NetworkPolicy
+from mario_rl.config import NetworkConfig
+from mario_rl.types import State
+
+
+def load_policy(
+    network: NetworkConfig, weights: State, *, num_actions: int, frame_stack: int, device: torch.device
+) -> NetworkPolicy:
+    """Rebuild the policy of a checkpoint from its online network's weights.
+
+    Raises:
+        RuntimeError: they are of another network.
+    """
+    online: QNetwork = build_network(network, num_actions=num_actions, frame_stack=frame_stack, seed=0)
+    online.load_state_dict(weights)
+    return NetworkPolicy(online.to(device), device)

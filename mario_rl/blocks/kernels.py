@@ -1,7 +1,0 @@
-"""The compiled function of this package."""
-
-from __future__ import annotations
-
-from mario_rl.compiling import Library
-
-KERNELS = Library("blocks", {"cut_into_blocks": "mario_rl.blocks.cutting"}, packages=("blocks", "nes"), quick=True)
