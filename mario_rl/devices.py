@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,15 +51,15 @@ def denormals_flushed() -> Iterator[None]:
 
 
 @contextmanager
-def no_more_threads_than_cores() -> Iterator[None]:
-    """Let PyTorch compute with at most as many threads as there are cores for them, as long as this is entered.
+def one_thread() -> Iterator[None]:
+    """Let PyTorch compute with one thread as long as this is entered.
 
-    By itself it knows nothing of CPU quotas: with one processor's time two threads took 82 ms for an update, one 51.
-    Who has set OMP_NUM_THREADS has chosen.
+    Its own threads spin while they wait for each other: two of them took 20 ms for an update on two free cores, and 900
+    beside one other busy process. A second core is kept busy by `agents/beside.py`. And sums whose order depends on the
+    number of threads come out the same on every machine.
     """
     before = torch.get_num_threads()
-    if before > usable_cores() and "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(usable_cores())
+    torch.set_num_threads(1)
     try:
         yield
     finally:

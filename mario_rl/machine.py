@@ -28,6 +28,12 @@ def usable_cores() -> int:
     return allowed_cores() if quota is None else max(1, min(allowed_cores(), math.floor(quota)))
 
 
+def computing_cores() -> int:
+    """Count the processors to compute on: those that can be kept busy, or OMP_NUM_THREADS where that is less."""
+    chosen = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, min(usable_cores(), int(chosen))) if chosen.isdecimal() else usable_cores()
+
+
 def allowed_cores() -> int:
     """Count the processors that this process may run on, whatever share of their time it gets."""
     if hasattr(os, "process_cpu_count"):  # Python 3.13

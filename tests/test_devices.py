@@ -1,50 +1,30 @@
-"""PyTorch computes with no more threads than there are cores for them, whatever a CPU quota leaves of those."""
+"""How many cores are computed on, and that PyTorch's own threads are left out of it."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from mario_rl import cli, devices
+from mario_rl import cli, machine
 from mario_rl.cli import main
 from mario_rl.config import load_config
-from mario_rl.devices import no_more_threads_than_cores
 from mario_rl.evaluation import playing
+from mario_rl.machine import computing_cores
 from mario_rl.training import Observer, Progress, train
 
 
 @pytest.fixture
-def _one_core_paid_for(monkeypatch):
-    """Two threads, as PyTorch counts processors, and a quota of one."""
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(devices, "usable_cores", lambda: 1)
+def _two_threads():
     torch.set_num_threads(2)
-
-
-@pytest.mark.usefixtures("_one_core_paid_for")
-def test_threads_beyond_the_cores_are_given_up_and_taken_back():
-    with no_more_threads_than_cores():
-        assert torch.get_num_threads() == 1
-    assert torch.get_num_threads() == 2
-
-
-@pytest.mark.usefixtures("_one_core_paid_for")
-def test_a_number_of_threads_that_was_chosen_stays(monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    with no_more_threads_than_cores():
-        assert torch.get_num_threads() == 2
-
-
-def test_fewer_threads_than_cores_stay(monkeypatch):
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(devices, "usable_cores", lambda: 8)
-    with no_more_threads_than_cores():
-        assert torch.get_num_threads() == 1
+    yield
+    torch.set_num_threads(1)
 
 
 @pytest.mark.emulator
-@pytest.mark.usefixtures("_one_core_paid_for")
-def test_training_and_evaluating_from_python_keep_to_it(tmp_path, small_run_file, monkeypatch):
+@pytest.mark.usefixtures("_two_threads")
+def test_training_and_evaluating_from_python_keep_to_one_thread_of_pytorchs_and_give_the_others_back(
+    tmp_path, small_run_file, monkeypatch
+):
     seen = set()
 
     class Looks(Observer):
@@ -53,9 +33,22 @@ def test_training_and_evaluating_from_python_keep_to_it(tmp_path, small_run_file
 
     train(load_config(small_run_file, ["training.agent_steps=4"]), tmp_path / "run", observer=Looks())
     assert seen == {1}
+    assert torch.get_num_threads() == 2
     monkeypatch.setattr(playing, "evaluate_policy", lambda *_, **__: torch.get_num_threads())
     assert playing.evaluate(tmp_path / "run") == 1
     assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize(
+    ("usable", "chosen", "cores"), [(4, None, 4), (4, "1", 1), (2, "8", 2), (4, "0", 1), (4, "", 4)]
+)
+def test_cores_are_computed_on_unless_fewer_were_chosen(usable, chosen, cores, monkeypatch):
+    monkeypatch.setattr(machine, "usable_cores", lambda: usable)
+    if chosen is None:
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    else:
+        monkeypatch.setenv("OMP_NUM_THREADS", chosen)
+    assert computing_cores() == cores
 
 
 @pytest.mark.parametrize(("allowed", "usable", "threads"), [(4, 1, "1"), (4, 4, None)])

@@ -12,12 +12,13 @@ from mario_rl.agents.beside import Beside
 from mario_rl.agents.compiled import to_blocks
 from mario_rl.agents.networks import build_network
 from mario_rl.agents.optimizer import Adam, Rates
-from mario_rl.agents.policy import NetworkPolicy
+from mario_rl.agents.policy import BlocksPolicy, NetworkPolicy
+from mario_rl.agents.recorded import RecordedUpdate
 from mario_rl.agents.schedules import linear, multiplicative
 from mario_rl.agents.update import Inputs, Networks, next_value, step
 from mario_rl.agents.weights import Computing, FlatWeights
 from mario_rl.config import AgentConfig, NetworkConfig
-from mario_rl.machine import usable_cores
+from mario_rl.machine import computing_cores
 from mario_rl.tensors import draw_shifts
 from mario_rl.types import Batch, State
 
@@ -45,6 +46,7 @@ class QAgent:
         frame_stack: frames in one observation.
         seed: of the initial weights.
         device: where the networks live and learn.
+        cores: processors to keep busy where that is the CPU; None for all that may be used. The result is the same.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class QAgent:
         frame_stack: int,
         seed: int,
         device: torch.device,
+        cores: int | None = None,
     ) -> None:
         self.config = config
         self.device = device
@@ -66,7 +69,7 @@ class QAgent:
         )
         # What is evaluated: every update moves the online network enough to upset some of its choices, its mean stays.
         self.averaged = self.online if config.averaging is None else copy.deepcopy(self.online).requires_grad_(False)
-        self._beside = Beside(usable_cores() if device.type == "cpu" else 1)
+        self._beside = Beside(cores or computing_cores()) if device.type == "cpu" else Beside(1)
         self._number = torch.bfloat16 if config.bfloat16 else torch.float32
         online = FlatWeights(self.online)
         self._computing = [Computing(online, self._number)]
@@ -88,9 +91,13 @@ class QAgent:
             online=evaluating[0].quantiles,
             target=evaluating[-1].quantiles,
         )
-        self.policy = NetworkPolicy(self.online, device)
+        # In the numbers of the updates: what is tried out while learning need not be valued to the last digit.
+        self.acting_policy = BlocksPolicy(evaluating[0], device, self._number)
         self.averaged_policy = NetworkPolicy(self.averaged, device)
         self.updates = 0
+        self._recorded = RecordedUpdate(self._update, device) if device.type == "cuda" else None
+        self.play_back = True
+        """Whether updates on a CUDA device are recorded and played back; benchmarks compare."""
 
     def epsilon(self, *, agent_steps: int, episodes: int) -> float:
         """How often to explore, at this moment of training."""
@@ -117,7 +124,16 @@ class QAgent:
 
     def learn(self, batch: Batch) -> LearnStats:
         """Make one update from a batch of uint8 stacks and keep the target network up to date."""
-        batch = Batch(*(part.to(self.device, non_blocking=True) for part in batch))
+        self.optimizer.set_rates(self._rates())
+        if self._recorded is None or not self.play_back:
+            stats = self._update(Batch(*(part.to(self.device, non_blocking=True) for part in batch)))
+        else:
+            stats = self._recorded(batch)
+        self.updates += 1
+        return stats
+
+    def _update(self, batch: Batch) -> LearnStats:
+        """Compute an update from a batch on the device."""
         # All that is random is drawn here, whichever core does the rest.
         shift, next_shift = self._draw_shifts(len(batch.action)), self._draw_shifts(len(batch.action))
         valued = self._beside.begin(
@@ -140,9 +156,7 @@ class QAgent:
             valued,
             advantage_learning=self.config.advantage_learning,
         )
-        self.optimizer.set_rates(self._rates())
         gradient_norm = self.optimizer.move(learned.gradients)
-        self.updates += 1
         return LearnStats(learned.loss, learned.mean_q, gradient_norm, learned.td_error)
 
     def _rates(self) -> Rates:

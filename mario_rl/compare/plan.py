@@ -53,7 +53,7 @@ def make_plan(left: Sequence[StudyRun], final: FinalConfig, *, threads: int, job
     at_once = min(jobs or default_jobs(left, threads=threads), len(left))
     from mario_rl.diagnostics.benchmark import seconds_per_step_and_update  # it needs torch, and refusing did not
 
-    step_seconds, update_seconds = seconds_per_step_and_update(left[0].config, threads=threads)
+    step_seconds, update_seconds = seconds_per_step_and_update(left[0].config, cores=threads)
     seconds = sum(_seconds(run.config, final, step_seconds, update_seconds) for run in left) / at_once
     return Plan(
         runs=len(left),

@@ -24,6 +24,7 @@ RECENT = RECENT_EPISODES  # at the end of training, that a run's score is the me
 NOT_COMPARED = (
     "seed",
     "device",
+    "replay.device",
     "training.agent_steps",
     "training.episodes",
     "training.minutes",

@@ -171,6 +171,10 @@ class ReplayConfig(Section):
         0.5, description="Beta of its weights in the loss: 0 for none, 1 to undo all of the bias."
     )
 
+    device: Literal["cpu", "cuda"] = Field(
+        "cpu", description="Where frames lie: in the machine's memory, or in that of the GPU that learns from them."
+    )
+
     @model_validator(mode="after")
     def _warmup_fits(self) -> Self:
         if self.warmup_steps > self.capacity:

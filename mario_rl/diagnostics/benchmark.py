@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -18,11 +18,11 @@ import torch
 
 from mario_rl.agents import QAgent
 from mario_rl.config import Config
-from mario_rl.devices import describe_machine, no_more_threads_than_cores, resolve_device, software_versions
+from mario_rl.devices import describe_machine, one_thread, resolve_device, software_versions
 from mario_rl.envs import make_games, num_actions
 from mario_rl.errors import MeasurementInterrupted
 from mario_rl.game.rom import load_rom, stage_start
-from mario_rl.machine import keep_freed_memory
+from mario_rl.machine import computing_cores, keep_freed_memory
 from mario_rl.nes.console import Console
 from mario_rl.replay import ReplayBuffer
 from mario_rl.runs.directory import RunDir
@@ -39,7 +39,7 @@ FILLED_STEPS = 10_000  # transitions in the replay that is sampled from
 class Figure(NamedTuple):
     """One line of the report: how much of `unit` a part does in a second, over several repeats.
 
-    part: what was measured, and with how many processes or threads.
+    part: what was measured, and on how many cores.
     bound: what holds it back, in words; empty where there is nothing to say.
     """
 
@@ -76,7 +76,7 @@ class BenchmarkReport(NamedTuple):
         return self._asdict() | {"figures": [figure._asdict() for figure in self.figures]}
 
 
-@no_more_threads_than_cores()
+@one_thread()
 def run_benchmark(
     config: Config,
     *,
@@ -107,10 +107,9 @@ def run_benchmark(
         ("environment, 1 core", "agent steps"): partial(_environment, config, seconds),
         ("replay, sampling", "transitions"): partial(_replay, config, seconds),
     }
-    for threads in sorted({1, torch.get_num_threads()}):
-        measurements[f"learner, {count_text(threads, 'thread')}", "updates"] = partial(
-            _learner, config, seconds, threads
-        )
+    device = resolve_device(config.device)
+    for cores in sorted({1, min(computing_cores(), 2)}) if device.type == "cpu" else [1]:
+        measurements[f"learner, {count_text(cores, 'core')}", "updates"] = partial(_learner, config, seconds, cores)
     measurements["training", "agent steps"] = partial(_training, config, agent_steps)
 
     results: dict[tuple[str, str], list[Measured]] = {key: [] for key in measurements}
@@ -167,9 +166,10 @@ def markdown(report: BenchmarkReport) -> str:
     )
 
 
-def seconds_per_step_and_update(config: Config, *, threads: int, seconds: float = 1.0) -> tuple[float, float]:
+@one_thread()
+def seconds_per_step_and_update(config: Config, *, cores: int, seconds: float = 1.0) -> tuple[float, float]:
     """Measure an agent step of the environment and an update of the learner, each for so many seconds."""
-    played, learned = _environment(config, seconds), _learner(config, seconds, threads)
+    played, learned = _environment(config, seconds), _learner(config, seconds, cores)
     return played.seconds / played.amount, learned.seconds / learned.amount
 
 
@@ -217,10 +217,10 @@ def _replay(config: Config, seconds: float) -> Measured:
     return _repeat(sample, seconds)
 
 
-def _learner(config: Config, seconds: float, threads: int) -> Measured:
+def _learner(config: Config, seconds: float, cores: int) -> Measured:
     """Make updates from one batch over and over; on CUDA until the device has really made them."""
     device = resolve_device(config.device)
-    agent = _agent(config, device)
+    agent = _agent(config, device, cores)
     batch = _filled_replay(config).sample(config.agent.batch_size)
 
     def learn() -> int:
@@ -229,9 +229,8 @@ def _learner(config: Config, seconds: float, threads: int) -> Measured:
         loss.item()
         return 5
 
-    with _threads(threads):
-        learn()
-        return _repeat(learn, seconds)
+    learn()
+    return _repeat(learn, seconds)
 
 
 def _training(config: Config, agent_steps: int) -> Measured:
@@ -287,7 +286,7 @@ class _Clock(Observer):
         self.last = time.perf_counter(), progress
 
 
-def _agent(config: Config, device: torch.device) -> QAgent:
+def _agent(config: Config, device: torch.device, cores: int) -> QAgent:
     return QAgent(
         config.agent,
         config.network,
@@ -295,6 +294,7 @@ def _agent(config: Config, device: torch.device) -> QAgent:
         frame_stack=config.env.frame_stack,
         seed=spawn_streams(config.seed, 1).network,
         device=device,
+        cores=cores,
     )
 
 
@@ -309,16 +309,6 @@ def _filled_replay(config: Config) -> ReplayBuffer:
         action = rng.integers(actions, size=envs)
         replay.add(Steps(frame, action, np.ones(envs), over, np.zeros(envs, dtype=np.bool_), frame))
     return replay
-
-
-@contextmanager
-def _threads(number: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _repeat(work: Callable[[], int], seconds: float) -> Measured:

@@ -18,7 +18,7 @@ from mario_rl.agents import NetworkPolicy, epsilon_greedy
 from mario_rl.agents.loading import load_policy
 from mario_rl.config import Config, EnvConfig, Protocol, parse_config
 from mario_rl.config.schema import WHOLE_GAME, stages_behind
-from mario_rl.devices import no_more_threads_than_cores, resolve_device
+from mario_rl.devices import one_thread, resolve_device
 from mario_rl.envs import GamePool, make_games, num_actions
 from mario_rl.errors import CheckpointError
 from mario_rl.evaluation.protocols import PROTOCOLS, ProtocolRules, episode_count
@@ -200,7 +200,7 @@ class EvaluationInterrupted(Exception):
         self.report = report
 
 
-@no_more_threads_than_cores()
+@one_thread()
 def evaluate(
     checkpoint: str | Path,
     *,

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,12 +24,15 @@ from torch import Tensor
 
 from mario_rl.errors import CheckpointError, UserError
 from mario_rl.files import write_atomically
+from mario_rl.replay.frames import make_frames
 from mario_rl.replay.memory import check_memory
 from mario_rl.replay.priorities import Priorities
 from mario_rl.types import Batch, Pixels, Steps
 from mario_rl.wording import count_text
 
 # Shape suffixes: B = batch, E = environments, N = steps of the return, S = frames of a stack.
+
+CPU = torch.device("cpu")
 
 FORMAT = "mario_rl replay 1"
 """What every replay file says of itself; the number goes up when old files can no longer be read."""
@@ -51,6 +55,8 @@ class ReplayBuffer:
         n_step: rewards summed before the bootstrap.
         gamma: discount per agent step.
         rng: draws the batches; its state is the caller's to save.
+        device: where the frames lie, and the observations of batches; None for the machine's memory.
+        learner_device: where batches go.
         priority_exponent: alpha of prioritised replay, see `Priorities`; 0 draws uniformly.
         importance_exponent: its beta.
 
@@ -68,6 +74,8 @@ class ReplayBuffer:
         n_step: int,
         gamma: float,
         rng: np.random.Generator,
+        device: torch.device | None = None,
+        learner_device: torch.device | None = None,
         priority_exponent: float = 0.0,
         importance_exponent: float = 0.5,
     ) -> None:
@@ -78,7 +86,8 @@ class ReplayBuffer:
                 f"replay.capacity {capacity} must be at least {smallest} for {count_text(num_envs, 'environment')}, "
                 f"{count_text(frame_stack, 'stacked frame')} and {n_step}-step returns"
             )
-        check_memory(capacity, frame_shape)
+        if device is None or device.type == "cpu":
+            check_memory(capacity, frame_shape)
         self.rng = rng
         self._capacity = capacity
         self._num_envs = num_envs
@@ -97,15 +106,17 @@ class ReplayBuffer:
         self._age_S = np.arange(frame_stack - 1, -1, -1)  # oldest frame first
         self._all_envs = np.arange(num_envs)
 
-        # Slot i of environment e is row e * slots + i % slots. NumPy's zeros cost no memory until they are written
-        # over, torch's do; and torch's own gathering of frames left 15 MB of fragments, NumPy's none.
+        # Slot i of environment e is row e * slots + i % slots.
         rows = num_envs * self._slots
-        self._frames: Pixels = np.zeros((rows, *frame_shape), np.uint8)
+        self._frame_shape = frame_shape
+        self._frames = make_frames(rows, frame_shape, device=device or CPU, learner_device=learner_device or CPU)
         self._actions = np.zeros(rows, np.uint8)
         self._rewards = np.zeros(rows, np.float32)
         self._terminated = np.zeros(rows, np.bool_)
         self._is_tail = np.zeros(rows, np.bool_)
         self._earlier = np.zeros(rows, np.uint8)  # frames of the episode before this one, up to stack - 1
+
+        self._unranked: deque[tuple[NDArray[np.int64], Tensor, torch.cuda.Event]] = deque()  # on their way from a GPU
 
         # Of each ring: slots written so far, the range that can be sampled, the tails from `first` on, and what
         # `earlier` is to be for the next slot. Rows of one array, so that they are saved and restored as one.
@@ -123,7 +134,8 @@ class ReplayBuffer:
     @property
     def nbytes(self) -> int:
         """The memory allocated for the slots, in bytes."""
-        return sum(column.nbytes for column in self._columns().values())
+        frames = len(self._actions) * self._frame_shape[0] * self._frame_shape[1]
+        return frames + sum(column.nbytes for column in self._columns().values())
 
     def add(self, steps: Steps, envs: NDArray[np.int64] | None = None) -> None:
         """Store the next agent step of environments; the first one after an episode's end begins a new episode.
@@ -132,6 +144,7 @@ class ReplayBuffer:
             steps: of E environments; copied. Actions must be below 256.
             envs: int64 (E,), which ones, each once; None for all in order.
         """
+        self._rank_all()
         env_E = self._all_envs if envs is None else envs
         cut_E = steps.truncated & ~steps.terminated
         self._append(
@@ -163,7 +176,7 @@ class ReplayBuffer:
         seen after those: at a truncation the episode's last frames, and zeros where `terminated`.
 
         Returns:
-            CPU tensors; observations uint8 (batch_size, frame_stack, height, width).
+            CPU tensors, but for the observations, uint8 (batch_size, frame_stack, height, width), on `device`.
 
         Raises:
             ValueError: there is nothing to sample yet.
@@ -175,13 +188,24 @@ class ReplayBuffer:
     def prioritize(self, slot: Tensor, td_error: Tensor) -> None:
         """Rank what a batch came from by its TD errors, float32 (B,); nothing to do where sampling is uniform.
 
+        Nobody waits for a GPU: what it finds counts from the batch after the next one on, or when steps are added.
+
         Args:
             slot: the batch's, int64 (B, 2).
             td_error: of each of its transitions, on any device.
         """
-        if self._priorities is not None:
-            env_B, start_B = slot.cpu().numpy().T
-            self._priorities.update(env_B, start_B, td_error.cpu().numpy())
+        if self._priorities is None:
+            return
+        if td_error.device.type != "cuda":
+            self._rank(slot.numpy(), td_error.cpu())
+            return
+        here = torch.empty(td_error.shape, dtype=td_error.dtype, pin_memory=True)
+        here.copy_(td_error, non_blocking=True)
+        copied = torch.cuda.Event()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        copied.record()
+        self._unranked.append((slot.numpy(), here, copied))
+        if len(self._unranked) > 1:
+            self._rank_next()
 
     def save(self, path: Path) -> None:
         """Write the filled slots and the write positions to `path` (.npz), whole or not at all; copies nothing.
@@ -191,6 +215,7 @@ class ReplayBuffer:
         Raises:
             StorageError: the disk refused; the previous file is untouched.
         """
+        self._rank_all()
         write_atomically(path, self._write)
 
     def load(self, path: Path) -> None:
@@ -237,7 +262,7 @@ class ReplayBuffer:
         self._first[env_E] = first_E
 
         row_E, earlier_E = self._rows(env_E, number_E), self._next_earlier[env_E]
-        self._frames[row_E] = frame_E
+        self._frames.write(row_E, frame_E)
         self._actions[row_E] = action
         self._rewards[row_E] = reward
         self._terminated[row_E] = terminated
@@ -274,13 +299,13 @@ class ReplayBuffer:
         reward_BN = np.where(counts_BN, self._rewards[row_BN], 0.0)
         return_B = (reward_BN * self._discounts[:-1]).sum(axis=1)
         steps_B = counts_BN.sum(axis=1)
-        next_observation = self._stacks(env_B, start_B + steps_B)
-        next_observation[terminated_B] = 0  # what lies there belongs to another episode, or to none
+        # What lies behind a terminal step belongs to another episode, or to none.
+        next_observation = self._stacks(env_B, start_B + steps_B, terminated_B)
         return Batch(
-            observation=torch.from_numpy(self._stacks(env_B, start_B)),
+            observation=self._stacks(env_B, start_B),
             action=torch.from_numpy(self._actions[row_BN[:, 0]].astype(np.int64)),
             n_step_return=torch.from_numpy(return_B.astype(np.float32)),
-            next_observation=torch.from_numpy(next_observation),
+            next_observation=next_observation,
             terminated=torch.from_numpy(terminated_B),
             discount=torch.from_numpy(self._discounts[steps_B].astype(np.float32)),
             weight=torch.from_numpy(weight_B),
@@ -291,17 +316,34 @@ class ReplayBuffer:
         """Locate slots of environments' rings in the arrays; the two broadcast."""
         return env * self._slots + number % self._slots
 
-    def _stacks(self, env_B: NDArray[np.int64], newest_B: NDArray[np.int64]) -> Pixels:
-        """Rebuild the stacks that end at slots `newest_B`, with zeros before the first frame of their episode."""
+    def _stacks(
+        self, env_B: NDArray[np.int64], newest_B: NDArray[np.int64], hidden_B: NDArray[np.bool_] | None = None
+    ) -> Tensor:
+        """Rebuild the stacks that end at slots `newest_B`, with zeros before the first frame of their episode.
+
+        Where hidden, all of it is zeros.
+        """
         row_BS = self._rows(env_B[:, None], newest_B[:, None] - self._age_S)
-        stacks = self._frames.take(row_BS, axis=0)
-        stacks[self._age_S > self._earlier[row_BS[:, -1:]]] = 0
-        return stacks
+        hidden_BS = self._age_S > self._earlier[row_BS[:, -1:]]
+        return self._frames.stacks(row_BS, hidden_BS if hidden_B is None else hidden_BS | hidden_B[:, None])
+
+    def _rank(self, slot: NDArray[np.int64], td_error: Tensor) -> None:
+        assert self._priorities is not None
+        env_B, start_B = slot.T
+        self._priorities.update(env_B, start_B, td_error.numpy())
+
+    def _rank_next(self) -> None:
+        slot, td_error, copied = self._unranked.popleft()
+        copied.synchronize()
+        self._rank(slot, td_error)
+
+    def _rank_all(self) -> None:
+        while self._unranked:
+            self._rank_next()
 
     def _columns(self) -> dict[str, NDArray[np.generic]]:
-        """What a slot holds."""
+        """What a slot holds besides its frame."""
         return {
-            "frames": self._frames,
             "actions": self._actions,
             "rewards": self._rewards,
             "terminated": self._terminated,
@@ -311,7 +353,7 @@ class ReplayBuffer:
 
     def _header(self) -> dict[str, int | str]:
         """What a file must agree with to be loaded into this buffer."""
-        height, width = self._frames.shape[1:]
+        height, width = self._frame_shape
         ranked: dict[str, int | str] = {} if self._priorities is None else {"prioritized": 1}
         return ranked | {
             "format": FORMAT,
@@ -323,28 +365,33 @@ class ReplayBuffer:
             "frame_width": width,
         }
 
-    def _blocks(self) -> Iterator[tuple[str, NDArray[np.generic]]]:
-        """Name views of all filled slots, as they are in a file."""
+    def _blocks(self) -> Iterator[tuple[str, slice]]:
+        """Name the stretches that filled slots are cut into for a file: what their names end in, and their rows."""
         for env_index, written in enumerate(self._written):
             filled = min(int(written), self._slots)
             for begin in range(0, filled, FILE_BLOCK_SLOTS):
                 ring = env_index * self._slots
                 rows = slice(ring + begin, ring + min(begin + FILE_BLOCK_SLOTS, filled))
-                for name, column in self._columns().items():
-                    yield f"{name}_{env_index}_{begin}", column[rows]
+                yield f"{env_index}_{begin}", rows
 
     def _write(self, path: Path) -> None:
         header = {key: np.array(value) for key, value in self._header().items()}
         with path.open("wb") as file:  # np.savez would add a suffix to a path
             ranks = {} if self._priorities is None else self._priorities.arrays()
-            np.savez(file, allow_pickle=False, **header, **ranks, positions=self._positions, **dict(self._blocks()))
+            slots: dict[str, NDArray[np.generic]] = {}
+            for name, rows in self._blocks():
+                slots[f"frames_{name}"] = self._frames.read(rows)
+                slots |= {f"{column}_{name}": values[rows] for column, values in self._columns().items()}
+            np.savez(file, allow_pickle=False, **header, **ranks, positions=self._positions, **slots)
 
     def _read(self, archive: np.lib.npyio.NpzFile) -> None:
         positions = archive["positions"]
         try:
             self._positions[...] = positions
-            for name, block in self._blocks():
-                block[...] = archive[name]
+            for name, rows in self._blocks():
+                self._frames.load(rows, archive[f"frames_{name}"])
+                for column, values in self._columns().items():
+                    values[rows] = archive[f"{column}_{name}"]
             for name, array in ({} if self._priorities is None else self._priorities.arrays()).items():
                 array[...] = archive[name]
         except BaseException:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 from mario_rl.config import Config
-from mario_rl.errors import UserError
+from mario_rl.errors import ConfigError, UserError
 from mario_rl.replay.memory import check_memory, estimate_bytes
 from mario_rl.runs.directory import RunDir
 from mario_rl.training.initial import find_initial, load_initial
@@ -23,7 +23,8 @@ def check_machine(config: Config, run_dir: RunDir) -> None:
     begins = not run_dir.latest.exists()
     if begins:
         find_initial(config)
-    check_memory(config.replay.capacity)
+    if config.replay.device == "cpu":
+        check_memory(config.replay.capacity)
     _check_disk(config, run_dir)
     from mario_rl.game.rom import load_rom
 
@@ -36,10 +37,15 @@ def check_machine(config: Config, run_dir: RunDir) -> None:
         from mario_rl.runs.tables import load_tensorboard
 
         load_tensorboard()
-    if config.device not in ("auto", "cpu"):  # those are always there
+    if config.device not in ("auto", "cpu") or config.replay.device != "cpu":  # those are always there
         from mario_rl.devices import resolve_device
 
-        resolve_device(config.device)
+        device = resolve_device(config.device).type
+        if config.replay.device not in ("cpu", device):
+            raise ConfigError(
+                f"replay.device: {config.replay.device} is not where the agent learns; allowed here: cpu"
+                + (f", {device}" if device == "cuda" else "")
+            )
     if begins:
         load_initial(config)
 

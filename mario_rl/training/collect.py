@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mario_rl.agents import NetworkPolicy
+from mario_rl.agents import ActingPolicy
 from mario_rl.config import EnvConfig
 from mario_rl.envs import make_games
 from mario_rl.errors import CheckpointError
@@ -80,7 +80,7 @@ class Collector:
             self.games.seed(number, seed)
             self.games.reset(number)
 
-    def begin(self, policy: NetworkPolicy, *, epsilon: float) -> None:
+    def begin(self, policy: ActingPolicy, *, epsilon: float) -> None:
         """Choose an action in every environment, and let the games go on with them until `finish`."""
         assert self._round is None, "a step is being played already"
         observations = self.games.observations

@@ -94,7 +94,7 @@ def resume(run_dir: str | Path, overrides: Sequence[str] = (), *, observer: Obse
 def _sit(config: Config, directory: RunDir, observer: Observer, *, rewrite_config: bool = False) -> TrainingResult:
     import torch
 
-    from mario_rl.devices import denormals_flushed, no_more_threads_than_cores, resolve_device
+    from mario_rl.devices import denormals_flushed, one_thread, resolve_device
     from mario_rl.training.session import Session
 
     try:
@@ -105,7 +105,7 @@ def _sit(config: Config, directory: RunDir, observer: Observer, *, rewrite_confi
             Interrupts() as interrupts,
             torch.random.fork_rng(devices=gpus),
             denormals_flushed(),
-            no_more_threads_than_cores(),
+            one_thread(),
         ):
             if rewrite_config:
                 write_config(directory, config)
@@ -130,7 +130,7 @@ def _loop(session: Session, observer: Observer, interrupts: Interrupts) -> Train
         _evaluate(session, observer, interrupts)
     stop = session.stop_reason
     while stop is None and interrupts.received is None:
-        collector.begin(agent.policy, epsilon=session.epsilon)
+        collector.begin(agent.acting_policy, epsilon=session.epsilon)
         for _ in range(session.updates_due):  # while the games play
             batch = replay.sample(config.agent.batch_size)
             stats = agent.learn(batch)

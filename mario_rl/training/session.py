@@ -497,4 +497,6 @@ def make_replay(config: Config, rng: np.random.Generator) -> ReplayBuffer:
         rng=rng,
         priority_exponent=config.replay.priority_exponent,
         importance_exponent=config.replay.importance_exponent,
+        device=torch.device(config.replay.device),
+        learner_device=resolve_device(config.device),
     )

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from mario_rl.agents import NetworkPolicy, QAgent, epsilon_greedy
-from mario_rl.agents import agent as agent_module
 from mario_rl.agents.networks import build_network
 from mario_rl.agents.optimizer import BETA_1
 from mario_rl.config import AgentConfig, EpsilonConfig, NetworkConfig
@@ -18,7 +17,7 @@ CPU = torch.device("cpu")
 HIDDEN_WEIGHT = 6  # number among the parameters: three convolutions have two each
 
 
-def make_agent(*, dropout: float = 0.0, **settings) -> QAgent:
+def make_agent(*, dropout: float = 0.0, cores: int | None = None, **settings) -> QAgent:
     return QAgent(
         AgentConfig(**settings),
         NetworkConfig(hidden_size=16, dropout=dropout),
@@ -26,6 +25,7 @@ def make_agent(*, dropout: float = 0.0, **settings) -> QAgent:
         frame_stack=4,
         seed=1,
         device=CPU,
+        cores=cores,
     )
 
 
@@ -183,7 +183,7 @@ def test_repeated_updates_on_one_terminal_batch_fit_its_rewards(target, bfloat16
     for _ in range(150):
         last = agent.learn(batch).loss.item()
     assert last < first / 20
-    values = agent.policy.q_values(batch.observation.numpy())
+    values = agent.acting_policy.q_values(batch.observation.numpy())
     taken = values[np.arange(4), batch.action.numpy()]
     assert taken == pytest.approx(batch.n_step_return.numpy(), abs=0.1)
 
@@ -233,13 +233,27 @@ def test_the_target_is_computed_without_dropout(target):
     assert loss == pytest.approx(by_hand.item(), rel=1e-5)
 
 
-def test_acting_is_in_float32_and_without_dropout_even_after_learning():
-    agent = make_agent(dropout=0.5, bfloat16=True)
+@pytest.mark.parametrize("averaging", [None, 0.5])
+def test_what_is_evaluated_is_valued_in_float32_and_without_dropout_even_after_learning(averaging):
+    agent = make_agent(dropout=0.5, bfloat16=True, averaging=averaging)
     batch = make_batch()
     agent.learn(batch)
-    first, again = (agent.policy.q_values(batch.observation.numpy()) for _ in range(2))
+    values = agent.averaged_policy.q_values(batch.observation.numpy())
+    assert values.dtype == np.float32
+    by_hand = agent.averaged.eval()(batch.observation.float() / 255).detach().numpy()
+    assert values == pytest.approx(by_hand, abs=1e-6)
+
+
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_acting_while_learning_values_as_the_updates_do_and_without_dropout(bfloat16):
+    agent = make_agent(dropout=0.5, bfloat16=bfloat16)
+    batch = make_batch()
+    agent.learn(batch)
+    first, again = (agent.acting_policy.q_values(batch.observation.numpy()) for _ in range(2))
     assert first.dtype == np.float32
     assert (first == again).all()
+    exact = agent.online.eval()(batch.observation.float() / 255).detach().numpy()
+    assert first == pytest.approx(exact, abs=0.02 if bfloat16 else 1e-5)
 
 
 def test_advantage_learning_takes_its_share_of_the_action_gap_off_the_target():
@@ -313,13 +327,18 @@ def test_the_learning_rate_is_the_step_of_the_first_update() -> None:
 
 @pytest.mark.parametrize("bfloat16", [False, True])
 @pytest.mark.parametrize("target", ["none", "target", "double"])
-def test_an_update_is_the_same_bit_for_bit_on_one_core_and_on_two(target, bfloat16, monkeypatch):
+def test_an_update_is_the_same_bit_for_bit_on_one_core_and_on_two(target, bfloat16):
     learned = []
     for cores in (1, 2):
-        monkeypatch.setattr(agent_module, "usable_cores", lambda cores=cores: cores)
         torch.manual_seed(0)
         agent = make_agent(
-            target=target, bfloat16=bfloat16, dropout=0.2, random_shift=4, averaging=0.01, soft_update=0.1
+            cores=cores,
+            target=target,
+            bfloat16=bfloat16,
+            dropout=0.2,
+            random_shift=4,
+            averaging=0.01,
+            soft_update=0.1,
         )
         found = [agent.learn(make_batch(seed=seed)) for seed in range(5)]
         learned.append([weights(agent.online), weights(agent.target), weights(agent.averaged), *found[-1]])

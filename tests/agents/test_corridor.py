@@ -53,7 +53,7 @@ def test_the_values_of_going_right_become_powers_of_gamma(target):
     )
     for _ in range(300):
         agent.learn(replay.sample(32))
-    q_values = agent.policy.q_values(np.stack([picture(cell)[None] for cell in range(GOAL)]))
+    q_values = agent.acting_policy.q_values(np.stack([picture(cell)[None] for cell in range(GOAL)]))
     assert (q_values.argmax(axis=1) == RIGHT).all()
     # Two steps from the reward after the first, one, none: 0.5^2, 0.5^1, 0.5^0.
     assert q_values[:, RIGHT] == pytest.approx([0.25, 0.5, 1.0], abs=0.08)

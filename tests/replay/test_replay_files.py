@@ -93,7 +93,7 @@ def test_a_flipped_bit_in_a_frame_is_noticed_and_leaves_the_buffer_empty(tmp_pat
     original = filled(200)
     original.save(file)
     data = bytearray(file.read_bytes())
-    newest = original._frames[29].tobytes()  # the last slot of the first environment's ring
+    newest = original._frames.read(slice(29, 30)).tobytes()  # the last slot of the first environment's ring
     data[data.index(newest)] ^= 1
     file.write_bytes(data)
     buffer = filled(50)
