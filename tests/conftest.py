@@ -52,10 +52,10 @@ def leave_a_file(run_dirs: list[Path], output: Path) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _undrawn_curves() -> Iterator[None]:
     """Runs in this process draw no curve, but where a test asks for `drawn_curves`."""
-    from mario_rl.training import session
+    from mario_rl.training import curve
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session, "draw_curves", leave_a_file)
+        patch.setattr(curve, "draw_curves", leave_a_file)
         yield
 
 
@@ -63,9 +63,9 @@ def _undrawn_curves() -> Iterator[None]:
 def drawn_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     """The curve is drawn, as every run does it that is not one of a test."""
     from mario_rl.report.curve import draw_curves
-    from mario_rl.training import session
+    from mario_rl.training import curve
 
-    monkeypatch.setattr(session, "draw_curves", draw_curves)
+    monkeypatch.setattr(curve, "draw_curves", draw_curves)
 
 
 @pytest.fixture
