@@ -141,7 +141,7 @@ def hesitant(method: Callable[..., Any], most_seconds: float) -> Callable[..., A
 
 def test_a_run_is_the_same_bit_for_bit_however_long_games_and_updates_take(tmp_path, small_run_file, monkeypatch):
     settings = ["env.snapshot_probability=0.7", "replay.priority_exponent=0.5", "agent.random_shift=2"]
-    config = load_config(small_run_file, settings)
+    config = load_config(small_run_file, [*settings, "training.agent_steps=140"])  # 70 steps and 25 updates
     step, learn = Games.step, QAgent.learn
     pauses = {"as they come": (0.0, 0.0), "games": (0.02, 0.0), "updates": (0.0, 0.04), "both": (0.02, 0.04)}
     for name, (of_games, of_updates) in pauses.items():
