@@ -15,6 +15,8 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -34,6 +36,7 @@ SECONDS_BETWEEN_LOOKS = 0.5
 RIVALS = ("Stable-Baselines3, 1 environment", "Stable-Baselines3, 8 environments", "Stable-Baselines3, 8 processes")
 OURS = "mario_rl"
 FLOAT32 = "mario_rl, float32"
+RECIPE = "mario_rl, shipped recipe"
 
 
 class Comparison(NamedTuple):
@@ -48,7 +51,7 @@ BASE = Settings(agent_steps=2_000, warmup_steps=1_000, capacity=20_000, steps_pe
 COMPARISONS = {
     "speed": Comparison(
         "Training with learning, one update per 4 agent steps",
-        (OURS, RIVALS[0], FLOAT32, *RIVALS[1:], "CleanRL's arrangement"),
+        (OURS, RIVALS[0], FLOAT32, RECIPE, *RIVALS[1:], "CleanRL's arrangement"),
         BASE,
     ),
     "article": Comparison(
@@ -85,13 +88,24 @@ class Run(NamedTuple):
 @click.argument("comparison", type=click.Choice(list(COMPARISONS)))
 @click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="The median counts.")
 @click.option("--agent-steps", type=click.IntRange(min=200), help="Measured in each run.  [default: as in this file]")
+@click.option("--only", multiple=True, metavar="NAME", help="Leave out all but this and others so named.")
+@click.option("--busy", type=click.IntRange(min=0), default=0, help="Processes that compute beside each run.")
 @click.option("--output", type=click.Path(path_type=Path), default=HERE / "results", help="Folder for the results.")
-def main(comparison: str, repeats: int, agent_steps: int | None, output: Path) -> None:
+def main(
+    comparison: str, repeats: int, agent_steps: int | None, only: tuple[str, ...], busy: int, output: Path
+) -> None:
     """Compare the speed or the memory of mario_rl with other people's programs, in alternation."""
     title, names, settings = COMPARISONS[comparison]
+    if unknown := set(only) - set(names):
+        raise click.UsageError(f"--only: {', '.join(sorted(unknown))} is not compared; one of {', '.join(names)}")
+    names = tuple(name for name in names if not only or name in only)
+    if len(names) < 2:
+        raise click.UsageError("--only: name two or more, the second of which the ratio is taken to")
+    if busy:
+        title += f", beside {busy} busy {'process' if busy == 1 else 'processes'}"
     settings = replace(settings, agent_steps=agent_steps or settings.agent_steps)
     runs: dict[str, list[Run]] = {name: [] for name in names}
-    with tqdm(total=repeats * len(names), unit="run") as bar:
+    with tqdm(total=repeats * len(names), unit="run") as bar, kept_busy(busy):
         for _ in range(repeats):
             for name in names:
                 bar.set_description(name)
@@ -107,17 +121,30 @@ def main(comparison: str, repeats: int, agent_steps: int | None, output: Path) -
     }
     output.mkdir(parents=True, exist_ok=True)
     text = table(report, by_memory=comparison == "memory")
+    stem = f"{comparison}_busy" if busy else comparison
     for path, content in (
-        (output / f"{comparison}.json", json.dumps(report, indent=2) + "\n"),
-        (output / f"{comparison}.md", text),
+        (output / f"{stem}.json", json.dumps(report, indent=2) + "\n"),
+        (output / f"{stem}.md", text),
     ):
         path.write_text(content, encoding="utf-8")
-    click.echo(f"{text}\n{output / comparison}.json, .md")
+    click.echo(f"{text}\n{output / stem}.json, .md")
+
+
+@contextmanager
+def kept_busy(processes: int) -> Iterator[None]:
+    """Let so many processes compute, without end and for nothing, as long as this is entered."""
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(processes)]
+    try:
+        yield
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
 
 
 def run(name: str, settings: Settings) -> Run:
     """Run a contestant in processes of its own and watch their memory, shared pages counted once."""
-    # As the command line of mario_rl does; nobody's threads shall spin while others work.
+    # Others' threads shall spin less while somebody works beside them; ours don't.
     environment = os.environ | {"GOMP_SPINCOUNT": "5000"}
     command = [sys.executable, str(HERE / "contestants.py"), name, json.dumps(asdict(settings))]
     peak = 0

@@ -73,9 +73,9 @@ class Stopwatch:
 # --- mario_rl
 
 
-def mario_rl(settings: Settings, *, bfloat16: bool = True) -> float:
-    """Run `mario_rl.training.train`: Double DQN, 8 environments."""
-    from mario_rl.config import parse_config
+def mario_rl(settings: Settings, *, bfloat16: bool = True, recipe: bool = False) -> float:
+    """Run `mario_rl.training.train`: Double DQN, 8 environments; with all that the shipped recipe adds, or without."""
+    from mario_rl.config import load_config, parse_config
     from mario_rl.training import Observer, Progress, train
 
     stopwatch = Stopwatch(settings)
@@ -92,6 +92,7 @@ def mario_rl(settings: Settings, *, bfloat16: bool = True) -> float:
             replay = make_replay(*arguments)
             for column in replay._columns().values():
                 column[...] = 0
+            replay._frames.load(slice(None), np.zeros((1, 84, 84), np.uint8))
             return replay
 
         session.make_replay = make_full_replay
@@ -120,6 +121,16 @@ def mario_rl(settings: Settings, *, bfloat16: bool = True) -> float:
         },
         "benchmark",
     )
+    if recipe:
+        shipped = load_config(Path(__file__).parents[1] / "configs" / "ddqn_right_only.yaml")
+        same = {"batch_size": settings.batch_size, "steps_per_update": settings.steps_per_update}
+        agent = shipped.agent.model_copy(update=same | {"epsilon": config.agent.epsilon})
+        replay = shipped.replay.model_copy(
+            update={"capacity": settings.capacity, "warmup_steps": settings.warmup_steps}
+        )
+        config = config.model_copy(
+            update={"env": shipped.env, "network": shipped.network, "agent": agent, "replay": replay}
+        )
     with tempfile.TemporaryDirectory() as folder:
         train(config, Path(folder) / "run", observer=Watch())
     return stopwatch.steps_per_second
@@ -358,6 +369,7 @@ def play(env: gym.Env[Any, Any], settings: Settings) -> float:
 CONTESTANTS: dict[str, Callable[[Settings], float]] = {
     "mario_rl": mario_rl,
     "mario_rl, float32": lambda settings: mario_rl(settings, bfloat16=False),
+    "mario_rl, shipped recipe": lambda settings: mario_rl(settings, recipe=True),
     "Stable-Baselines3, 1 environment": lambda settings: sb3(settings, envs=1),
     "Stable-Baselines3, 8 environments": lambda settings: sb3(settings, envs=8),
     "Stable-Baselines3, 8 processes": lambda settings: sb3(settings, envs=8, processes=True),

@@ -1,4 +1,7 @@
-"""Small runs that several tests share."""
+"""Small runs that several tests share, and which tests take long.
+
+What takes long to import, such as torch, is imported by what needs it: the process that hands out tests needs none.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,18 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-import torch
 from hypothesis import HealthCheck, settings
-from playwright.sync_api import Browser, sync_playwright
 from small_run import SMALL_RUN
 
 from mario_rl.config import Config, load_config
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+LONG = 5.0  # seconds
 CHROMIUM_OPTIONS = [
     "--no-sandbox",  # its sandbox does not start as root, and these pages are our own
     "--disable-gpu",
@@ -33,7 +39,33 @@ settings.load_profile("any_speed")
 @pytest.fixture(autouse=True)
 def _one_thread():
     """Tests run side by side, and a result must not depend on how many cores there are."""
+    import torch
+
     torch.set_num_threads(1)
+
+
+def leave_a_file(run_dirs: list[Path], output: Path) -> None:
+    """In place of drawing a curve, which takes five times as long as the run of a test."""
+    output.write_bytes(b"where a curve would be")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _undrawn_curves() -> Iterator[None]:
+    """Runs in this process draw no curve, but where a test asks for `drawn_curves`."""
+    from mario_rl.training import curve
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(curve, "draw_curves", leave_a_file)
+        yield
+
+
+@pytest.fixture
+def drawn_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The curve is drawn, as every run does it that is not one of a test."""
+    from mario_rl.report.curve import draw_curves
+    from mario_rl.training import curve
+
+    monkeypatch.setattr(curve, "draw_curves", draw_curves)
 
 
 @pytest.fixture
@@ -61,7 +93,20 @@ def browser() -> Iterator[Browser]:
     executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if executable is None:
         pytest.skip("no Chromium on the PATH to open the page with (Debian: apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_OPTIONS)
         yield browser
         browser.close()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the tests that took long and don't say why; on a busy machine there may be some that need not."""
+    ended = [report for reports in terminalreporter.stats.values() for report in reports]
+    calls = [report for report in ended if isinstance(report, pytest.TestReport) and report.when == "call"]
+    unexplained = [one for one in calls if one.duration > LONG and not {"takes", "slow"} & set(one.keywords)]
+    if unexplained:
+        terminalreporter.section(f"over {LONG:.0f} seconds, with no mark that says why")
+        for report in sorted(unexplained, key=lambda report: -report.duration):
+            terminalreporter.line(f"{report.duration:5.1f} s  {report.nodeid}")

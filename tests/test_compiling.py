@@ -14,8 +14,8 @@ from mario_rl import compiling
 from mario_rl.compiling import FOLDER_VARIABLE, Library
 from mario_rl.errors import StorageError
 
-KERNEL = "reset_machine"  # a small one; it writes to memory that ctypes gives it
-USE = f"""
+KERNEL = "reset_machine"  # one of the emulator's; it writes to memory that ctypes gives it
+USE_IT = f"""
 import ctypes, sys
 from mario_rl.compiling import Library
 from mario_rl.nes import layout
@@ -27,33 +27,38 @@ assert library["{KERNEL}"](ctypes.addressof(row), ctypes.addressof(rom)) == 0
 pc = row.raw[layout.PC : layout.PC + 8]
 print(int.from_bytes(pc, "little"), "numba" in sys.modules)
 """
-COMPILED, LOADED = "32768 True\n", "32768 False\n"
+USE_TINY = """
+import sys
+from mario_rl.compiling import Library
+
+library = Library("a test", {"add": "tiny_kernel"}, packages=("nes",))
+print(library["add"](30_000, 2_768), "numba" in sys.modules)
+"""
+COMPILED, LOADED = "32768 True\n", "32768 False\n"  # also the address where the emulator's execution begins
 
 
 def library(**kernels: str) -> Library:
     return Library("a test", kernels or {KERNEL: "mario_rl.nes.frame"}, packages=("nes",))
 
 
-def start(folder: Path) -> subprocess.Popen[str]:
-    """A process that uses the library; it prints the address where execution begins, and whether Numba was imported."""
-    environment = os.environ | {FOLDER_VARIABLE: str(folder)}
+def tiny() -> Library:
+    return library(add="tiny_kernel")
+
+
+def start(folder: Path, code: str = USE_TINY) -> subprocess.Popen[str]:
+    """A process that uses a library; it prints what its kernel came to, and whether Numba was imported."""
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | {FOLDER_VARIABLE: str(folder), "PYTHONPATH": path}
     return subprocess.Popen(
-        [sys.executable, "-c", USE], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
 
 
-def use(folder: Path) -> tuple[str, str]:
-    """What a process that uses the library prints, and what it says on the error output."""
-    output, messages = (process := start(folder)).communicate(timeout=120)
+def use(folder: Path, code: str = USE_TINY) -> tuple[str, str]:
+    """What a process that uses a library prints, and what it says on the error output."""
+    output, messages = (process := start(folder, code)).communicate(timeout=120)
     assert process.returncode == 0, messages
     return output, messages
-
-
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
-    """A folder that was empty when a process used the library, and what that process said."""
-    folder = tmp_path_factory.mktemp("kernels")
-    return folder, *use(folder)
 
 
 def the_file(folder: Path) -> Path:
@@ -61,15 +66,13 @@ def the_file(folder: Path) -> Path:
     return path
 
 
-def test_the_first_process_compiles_and_says_so_and_the_next_one_loads_without_numba(
-    compiled: tuple[Path, str, str],
-) -> None:
-    folder, output, messages = compiled
+def test_the_first_process_compiles_and_says_so_and_the_next_one_loads_without_numba(tmp_path: Path) -> None:
+    output, messages = use(tmp_path, USE_IT)
     assert output == COMPILED
     assert messages.startswith("compiling the emulator, once")
     assert messages.count("\n") == 1
-    assert the_file(folder).name == library().file_name
-    assert use(folder) == (LOADED, "")
+    assert the_file(tmp_path).name == library().file_name
+    assert use(tmp_path, USE_IT) == (LOADED, "")
 
 
 def test_the_file_is_named_after_the_kernels(tmp_path: Path) -> None:
@@ -79,9 +82,10 @@ def test_the_file_is_named_after_the_kernels(tmp_path: Path) -> None:
     assert len(other) == 2
 
 
-def test_a_damaged_file_is_made_anew(compiled: tuple[Path, str, str], tmp_path: Path) -> None:
-    whole = the_file(compiled[0]).read_bytes()
-    path = tmp_path / library().file_name
+def test_a_damaged_file_is_made_anew(tmp_path: Path) -> None:
+    use(tmp_path)
+    path = the_file(tmp_path)
+    whole = path.read_bytes()
     middle = len(whole) // 2
     for damaged in (whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :], whole[:middle]):
         path.write_bytes(damaged)
@@ -117,7 +121,7 @@ def test_only_the_newest_files_are_kept(tmp_path: Path) -> None:
     use(tmp_path)
     kept = {path.name for path in tmp_path.glob("*.kernels")}
     assert kept == {
-        library().file_name,
+        tiny().file_name,
         "a test-0.kernels",
         "a test-1.kernels",
         "a test-2.kernels",
@@ -133,7 +137,7 @@ def test_a_full_disk_costs_the_next_start_and_not_this_one(
 
     monkeypatch.setenv("MARIO_RL_CACHE", str(tmp_path))
     monkeypatch.setattr(compiling, "write_atomically", full)
-    library = Library("tiny", {"reset_machine": "mario_rl.nes.frame"}, packages=("nes",))
-    assert library.address("reset_machine") > 0
+    library = tiny()
+    assert library.address("add") > 0
     assert library.kept_in is None
     assert "could not be kept, the next start compiles it again" in capsys.readouterr().err

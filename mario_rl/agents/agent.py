@@ -126,7 +126,8 @@ class QAgent:
         """Make one update from a batch of uint8 stacks and keep the target network up to date."""
         self.optimizer.set_rates(self._rates())
         if self._recorded is None or not self.play_back:
-            stats = self._update(Batch(*(part.to(self.device, non_blocking=True) for part in batch)))
+            there = Batch(*(part.to(self.device, non_blocking=True) for part in batch))
+            stats = self._beside.whole(lambda: self._update(there))
         else:
             stats = self._recorded(batch)
         self.updates += 1

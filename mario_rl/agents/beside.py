@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import threading
+import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import cache
+from statistics import median
 from typing import Any
+
+TRY_EVERY, TRIED = 64, 5
+"""Of so many rounds so many are done the other way, on one core or on two, to see which is faster."""
 
 
 class Beside:
@@ -12,7 +23,8 @@ class Beside:
 
     A part is begun by the thread or, if a busy machine has not let it begin by the time its result is wanted, by the
     caller: the update then takes as long as on one core, and no longer. Nobody waits in a loop, as OpenMP's threads do,
-    two of which took 900 ms for an update of 20 ms beside one other busy process. See docs/performance.md.
+    two of which took 900 ms for an update of 20 ms beside one other busy process. And whether the second core is worth
+    having is looked at again and again: beside other busy programs it may not be. See docs/performance.md.
 
     Args:
         cores: processors to keep busy; with one, the caller does everything.
@@ -20,15 +32,35 @@ class Beside:
 
     def __init__(self, cores: int) -> None:
         # Its thread begins with the first task, and so with the floating-point settings that hold then.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="learner") if cores > 1 else None
+        self._thread = ThreadPoolExecutor(1, "learner", self._note_thread) if cores > 1 else None
+        self._thread_id: int | None = None
+        self._apart_from: int | None = None  # the processor that the thread keeps off
+        self._alone, self._faster_alone = False, False
+        self._rounds = 0
+        self._seconds: dict[bool, deque[float]] = {alone: deque(maxlen=TRIED) for alone in (False, True)}
+
+    def whole[Result](self, work: Callable[[], Result]) -> Result:
+        """Do a whole piece of work, which begins its parts here, on two cores or on one: as was faster lately."""
+        if self._thread is None:
+            return work()
+        self._rounds += 1
+        trying = self._rounds % TRY_EVERY < TRIED
+        self._alone = self._faster_alone != trying  # either the faster way, or the other one, to see
+        began = time.perf_counter()
+        result = work()
+        self._seconds[self._alone].append(time.perf_counter() - began)
+        if all(self._seconds.values()):
+            self._faster_alone = median(self._seconds[True]) < median(self._seconds[False])
+        return result
 
     def begin[Result](self, task: Callable[[], Result]) -> Callable[[], Result]:
         """Have something done; call what is returned for its result, once.
 
         The task draws no random numbers, and touches nothing that the caller does before it has the result.
         """
-        if self._thread is None:
+        if self._thread is None or self._alone:
             return task
+        self._keep_apart()
         future = self._thread.submit(task)
         return lambda: task() if future.cancel() else future.result()
 
@@ -36,3 +68,38 @@ class Beside:
         """Do part 0 and part 1 of something at once; returns both results."""
         second = self.begin(lambda: part(1))
         return [part(0), second()]
+
+    def _note_thread(self) -> None:
+        self._thread_id = threading.get_native_id()
+
+    def _keep_apart(self) -> None:
+        """Keep the thread off the processor that the caller is on.
+
+        Linux likes to wake a thread where the one that wakes it runs, and leaves it there for the few milliseconds that
+        its task takes, with the other processor idle: in every second run an update took as long as on one core.
+        """
+        here = _processor()
+        if self._thread_id is None or here is None or here == self._apart_from:
+            return
+        others = os.sched_getaffinity(0) - {here}
+        with suppress(OSError):  # the processors that are allowed have changed meanwhile: next time
+            os.sched_setaffinity(self._thread_id, others or {here})
+            self._apart_from = here
+
+
+def _processor() -> int | None:
+    """The processor that the caller is on; None where that can't be told."""
+    function = _sched_getcpu()
+    number = -1 if function is None else function()
+    return number if number >= 0 else None
+
+
+@cache
+def _sched_getcpu() -> Callable[[], int] | None:
+    if not hasattr(os, "sched_setaffinity"):
+        return None
+    try:
+        function: Callable[[], int] = ctypes.CDLL(None).sched_getcpu
+    except (OSError, AttributeError, TypeError):
+        return None
+    return function

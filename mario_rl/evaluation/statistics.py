@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import binomtest
 
 UNKNOWN_SHARE = 0.01
 """Weight of what follows a cut, in the return of a state before it, up to which it is left aside."""
@@ -14,6 +13,8 @@ UNKNOWN_SHARE = 0.01
 
 def wilson_interval(clears: int, episodes: int) -> tuple[float, float]:
     """Wilson's 95 % interval of a clear rate, 0..1."""
+    from scipy.stats import binomtest  # takes as long to import as all else together
+
     interval = binomtest(clears, episodes).proportion_ci(method="wilson")
     return float(interval.low), float(interval.high)
 

@@ -4,7 +4,8 @@ import threading
 
 import pytest
 
-from mario_rl.agents.beside import Beside
+from mario_rl.agents import beside as beside_module
+from mario_rl.agents.beside import TRIED, TRY_EVERY, Beside
 
 
 @pytest.mark.parametrize("cores", [1, 2])
@@ -42,3 +43,43 @@ def test_what_goes_wrong_is_raised_where_the_result_is_asked_for(cores):
     result = Beside(cores).begin(lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         result()
+
+
+@pytest.mark.parametrize(("slower", "expected"), [("alone", False), ("beside", True)])
+def test_whether_on_one_core_or_on_two_the_faster_way_is_taken_and_the_other_tried_now_and_then(
+    slower, expected, monkeypatch
+):
+    beside, clock, alone = Beside(2), [0.0], []
+    monkeypatch.setattr(beside_module.time, "perf_counter", lambda: clock[0])
+
+    def work() -> None:
+        thread = beside.begin(threading.current_thread)()
+        alone.append(beside._alone)
+        assert thread is threading.current_thread() or not beside._alone
+        clock[0] += 2.0 if ("alone" if beside._alone else "beside") == slower else 1.0
+
+    for _ in range(10 * TRY_EVERY):
+        beside.whole(work)
+    later = alone[TRY_EVERY:]
+    assert later.count(not expected) == 9 * TRIED  # of 64 rounds five
+
+
+def test_a_machine_that_becomes_busy_is_noticed(monkeypatch):
+    beside, clock, alone = Beside(2), [0.0], []
+    monkeypatch.setattr(beside_module.time, "perf_counter", lambda: clock[0])
+    took = {True: 2.0, False: 1.0}
+
+    def work() -> None:
+        alone.append(beside._alone)
+        clock[0] += took[beside._alone]
+
+    for _ in range(4 * TRY_EVERY):
+        beside.whole(work)
+    assert not alone[-10]
+    took[False] = 9.0
+    for _ in range(TRY_EVERY):
+        beside.whole(work)
+    alone.clear()
+    for _ in range(TRY_EVERY):
+        beside.whole(work)
+    assert alone.count(False) <= TRIED

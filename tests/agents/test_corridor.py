@@ -51,8 +51,8 @@ def test_the_values_of_going_right_become_powers_of_gamma(target):
         seed=2,
         device=torch.device("cpu"),
     )
-    for _ in range(300):
-        agent.learn(replay.sample(32))
+    for _ in range(200):
+        agent.learn(replay.sample(16))
     q_values = agent.acting_policy.q_values(np.stack([picture(cell)[None] for cell in range(GOAL)]))
     assert (q_values.argmax(axis=1) == RIGHT).all()
     # Two steps from the reward after the first, one, none: 0.5^2, 0.5^1, 0.5^0.

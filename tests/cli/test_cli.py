@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import shutil
 import signal
 import subprocess
@@ -358,12 +359,12 @@ def test_an_interrupted_evaluation_reports_the_episodes_that_had_ended(
     monkeypatch.setattr(Interrupting, "number", number)
     monkeypatch.setattr(terminal, "CountingBar", Interrupting)
     report, video = tmp_path / "report.json", tmp_path / "mario.mp4"
-    arguments = ["evaluate", str(finished_run), "--protocol", "sticky", "--episodes", "40", "--json", str(report)]
+    arguments = ["evaluate", str(finished_run), "--protocol", "sticky", "--episodes", "8", "--json", str(report)]
     assert main([*arguments, "--video", str(video)]) == code
     written = json.loads(report.read_text())
-    assert (written["complete"], written["episodes_asked"]) == (False, 40)
-    assert 1 <= written["episodes"] == len(written["results"]) < 40
-    assert f"CUT SHORT                    {written['episodes']} of 40 episodes had ended" in capfd.readouterr().out
+    assert (written["complete"], written["episodes_asked"]) == (False, 8)
+    assert 1 <= written["episodes"] == len(written["results"]) < 8
+    assert f"CUT SHORT                    {written['episodes']} of 8 episodes had ended" in capfd.readouterr().out
     assert video.read_bytes()[4:8] == b"ftyp"
 
 
@@ -425,9 +426,12 @@ def test_a_signal_saves_says_where_and_exits(number, code, small_run_file, tmp_p
     run_dir = tmp_path / "run"
     arguments = ["train", str(small_run_file), "training.agent_steps=100000", "--run-dir", str(run_dir)]
     process = subprocess.Popen([*mario_rl_command, *arguments], stdout=subprocess.PIPE, text=True)
-    _wait_for(RunDir(run_dir).latest, process)
-    process.send_signal(number)
-    out, _ = process.communicate(timeout=300)
+    try:
+        _wait_for(RunDir(run_dir).latest, process)
+        process.send_signal(number)
+        out, _ = process.communicate(timeout=300)
+    finally:
+        process.kill()  # nothing, where it has ended as it should
     assert process.returncode == code
     assert str(RunDir(run_dir).latest) in out
     assert f"mario-rl train --resume {run_dir}" in out
@@ -466,19 +470,23 @@ def test_a_run_directory_that_was_named_and_is_taken_is_refused(finished_run, sm
 
 
 @pytest.mark.emulator
-def test_the_scripts_take_the_same_arguments(tmp_path, small_run_file):
-    def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(REPOSITORY / "scripts" / script), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
+def test_the_scripts_take_the_same_arguments(tmp_path, small_run_file, monkeypatch, capfd):
+    def run(script: str, *arguments: str) -> tuple[int, str]:
+        path = str(REPOSITORY / "scripts" / script)
+        monkeypatch.setattr(sys, "argv", [path, *arguments])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(path, run_name="__main__")
+        return ended.value.code, capfd.readouterr().out
 
     run_dir = tmp_path / "run"
-    trained = run("train.py", str(small_run_file), "training.agent_steps=20", "--run-dir", str(run_dir))
-    assert trained.returncode == 0, trained.stderr
-    assert str(RunDir(run_dir).latest) in trained.stdout
-    evaluated = run("evaluate.py", str(run_dir), "--protocol", "greedy")
-    assert evaluated.returncode == 0, evaluated.stderr
-    assert "clear rate" in evaluated.stdout
-    assert run("train.py", "nothing.yaml").returncode == 2
+    code, said = run("train.py", str(small_run_file), "training.agent_steps=20", "--run-dir", str(run_dir))
+    assert code == 0
+    assert str(RunDir(run_dir).latest) in said
+    code, said = run("evaluate.py", str(run_dir), "--protocol", "greedy")
+    assert code == 0
+    assert "clear rate" in said
+    started = subprocess.run([sys.executable, REPOSITORY / "scripts" / "train.py", "nothing.yaml"], capture_output=True)
+    assert started.returncode == 2
 
 
 @pytest.mark.emulator

@@ -123,7 +123,8 @@ def test_arms_of_one_name_are_numbered(tmp_path):
 # The same seed of the same arm counts once.
 
 
-def test_a_copy_of_a_run_counts_for_nothing_and_the_page_and_the_terminal_say_so(tmp_path, capsys):
+def test_a_copy_of_a_run_counts_for_nothing_and_the_page_and_the_terminal_say_so(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(Drawn, "write_png", lambda drawn, path: None)  # figures are on the page
     make_study(tmp_path, targets=("target", "double"), action_sets=("simple",), seeds=(0, 1), episodes=120)
     before = contests(load_arms(tmp_path).arms)[0].p_value
     for copy in ("seed_0 (copy)", "seed_1 (copy)"):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from itertools import groupby
 
 import numpy as np
 import pytest
 
+from mario_rl.cli import main
 from mario_rl.config.schema import STAGES, WHOLE_GAME
 from mario_rl.diagnostics import parity
 from mario_rl.diagnostics.parity import compare_emulators, random_bytes
@@ -71,21 +71,16 @@ def test_what_is_pressed_has_every_byte_both_directions_and_long_holds() -> None
     assert max(len(list(held)) for _, held in groupby(sent)) >= 40
 
 
-def test_the_command_says_that_they_agree_and_what_it_does_not_know(mario_rl_command: list[str]) -> None:
-    agreed = subprocess.run([*mario_rl_command, "doctor", "--parity", "--frames", "60"], capture_output=True, text=True)
-    assert agreed.returncode == 0, agreed.stderr
-    assert "60 frames, seed 0: memory, pixels, rewards and info are the same on both" in agreed.stdout
-    refused = subprocess.run(
-        [*mario_rl_command, "doctor", "--parity", "--stage", "9-1"], capture_output=True, text=True
-    )
-    assert refused.returncode == 2
-    assert "--stage: 9-1 is not allowed" in refused.stderr
+def test_the_command_says_that_they_agree_and_what_it_does_not_know(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--parity", "--frames", "60"]) == 0
+    said = capsys.readouterr().out
+    assert "60 frames, seed 0: memory, pixels, rewards and info are the same on both" in said
+    assert main(["doctor", "--parity", "--stage", "9-1"]) == 2
+    assert "--stage: 9-1 is not allowed" in capsys.readouterr().err
 
 
-def test_the_command_prints_what_an_operation_becomes(mario_rl_command: list[str]) -> None:
-    printed = subprocess.run([*mario_rl_command, "doctor", "--opcode", "tax"], capture_output=True, text=True)
-    assert printed.returncode == 0, printed.stderr
-    assert "nes_AA_TAX_implied" in printed.stdout
-    refused = subprocess.run([*mario_rl_command, "doctor", "--opcode", "XYZ"], capture_output=True, text=True)
-    assert refused.returncode == 2
-    assert "--opcode: XYZ is not allowed; must be one of ADC" in refused.stderr
+def test_the_command_prints_what_an_operation_becomes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--opcode", "tax"]) == 0
+    assert "nes_AA_TAX_implied" in capsys.readouterr().out
+    assert main(["doctor", "--opcode", "XYZ"]) == 2
+    assert "--opcode: XYZ is not allowed; must be one of ADC" in capsys.readouterr().err

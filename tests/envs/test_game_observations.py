@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import cv2
@@ -28,13 +29,15 @@ def emulator(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
+@cache
 def expected_stacks(
-    action_set: str, actions: list[int], capture: Callable[[Any], Pixels], shrink: Callable[[Pixels], Pixels]
-) -> Iterator[tuple[Pixels, bool]]:
-    """Play the raw game and yield the stack after each action, and whether the episode ended there.
+    action_set: str, actions: tuple[int, ...], capture: Callable[[Any], Pixels], shrink: Callable[[Pixels], Pixels]
+) -> list[tuple[Pixels, bool]]:
+    """Play the raw game, once, and keep the stack after each action, and whether the episode ended there.
 
     `capture` copies what one frame shows; `shrink` makes 84x84 of the maximum over the last two captures of a step.
     """
+    stacks = []
     game = JoypadSpace(make_game("1-1"), [list(buttons) for buttons in action_buttons(action_set)])
     nothing = np.zeros((84, 84), dtype=np.uint8)
     ended = True
@@ -49,14 +52,15 @@ def expected_stacks(
             if ended:
                 break
         stack.append(shrink(np.max(captured[-2:], axis=0)))
-        yield np.stack(stack), ended
+        stacks.append((np.stack(stack), ended))
     game.close()
+    return stacks
 
 
 def assert_observations_equal(config: EnvConfig, steps: int, **pipeline: Any) -> None:
     assert isinstance(config.action_set, str)
     env = make_env(config)
-    actions = np.random.default_rng(0).integers(num_actions(config.action_set), size=steps).tolist()
+    actions = tuple(np.random.default_rng(0).integers(num_actions(config.action_set), size=steps).tolist())
     env.reset()
     compared = 0
     for action, (expected, ended) in zip(actions, expected_stacks(config.action_set, actions, **pipeline), strict=True):

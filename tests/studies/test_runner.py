@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from mario_rl.cli import main
 from mario_rl.config.study import load_study
 from mario_rl.errors import UserError
 from mario_rl.runs.directory import RunDir
@@ -20,7 +22,8 @@ from mario_rl.runs.study import StudyDir
 from mario_rl.studies import commands, runner
 from mario_rl.studies.arms import StudyRun, expand
 from mario_rl.studies.runner import RunFailed, StudyObserver, run_study
-from mario_rl.studies.work import RunStopped
+from mario_rl.studies.work import RunStopped, perform
+from mario_rl.training import Observer
 
 SMALL_STUDY = """\
 base: small.yaml
@@ -209,11 +212,8 @@ def compare_command(study_file: Path, out: Path) -> subprocess.Popen[str]:
 
 @pytest.mark.emulator
 def test_an_interrupted_study_goes_on_to_the_runs_of_one_that_was_not(study_file, tmp_path):
+    """What its processes do in two sittings is what this process does in one, with as many threads."""
     whole, broken = StudyDir(tmp_path / "whole"), StudyDir(tmp_path / "broken")
-    first = compare_command(study_file, whole.path)
-    _, complaints = first.communicate(timeout=300)
-    assert first.returncode == 0, complaints
-
     interrupted = compare_command(study_file, broken.path)
     deadline = time.monotonic() + 200
     while not broken.run("double", 0).episodes.is_file() and time.monotonic() < deadline:
@@ -228,26 +228,27 @@ def test_an_interrupted_study_goes_on_to_the_runs_of_one_that_was_not(study_file
     said, complaints = again.communicate(timeout=300)
     assert again.returncode == 0, complaints
     assert f"report: {broken.path / 'index.html'}" in said
-    for run in expand(load_study(study_file), study_file):
+    study = load_study(study_file)
+    for run in expand(study, study_file):
         one, other = whole.run(run.arm, run.seed), broken.run(run.arm, run.seed)
+        threads = json.loads(other.record.read_text())["threads"]
+        perform(run.config, one, study.final, threads=threads, observer=Observer())
         for name in ("episodes", "evaluation", "final"):
             assert columns_that_repeat(getattr(one, name)) == columns_that_repeat(getattr(other, name))
         assert not one.replay.exists()
         assert other.latest.is_file()
-        assert other.record.is_file()
         assert one.film.read_bytes() == other.film.read_bytes()
 
 
 @pytest.mark.emulator
-def test_a_run_that_cannot_be_made_is_named_with_exit_code_1(study_file, tmp_path):
+def test_a_run_that_cannot_be_made_is_named_with_exit_code_1(study_file, tmp_path, capfd):
     directory = StudyDir(tmp_path / "out")
     damaged = directory.run("double", 0)
     damaged.checkpoints.mkdir(parents=True)
     run = expand(load_study(study_file), study_file)[1]
     damaged.config.write_text(runner.render_config(run.config))
     damaged.latest.write_bytes(b"not a checkpoint")
-    command = compare_command(study_file, directory.path)
-    said, _ = command.communicate(timeout=300)
-    assert command.returncode == 1
+    assert main(["compare", str(study_file), "--out", str(directory.path), "--jobs", "2"]) == 1
+    said = capfd.readouterr().out
     assert f"failed: double, seed 0: {damaged.latest}: cut short, damaged or not a checkpoint at all" in said
     assert directory.run("target", 0).final.is_file()

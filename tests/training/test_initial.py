@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 import torch
+from small_run import SMALL_RUN
 
 from mario_rl.cli import main
 from mario_rl.config import Config, load_config
@@ -26,9 +28,13 @@ def settings_of(teacher: Path) -> list[str]:
     return [AVERAGED, f"training.initial_checkpoint={teacher}"]
 
 
-@pytest.fixture
-def teacher(small_run_file, tmp_path) -> Path:
-    return train(load_config(small_run_file, [AVERAGED]), tmp_path / "teacher").run_dir.path
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory) -> Path:
+    """Another run, which nobody writes to."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("initial")
+    (folder / "small.yaml").write_text(SMALL_RUN)
+    return train(load_config(folder / "small.yaml", [AVERAGED]), folder / "teacher").run_dir.path
 
 
 def test_before_the_first_update_the_agent_is_the_one_it_began_with(small_run_file, teacher, tmp_path):
@@ -42,12 +48,10 @@ def test_before_the_first_update_the_agent_is_the_one_it_began_with(small_run_fi
 
 
 def test_a_stop_changes_nothing_and_the_checkpoint_is_not_asked_for_again(small_run_file, teacher, tmp_path):
-    config = load_config(small_run_file, settings_of(teacher))
-    whole = train(config, tmp_path / "whole").run_dir
-    stopped = train(
-        load_config(small_run_file, [*settings_of(teacher), "training.agent_steps=110"]), tmp_path / "stopped"
-    )
-    teacher.rename(tmp_path / "gone")
+    settings = settings_of(copytree(teacher, tmp_path / "teacher"))
+    whole = train(load_config(small_run_file, settings), tmp_path / "whole").run_dir
+    stopped = train(load_config(small_run_file, [*settings, "training.agent_steps=110"]), tmp_path / "stopped")
+    (tmp_path / "teacher").rename(tmp_path / "gone")
     resumed = resume(stopped.run_dir.path, ["training.agent_steps=200"]).run_dir
     one, other = load_checkpoint(whole.latest), load_checkpoint(resumed.latest)
     assert all(torch.equal(one["network"][name], weights) for name, weights in other["network"].items())

@@ -14,9 +14,10 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
+from small_run import SMALL_RUN
 
 from mario_rl.agents import QAgent
-from mario_rl.config import Config, load_config
+from mario_rl.config import load_config
 from mario_rl.errors import CheckpointError, ConfigError, UserError
 from mario_rl.evaluation import EvaluationReport
 from mario_rl.game.games import Games
@@ -105,22 +106,24 @@ def rows(path: Path, *, without: tuple[str, ...] = ("seconds",)) -> list[dict[st
         ),
     ],
 )
-def test_a_run_stopped_in_the_middle_of_an_episode_ends_like_an_unbroken_one(tmp_path, small_run_file, settings):
+def test_a_run_stopped_in_the_middle_of_an_episode_ends_like_an_unbroken_one(
+    tmp_path, small_run_file, whole_run, settings
+):
     config = load_config(small_run_file, settings)
-    train(config, tmp_path / "whole")
+    unbroken = train(config, tmp_path / "whole").run_dir.path if settings else whole_run
     result = train(config, tmp_path / "broken", observer=StopAt(110))
     assert (result.stop, result.progress.agent_steps) == ("SIGINT", 110)
     resume(tmp_path / "broken")
 
-    whole, broken = training_state(tmp_path / "whole"), training_state(tmp_path / "broken")
+    whole, broken = training_state(unbroken), training_state(tmp_path / "broken")
     assert whole["agent_steps"] == 200
     assert whole["updates"] == (200 - 40) // 4
     assert_equal(whole, broken)
-    whole_replay, broken_replay = replay_of(tmp_path / "whole"), replay_of(tmp_path / "broken")
+    whole_replay, broken_replay = replay_of(unbroken), replay_of(tmp_path / "broken")
     assert whole_replay.keys() == broken_replay.keys()
     for name, array in whole_replay.items():
         assert (array == broken_replay[name]).all(), name
-    episodes = [rows(tmp_path / name / "episodes.csv") for name in ("whole", "broken")]
+    episodes = [rows(run_dir / "episodes.csv") for run_dir in (unbroken, tmp_path / "broken")]
     assert episodes[0] == episodes[1]
     assert len(episodes[0]) >= 2
 
@@ -138,7 +141,7 @@ def hesitant(method: Callable[..., Any], most_seconds: float) -> Callable[..., A
 
 def test_a_run_is_the_same_bit_for_bit_however_long_games_and_updates_take(tmp_path, small_run_file, monkeypatch):
     settings = ["env.snapshot_probability=0.7", "replay.priority_exponent=0.5", "agent.random_shift=2"]
-    config = load_config(small_run_file, settings)
+    config = load_config(small_run_file, [*settings, "training.agent_steps=140"])  # 70 steps and 25 updates
     step, learn = Games.step, QAgent.learn
     pauses = {"as they come": (0.0, 0.0), "games": (0.02, 0.0), "updates": (0.0, 0.04), "both": (0.02, 0.04)}
     for name, (of_games, of_updates) in pauses.items():
@@ -154,44 +157,52 @@ def test_a_run_is_the_same_bit_for_bit_however_long_games_and_updates_take(tmp_p
         assert all((array == replays[1][name]).all() for name, array in replays[0].items())
 
 
-def test_a_run_stopped_by_its_own_limit_can_be_prolonged_to_the_same_end(tmp_path, small_run):
-    train(small_run, tmp_path / "whole")
+def test_a_run_stopped_by_its_own_limit_can_be_prolonged_to_the_same_end(tmp_path, small_run, whole_run):
     shorter = small_run.model_copy(update={"training": small_run.training.model_copy(update={"agent_steps": 90})})
     assert train(shorter, tmp_path / "broken").stop == "training.agent_steps"
     resume(tmp_path / "broken", ["training.agent_steps=200"])
-    assert_equal(training_state(tmp_path / "whole"), training_state(tmp_path / "broken"))
+    assert_equal(training_state(whole_run), training_state(tmp_path / "broken"))
 
 
-def test_another_seed_is_another_run(tmp_path, small_run):
-    train(small_run, tmp_path / "one")
+def test_another_seed_is_another_run(tmp_path, small_run, whole_run):
     train(small_run.model_copy(update={"seed": 12}), tmp_path / "other")
-    one, other = (training_state(tmp_path / name)["network"] for name in ("one", "other"))
+    one, other = (training_state(path)["network"] for path in (whole_run, tmp_path / "other"))
     assert not all(torch.equal(one[key], other[key]) for key in one)
 
 
-def test_evaluation_while_training_leaves_training_as_it_was(tmp_path, small_run_file):
-    train(load_config(small_run_file), tmp_path / "without")
+def test_evaluation_while_training_leaves_training_as_it_was(tmp_path, small_run_file, whole_run):
     train(load_config(small_run_file, ["evaluation.every_steps=60"]), tmp_path / "with")
-    without, evaluated = training_state(tmp_path / "without"), training_state(tmp_path / "with")
+    without, evaluated = training_state(whole_run), training_state(tmp_path / "with")
     for state in (without, evaluated):
         del state["training"]["evaluated_at"], state["training"]["best"], state["training"]["best_protocol"]
     assert_equal(without, evaluated)
     assert [row["agent_steps"] for row in rows(tmp_path / "with" / "evaluation.csv")] == ["60", "120", "180", "200"]
 
 
+EVALUATED = ["evaluation.every_steps=100"]
+
+
+@pytest.fixture(scope="module")
+def evaluated_run(tmp_path_factory) -> Path:
+    """The small run from its beginning to its end, with two evaluations."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("resume")
+    (folder / "small.yaml").write_text(SMALL_RUN)
+    return train(load_config(folder / "small.yaml", EVALUATED), folder / "evaluated").run_dir.path
+
+
 @pytest.mark.parametrize("agent_steps", [100, 200])
 def test_an_evaluation_that_a_signal_cut_off_is_made_up_for_at_the_same_agent_step(
-    tmp_path, small_run_file, agent_steps
+    tmp_path, small_run_file, evaluated_run, agent_steps
 ):
-    config = load_config(small_run_file, ["evaluation.every_steps=100"])
+    config = load_config(small_run_file, EVALUATED)
     train(config, tmp_path / "broken", observer=StopAt(agent_steps))  # before the evaluation of that very step
     resume(tmp_path / "broken")
-    train(config, tmp_path / "whole")
-    assert_equal(training_state(tmp_path / "whole"), training_state(tmp_path / "broken"))
-    evaluations = [rows(tmp_path / name / "evaluation.csv") for name in ("whole", "broken")]
+    assert_equal(training_state(evaluated_run), training_state(tmp_path / "broken"))
+    evaluations = [rows(path / "evaluation.csv") for path in (evaluated_run, tmp_path / "broken")]
     assert evaluations[0] == evaluations[1]
     assert [row["agent_steps"] for row in evaluations[0]] == ["100", "200"]
-    best = [load_checkpoint(RunDir(tmp_path / name).best) for name in ("whole", "broken")]
+    best = [load_checkpoint(RunDir(path).best) for path in (evaluated_run, tmp_path / "broken")]
     assert_equal(*best)
 
 
@@ -259,14 +270,14 @@ def test_a_best_checkpoint_that_cannot_be_read_is_a_warning_and_replaced(tmp_pat
     assert load_checkpoint(place.best)["agent_steps"] == 100
 
 
-def test_the_last_row_of_metrics_comes_back_where_a_kill_took_it(tmp_path, small_run_file):
+def test_the_last_row_of_metrics_comes_back_where_a_kill_took_it(tmp_path, small_run_file, drawn_curves):
     config = load_config(small_run_file, ["training.agent_steps=160", "logging.every_seconds=3600"])
     place = train(config, tmp_path / "run").run_dir
     place.metrics.write_text(place.metrics.read_text().splitlines(keepends=True)[0])
     place.curve.unlink()
     resume(place.path)
     assert [row["agent_steps"] for row in rows(place.metrics)] == ["160"]
-    assert place.curve.is_file()
+    assert place.curve.read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_run_goes_on_from_another_folder_than_it_was_begun_in(tmp_path, small_run_file, monkeypatch):
@@ -318,7 +329,7 @@ def test_the_best_under_one_protocol_is_not_compared_with_another(tmp_path, smal
     assert load_checkpoint(RunDir(tmp_path / "run").best)["evaluation"]["protocol"] == "sticky"
 
 
-def test_a_second_ctrl_c_in_the_middle_of_saving_leaves_a_run_that_resumes(tmp_path, small_run, monkeypatch):
+def test_a_second_ctrl_c_in_the_middle_of_saving_leaves_a_run_that_resumes(tmp_path, small_run, whole_run, monkeypatch):
     replace = Path.replace
 
     def replace_then_interrupt(partial: Path, path: Path) -> Path:
@@ -333,8 +344,7 @@ def test_a_second_ctrl_c_in_the_middle_of_saving_leaves_a_run_that_resumes(tmp_p
         train(small_run, tmp_path / "run", observer=sent)
     monkeypatch.setattr(Path, "replace", replace)
     assert resume(tmp_path / "run").progress.agent_steps == 200
-    train(small_run, tmp_path / "whole")
-    assert_equal(training_state(tmp_path / "whole"), training_state(tmp_path / "run"))
+    assert_equal(training_state(whole_run), training_state(tmp_path / "run"))
     assert len(list((tmp_path / "run" / "replay").iterdir())) == 1
 
 
@@ -400,12 +410,11 @@ def as_with_actors(run_dir: Path, actors: int | str) -> None:
     save_checkpoint(place.latest, state)
 
 
-def test_a_run_from_when_there_were_actors_and_that_had_none_goes_on_bit_for_bit(tmp_path, small_run):
-    train(small_run, tmp_path / "whole")
+def test_a_run_from_when_there_were_actors_and_that_had_none_goes_on_bit_for_bit(tmp_path, small_run, whole_run):
     train(small_run, tmp_path / "broken", observer=StopAt(110))
     as_with_actors(tmp_path / "broken", 0)
     resume(tmp_path / "broken", ["logging.every_seconds=2"])
-    assert_equal(training_state(tmp_path / "whole"), training_state(tmp_path / "broken"))
+    assert_equal(training_state(whole_run), training_state(tmp_path / "broken"))
     assert "actors" not in (tmp_path / "broken" / "config.yaml").read_text()  # written anew, as this version has it
 
 
@@ -449,7 +458,7 @@ def test_a_lost_table_costs_no_other(tmp_path, small_run):
     assert rows(tmp_path / "run" / "episodes.csv")[: len(episodes)] == episodes != []
 
 
-def test_rows_written_after_the_last_checkpoint_are_dropped(tmp_path, small_run):
+def test_rows_written_after_the_last_checkpoint_are_dropped(tmp_path, small_run, whole_run):
     class Die(Observer):
         def progressed(self, progress) -> None:
             if progress.agent_steps >= 150:
@@ -460,12 +469,11 @@ def test_rows_written_after_the_last_checkpoint_are_dropped(tmp_path, small_run)
     before = rows(tmp_path / "run" / "episodes.csv")
     assert any(int(row["agent_steps"]) > 80 for row in before)  # the last checkpoint is from step 80
     resume(tmp_path / "run")
-    train(small_run, tmp_path / "whole")
-    assert rows(tmp_path / "run" / "episodes.csv") == rows(tmp_path / "whole" / "episodes.csv")
-    assert_equal(training_state(tmp_path / "whole"), training_state(tmp_path / "run"))
+    assert rows(tmp_path / "run" / "episodes.csv") == rows(whole_run / "episodes.csv")
+    assert_equal(training_state(whole_run), training_state(tmp_path / "run"))
 
 
-def test_a_run_that_died_at_its_first_step_begins_again(tmp_path, small_run):
+def test_a_run_that_died_at_its_first_step_begins_again(tmp_path, small_run, whole_run):
     class Die(Observer):
         def progressed(self, progress) -> None:
             raise PowerCut
@@ -473,8 +481,7 @@ def test_a_run_that_died_at_its_first_step_begins_again(tmp_path, small_run):
     with pytest.raises(PowerCut):
         train(small_run, tmp_path / "run", observer=Die())
     resume(tmp_path / "run")
-    train(small_run, tmp_path / "whole")
-    assert_equal(training_state(tmp_path / "whole"), training_state(tmp_path / "run"))
+    assert_equal(training_state(whole_run), training_state(tmp_path / "run"))
 
 
 @pytest.mark.parametrize(
@@ -521,7 +528,7 @@ def test_an_existing_run_is_never_overwritten(tmp_path, small_run):
         train(small_run, tmp_path / "run")
 
 
-def test_two_processes_cannot_train_in_one_directory(tmp_path, small_run: Config):
+def test_two_processes_cannot_train_in_one_directory(tmp_path, small_run_file):
     class TryToResume(Observer):
         refused: str | None = None
 
@@ -533,7 +540,7 @@ def test_two_processes_cannot_train_in_one_directory(tmp_path, small_run: Config
                     self.refused = str(error)
 
     observer = TryToResume()
-    train(small_run, tmp_path / "run", observer=observer)
+    train(load_config(small_run_file, ["training.agent_steps=20"]), tmp_path / "run", observer=observer)
     assert observer.refused == f"{tmp_path / 'run'}: in use, another process trains in it"
 
 
