@@ -23,9 +23,13 @@ def test_a_name_that_a_package_does_not_have_is_refused_in_pythons_words():
 
 
 def test_what_needs_no_torch_loads_none():
-    code = (
-        "import sys; from mario_rl.evaluation.protocols import PROTOCOLS; "
-        "from mario_rl.replay.memory import check_memory; from mario_rl.training import Interrupts; import mario_rl.cards, mario_rl.cli; print('torch' in sys.modules)"
-    )
+    code = """
+import sys
+import mario_rl.cards, mario_rl.cli
+from mario_rl.evaluation.protocols import PROTOCOLS
+from mario_rl.replay.memory import check_memory
+from mario_rl.training import Interrupts
+print("torch" in sys.modules)
+"""
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     assert result.stdout == "False\n"

@@ -55,11 +55,7 @@ for command in (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0 done, 1 failed, 2 bad input, 129, 130 or 143 interrupted."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    # PyTorch's threads spin while they wait for each other, and beside another busy program that starves them: on two
-    # cores an update took 420 ms instead of 22. Spinning less: 120 ms, and still 22 when nothing else runs. libgomp
-    # reads this when torch is imported.
-    os.environ.setdefault("GOMP_SPINCOUNT", "5000")
-    if usable_cores() < allowed_cores():  # PyTorch, and those of its kind, know nothing of CPU quotas
+    if usable_cores() < allowed_cores():  # NumPy, OpenCV and those of their kind know nothing of CPU quotas
         os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
     with guarded_output() as stdout:
         code = _run(arguments)

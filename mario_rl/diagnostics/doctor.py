@@ -6,6 +6,7 @@ What may be broken is imported inside the check that looks at it: a package that
 from __future__ import annotations
 
 import io
+import os
 import platform
 import shutil
 import sys
@@ -80,7 +81,7 @@ def run_checks() -> list[Check]:
         "emulator": (_emulator, "the compiled emulator needs numba and a folder for its machine code; " + REINSTALL),
         "rom": (_rom, "the game comes with gym-super-mario-bros, or name a file by MARIO_RL_ROM; " + REINSTALL),
         "device": (_device, "PyTorch can't compute here; " + REINSTALL),
-        "threads": (_threads, "set OMP_NUM_THREADS to the number of cores at most"),
+        "cores": (_cores, "set OMP_NUM_THREADS to the number of cores to compute on, or not at all"),
         "tensorboard": (_tensorboard, "pip install tensorboard, or train with logging.tensorboard=false"),
         "video encoder": (_video_encoder, "the encoder comes with the package av; " + REINSTALL),
         "disk": (_disk, f"free {NEEDED_DISK_BYTES / GB:.0f} GB, or choose another disk with --run-dir"),
@@ -176,15 +177,15 @@ def _cpu_bfloat16() -> str:
     return "does not compute in bfloat16: agent.bfloat16=false is faster"
 
 
-def _threads() -> tuple[bool, str]:
-    """More threads than cores make each update slower."""
-    import torch
+def _cores() -> tuple[bool, str]:
+    """A number of cores that can't be read would be passed over."""
+    from mario_rl.machine import allowed_cores, computing_cores, cpu_quota
 
-    from mario_rl.machine import allowed_cores, cpu_quota, usable_cores
-
-    threads, cores, quota = torch.get_num_threads(), usable_cores(), cpu_quota()
+    chosen, quota = os.environ.get("OMP_NUM_THREADS"), cpu_quota()
     paid = "no CPU quota" if quota is None else f"a CPU quota of {quota:.1f}"
-    return threads <= cores, f"{threads} for PyTorch, on {cores} of {allowed_cores()} cores, {paid}"
+    understood = chosen is None or (chosen.isdecimal() and int(chosen) > 0)
+    passed_over = "" if understood else f", OMP_NUM_THREADS {chosen!r} is no number of cores"
+    return understood, f"{computing_cores()} of {allowed_cores()} to compute on, {paid}{passed_over}"
 
 
 def _tensorboard() -> tuple[bool, str]:

@@ -41,20 +41,17 @@ def perform(config: Config, run_dir: RunDir, final: FinalConfig, *, threads: int
         config: of the run.
         run_dir: where it is or shall be.
         final: the evaluations at its end.
-        threads: processor threads to work with; results repeat bit for bit only with the same number.
+        threads: cores that the caller gives it, for the record: how many are used is said by OMP_NUM_THREADS.
         observer: hears how training goes.
 
     Raises:
         RunStopped: SIGINT, SIGTERM or SIGHUP came while it trained; it has been saved.
         UserError, FailedError: as for `train` and `evaluate`.
     """
-    import torch
-
     from mario_rl.evaluation import evaluate
     from mario_rl.runs.tables import EVALUATION_COLUMNS, write_table
 
     if not run_dir.final.exists():
-        torch.set_num_threads(threads)
         begun = run_dir.config.is_file()
         result = resume(run_dir.path, observer=observer) if begun else train(config, run_dir.path, observer=observer)
         if result.signal is not None:

@@ -15,7 +15,7 @@ from mario_rl.agents import ActingPolicy
 from mario_rl.config import EnvConfig
 from mario_rl.envs import make_games
 from mario_rl.errors import CheckpointError
-from mario_rl.machine import usable_cores
+from mario_rl.machine import computing_cores
 from mario_rl.replay import ReplayBuffer
 from mario_rl.seeding import generator_state, restore_generator
 from mario_rl.types import EpisodeResult, Pixels, State, Steps
@@ -65,7 +65,7 @@ class Collector:
         generator: np.random.Generator,
         exponents: NDArray[np.float64],
     ) -> None:
-        self.games = make_games(config, len(seeds), threads=usable_cores(), autoreset=True)
+        self.games = make_games(config, len(seeds), threads=computing_cores(), autoreset=True)
         self.generator = generator
         self.waited_seconds = 0.0
         """How long `finish` has waited for the games."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import shutil
 import sys
@@ -22,7 +23,7 @@ from mario_rl.diagnostics.doctor import run_checks
 from mario_rl.errors import UserError
 from mario_rl.runs import metrics
 
-NAMES = ["python", "packages", "emulator", "rom", "device", "threads", "tensorboard", "video encoder", "disk", "memory"]
+NAMES = ["python", "packages", "emulator", "rom", "device", "cores", "tensorboard", "video encoder", "disk", "memory"]
 
 
 class StandingStill(gym.Env):
@@ -73,7 +74,7 @@ def test_the_report_says_what_was_found():
     assert "gym-super-mario-bros 9." in details["packages"]
     assert "frames/s" in details["rom"]
     assert details["video encoder"] == "libx264 encodes MP4"
-    assert details["threads"].startswith("1 for PyTorch")  # the tests set one
+    assert details["cores"].endswith("CPU quota") or "a CPU quota of" in details["cores"]
     assert details["disk"] == "90.0 GB free here"
     assert details["memory"] == "8.0 GB available"
 
@@ -85,7 +86,7 @@ BROKEN = [
     ("rom", (envs, "make_game", fails(FileNotFoundError("no ROM"))), "FileNotFoundError: no ROM"),
     ("rom", (envs, "make_game", lambda _: StandingStill()), "x = 40"),
     ("device", (torch, "ones", fails(RuntimeError("CUDA error:\nno kernel"))), "RuntimeError: CUDA error: no kernel"),
-    ("threads", (torch, "get_num_threads", lambda: 10_000), "10000 for PyTorch"),
+    ("cores", (os, "environ", os.environ | {"OMP_NUM_THREADS": "two"}), "OMP_NUM_THREADS 'two' is no number of cores"),
     ("tensorboard", (metrics, "load_tensorboard", fails(UserError("the package tensorboard"))), "package tensorboard"),
     ("video encoder", (io, "BytesIO", NothingArrives), "MP4"),
     ("disk", (doctor, "NEEDED_DISK_BYTES", 1e18), "GB free here"),
@@ -133,12 +134,12 @@ def test_a_package_that_does_not_load_is_a_finding(monkeypatch):
 
 
 @pytest.mark.parametrize(("quota", "says"), [(1.5, "a CPU quota of 1.5"), (None, "no CPU quota")])
-def test_threads_are_held_against_the_cores_and_against_what_the_quota_pays_for(quota, says, monkeypatch):
+def test_cores_are_those_that_the_quota_pays_for(quota, says, monkeypatch):
     monkeypatch.setattr(machine, "allowed_cores", lambda: 4)
     monkeypatch.setattr(machine, "cpu_quota", lambda: quota)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     cores = 4 if quota is None else 1
-    assert doctor._threads() == (quota is None, f"4 for PyTorch, on {cores} of 4 cores, {says}")
+    assert doctor._cores() == (True, f"{cores} of 4 to compute on, {says}")
 
 
 @pytest.mark.parametrize(
