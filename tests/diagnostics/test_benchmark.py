@@ -39,7 +39,7 @@ def test_benchmark_measures_every_part_and_writes_json_and_a_table(
         "emulator alone, 1 core",
         "environment, 1 core",
         "replay, sampling",
-        "learner, 1 thread",
+        "learner, 1 core",
         "training",
     }
     for figure in figures.values():
@@ -62,7 +62,7 @@ def test_a_figure_is_the_median_rate_and_says_how_long_the_learner_waited():
 def test_rates_of_batches_and_updates_are_given_as_times_as_well():
     config = Config.model_validate({"agent": {"batch_size": 32}})
     assert _figure("replay, sampling", "transitions", [Measured(64_000, 1.0)], config).bound == "0.50 ms per batch"
-    assert _figure("learner, 1 thread", "updates", [Measured(40, 2.0)], config).bound == "50.0 ms per update"
+    assert _figure("learner, 1 core", "updates", [Measured(40, 2.0)], config).bound == "50.0 ms per update"
 
 
 def test_a_measured_run_keeps_what_is_measured_and_drops_what_would_be_measured_with_it():

@@ -259,10 +259,11 @@ def test_stage_protocol_and_checkpoint_can_be_chosen_and_only_from_what_there_is
 
 def test_at_the_end_of_an_episode_what_followed_stands_beside_what_was_predicted(page):
     ask(page, do="speed", speed=0)
-    wait(page, "view.ends.length > 0")
-    ended = page.evaluate("view.ends[view.ends.length - 1]")
+    played_out = "view.ends.filter(ended => ended.end !== 'broken off')"  # by a choice of the tests before
+    wait(page, f"{played_out}.length > 0")
+    ended = page.evaluate(f"{played_out}.at(-1)")
     assert len(ended["predicted"]) == len(ended["returns"]) > 0
-    assert ended["end"] in ("death", "stall", "limit", "clear", "broken off")
+    assert ended["end"] in ("death", "stall", "limit", "clear")
     assert page.locator("#strip i").count() > 0
 
 
