@@ -7,7 +7,7 @@ from types import UnionType
 from typing import Any, get_args, get_origin
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
@@ -433,6 +433,7 @@ def test_text_that_yaml_could_take_for_something_else_stays_text(text):
         assert reader.load(render_config(config))["training"]["initial_checkpoint"] == text
 
 
+@settings(max_examples=40)
 @given(config=configs())
 def test_a_reader_of_yaml_1_1_reads_the_same_values(config):
     reader = YAML(typ="safe", pure=True)
