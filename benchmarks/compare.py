@@ -15,8 +15,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -26,6 +24,7 @@ from typing import Any, NamedTuple
 import click
 import psutil
 import torch
+from busy import kept_busy
 from contestants import Settings
 from tqdm import tqdm
 
@@ -128,18 +127,6 @@ def main(
     ):
         path.write_text(content, encoding="utf-8")
     click.echo(f"{text}\n{output / stem}.json, .md")
-
-
-@contextmanager
-def kept_busy(processes: int) -> Iterator[None]:
-    """Let so many processes compute, without end and for nothing, as long as this is entered."""
-    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(processes)]
-    try:
-        yield
-    finally:
-        for process in busy:
-            process.kill()
-            process.wait()
 
 
 def run(name: str, settings: Settings) -> Run:

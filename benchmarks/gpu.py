@@ -12,7 +12,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +35,6 @@ UPDATES = 100  # timed
 BATCH_SIZES = (32, 128, 512, 2048)
 SAMPLED_PER_STEP = 8
 TRAINING_SECONDS = 8.0
-
-type Measure = Callable[[], None]
 
 
 def recipe(*overrides: str) -> Config:

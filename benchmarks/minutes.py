@@ -8,7 +8,6 @@ update of each batch size, and whose agent step, take so long; without these, th
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from mario_rl.config import Config, load_run_config
 from mario_rl.runs.directory import RunDir
+from mario_rl.runs.tables import read_episodes, read_metrics
 
 EPISODES = 100
 SHARES = (0.1, 0.3, 0.5, 0.7)
@@ -38,21 +38,14 @@ class Run(NamedTuple):
 def read(directory: Path) -> Run:
     """Read a run's tables."""
     run_dir = RunDir(directory)
-    with run_dir.episodes.open(encoding="utf-8") as file:
-        episodes = list(csv.DictReader(file))
-    with run_dir.metrics.open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    steps, updates, seconds = (
-        np.array([0.0] + [float(row[column]) for row in rows]) for column in ("agent_steps", "updates", "seconds")
-    )
+    episodes, metrics = read_episodes(run_dir.episodes), read_metrics(run_dir.metrics)
+    begins = np.zeros(1)
     return Run(
         directory.name,
         load_run_config(run_dir.config),
-        np.array([episode["end"] == "clear" for episode in episodes]),
-        np.array([int(episode["agent_steps"]) for episode in episodes]),
-        steps,
-        updates,
-        seconds,
+        episodes["end"] == "clear",
+        episodes["agent_steps"].astype(np.int64),
+        *(np.concatenate([begins, metrics[column]]) for column in ("agent_steps", "updates", "seconds")),
     )
 
 

@@ -14,6 +14,10 @@ from functools import cache
 from statistics import median
 from typing import Any
 
+import torch
+
+from mario_rl.machine import computing_cores
+
 TRY_EVERY, TRIED = 64, 5
 """Of so many rounds so many are done the other way, on one core or on two, to see which is faster."""
 
@@ -27,10 +31,15 @@ class Beside:
     having is looked at again and again: beside other busy programs it may not be. See docs/performance.md.
 
     Args:
-        cores: processors to keep busy; with one, the caller does everything.
+        cores: processors to keep busy; with one, the caller does everything. None: all that may be computed on.
+        device: where is computed; but for the CPU, one core keeps it busy.
     """
 
-    def __init__(self, cores: int) -> None:
+    def __init__(self, cores: int | None, device: torch.device) -> None:
+        if device.type != "cpu":
+            cores = 1
+        elif cores is None:
+            cores = computing_cores()
         # Its thread begins with the first task, and so with the floating-point settings that hold then.
         self._thread = ThreadPoolExecutor(1, "learner", self._note_thread) if cores > 1 else None
         self._thread_id: int | None = None

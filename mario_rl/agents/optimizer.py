@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mario_rl.agents.beside import Beside
 from mario_rl.agents.compiled import Moved, Numbers, move, move_by_pytorch
+from mario_rl.agents.compiled.layout import FACTOR, TARGET_SHARE
 from mario_rl.agents.weights import Computing, FlatWeights
 from mario_rl.types import State
 
@@ -111,9 +112,9 @@ class Adam:
             return _norm([gradient for gradient, _ in stretches[half]])
 
         norm = _norm(self._beside.both(norm_of))
-        self._numbers[0] = _factor(norm, self._limit)
+        self._numbers[FACTOR] = _factor(norm, self._limit)
         # What does not follow this time need not be read.
-        follows = bool(self._numbers[Numbers._fields.index("target_share")])
+        follows = bool(self._numbers[TARGET_SHARE])
         moved = self._moved if follows else self._moved._replace(target=None)
 
         def move_half(half: int) -> None:
@@ -126,7 +127,7 @@ class Adam:
     def _move_at_once(self, pieces: list[Tensor]) -> Tensor:
         gradient = torch.cat([piece.float() for piece in pieces])
         norm = _norm([gradient])
-        self._numbers[0] = _factor(norm, self._limit)
+        self._numbers[FACTOR] = _factor(norm, self._limit)
         move_by_pytorch(self._moved, gradient, self._numbers)
         return norm
 

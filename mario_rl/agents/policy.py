@@ -13,7 +13,6 @@ from torch import Tensor
 from mario_rl.agents.beside import Beside
 from mario_rl.agents.compiled import to_blocks
 from mario_rl.agents.networks import QNetwork
-from mario_rl.machine import computing_cores
 from mario_rl.tensors import tensor_to_unit
 from mario_rl.types import Pixels
 
@@ -48,7 +47,7 @@ class NetworkPolicy(ActingPolicy):
 
     def __init__(self, network: QNetwork, device: torch.device) -> None:
         super().__init__(network, device)
-        self._beside = Beside(computing_cores())
+        self._beside = Beside(None, device)
 
     def q_values(self, observations: Pixels) -> NDArray[np.float32]:
         """Value each action: uint8 (N, stack, 84, 84) to float32 (N, actions).
@@ -65,7 +64,7 @@ class NetworkPolicy(ActingPolicy):
         self.network.eval()
         batches = torch.functional.split(torch.from_numpy(whole), BATCH)
         halves = batches[: len(batches) // 2], batches[len(batches) // 2 :]
-        if len(batches) > 1 and self.device.type == "cpu":
+        if len(batches) > 1:
             first, second = self._beside.both(lambda half: self._values(halves[half]))
             values = first + second
         else:

@@ -131,7 +131,6 @@ def _benchmark_emulator(agent: Path | None, *, seconds: float, repeats: int, out
     require_output("--output", output, ".json")
     if agent is not None:
         agent = find_the_checkpoint(agent)
-    import torch
 
     from mario_rl.diagnostics.emulator_benchmark import emulator_markdown, measure_emulator
     from mario_rl.evaluation import evaluate, load_trained
@@ -141,7 +140,6 @@ def _benchmark_emulator(agent: Path | None, *, seconds: float, repeats: int, out
 
     def evaluation() -> float:
         assert agent is not None
-        torch.set_num_threads(1)
         began = time.perf_counter()
         evaluate(agent, protocol="noop")
         return time.perf_counter() - began
@@ -160,7 +158,7 @@ def _benchmark_emulator(agent: Path | None, *, seconds: float, repeats: int, out
 @click.option("--rom", type=click.Path(path_type=Path), metavar="FILE.nes", help="With --parity: another ROM.")
 @click.option("--opcode", metavar="LDA", help="Print what the 6502's operation becomes, opcode by opcode (LLVM).")
 def doctor(parity: bool, stage: str, frames: int, seed: int, rom: Path | None, opcode: str | None) -> int:
-    """Check what a run needs here: versions, emulator, ROM, device, threads, packages, disk and memory.
+    """Check what a run needs here: versions, emulator, ROM, device, cores, packages, disk and memory.
 
     \b
     Examples:

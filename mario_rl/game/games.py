@@ -222,7 +222,7 @@ class Games:
             x=int(row[layout.RESULT_X // 8]),
             length=int(row[layout.RESULT_LENGTH // 8]),
             clock=int(row[layout.RESULT_CLOCK // 8]),
-            end=layout.ENDS[int(row[layout.RESULT_END // 8])],  # type: ignore[arg-type]
+            end=layout.ENDS[int(row[layout.RESULT_END // 8])],  # type: ignore[arg-type]  # ended: not ""
             from_snapshot=bool(row[layout.RESULT_FROM_SNAPSHOT // 8]),
         )
 

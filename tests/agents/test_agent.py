@@ -57,7 +57,7 @@ def test_moments_that_fade_to_nothing_are_zero_and_the_weights_come_out_the_same
     """Of a hidden unit that is never active: its gradients are zero, and its moments have shrunk for 800 updates."""
     moments, learned = [], []
     for flushed in (False, True):
-        agent = make_agent()
+        agent = make_agent(cores=1)  # a second core would keep what held when its thread began
         hidden = agent.online.action_head[0]
         with torch.no_grad():
             hidden.bias[7] = -100.0

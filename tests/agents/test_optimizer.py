@@ -11,12 +11,14 @@ from mario_rl.agents.optimizer import Adam, Rates, _in_halves
 from mario_rl.agents.weights import Computing, FlatWeights
 from mario_rl.config import NetworkConfig
 
+CPU = torch.device("cpu")
+
 
 def make_adam() -> tuple[Adam, FlatWeights]:
     network = build_network(NetworkConfig(hidden_size=16), num_actions=3, frame_stack=4, seed=1)
     weights = FlatWeights(network)
     computing = Computing(weights, torch.float32)
-    return Adam((weights, computing), None, None, epsilon=1e-8, gradient_clip=None, beside=Beside(1)), weights
+    return Adam((weights, computing), None, None, epsilon=1e-8, gradient_clip=None, beside=Beside(1, CPU)), weights
 
 
 def gradients(seed: int) -> list[torch.Tensor]:

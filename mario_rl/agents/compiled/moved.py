@@ -2,51 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from mario_rl.agents.compiled.kernels import KERNELS
-
-
-class Numbers(NamedTuple):
-    """What one update does to every weight, in the order of `moving.py`; float32 (8,) where it is a tensor.
-
-    factor: of the gradient, to clip it.
-    beta_1, beta_2: how slowly the moments forget.
-    step_size: the learning rate over 1 - beta_1 ** steps.
-    correction: the root of 1 - beta_2 ** steps.
-    epsilon: added to the root of the second moment.
-    target_share, averaged_share: of the new weights, mixed into those of target network and average.
-    """
-
-    factor: float
-    beta_1: float
-    beta_2: float
-    step_size: float
-    correction: float
-    epsilon: float
-    target_share: float
-    averaged_share: float
-
-
-class Moved(NamedTuple):
-    """What moves, each one-dimensional, contiguous and as long as the others, or None where there is no such.
-
-    weight, first_moment, second_moment: float32.
-    target, averaged: float32, the weights that follow.
-    copy, target_copy: bfloat16, of weight and target.
-    """
-
-    weight: Tensor
-    first_moment: Tensor
-    second_moment: Tensor
-    target: Tensor | None
-    averaged: Tensor | None
-    copy: Tensor | None
-    target_copy: Tensor | None
+from mario_rl.agents.compiled.layout import Moved
 
 
 def move(moved: Moved, gradient: Tensor, numbers: Tensor, place: int) -> None:
@@ -55,13 +16,11 @@ def move(moved: Moved, gradient: Tensor, numbers: Tensor, place: int) -> None:
     Args:
         moved: all weights, in the processor's memory.
         gradient: of the stretch, float32 or bfloat16, contiguous.
-        numbers: float32 (8,).
+        numbers: the fields of `Numbers`, float32 (8,).
         place: where the stretch begins.
     """
-    weight, first, second, *others = (
-        0 if one is None else one.data_ptr() + place * one.element_size() for one in moved
-    )
-    addresses = np.array([weight, first, second, gradient.data_ptr(), *others], np.int64)
+    rows = [0 if one is None else one.data_ptr() + place * one.element_size() for one in moved]
+    addresses = np.array([*rows, gradient.data_ptr()], np.int64)
     wide = int(gradient.dtype == torch.float32)
     KERNELS["move_weights"](addresses.ctypes.data, numbers.data_ptr(), len(gradient), wide)
 

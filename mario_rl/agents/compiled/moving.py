@@ -12,12 +12,26 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-WIDTH = 16  # numbers at once
+from mario_rl.agents.compiled.layout import (
+    AVERAGED,
+    AVERAGED_SHARE,
+    BETA_1,
+    BETA_2,
+    COPY,
+    CORRECTION,
+    EPSILON,
+    FACTOR,
+    FIRST,
+    GRADIENT,
+    SECOND,
+    STEP_SIZE,
+    TARGET,
+    TARGET_COPY,
+    TARGET_SHARE,
+    WEIGHT,
+)
 
-WEIGHT, FIRST, SECOND, GRADIENT, TARGET, AVERAGED, COPY, TARGET_COPY = range(8)
-"""Places in the row of addresses, int64 (8,); 0 where there is none. Float32 but for the bfloat16 copies."""
-FACTOR, BETA_1, BETA_2, STEP_SIZE, CORRECTION, EPSILON, TARGET_SHARE, AVERAGED_SHARE = range(8)
-"""Places in the row of numbers, float32 (8,)."""
+WIDTH = 16  # numbers at once
 
 FLOAT, I16, I32, I64 = ir.FloatType(), ir.IntType(16), ir.IntType(32), ir.IntType(64)
 
@@ -151,8 +165,8 @@ def move_weights(addresses: int, numbers: int, count: int, wide: int) -> int:
     """Move some weights by their gradients, and let target network, average and copies follow.
 
     Args:
-        addresses: int64 (8,), see above.
-        numbers: float32 (8,), see above.
+        addresses: int64 (8,), see `layout.py`.
+        numbers: float32 (8,), see there.
         count: of weights.
         wide: 1 if the gradient is float32, 0 if it is bfloat16.
 
