@@ -1,0 +1,92 @@
+"""Text from files that anybody may have written: how much of it is read, and how large what it says may be."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+from mario_rl.wording import count_text
+
+
+class Refused(ValueError):
+    """What was read is not taken; the message says why and what is allowed, and leaves the file to the caller."""
+
+
+def read_text(path: Path, *, most_bytes: int) -> str:
+    """Read a text file that has a size; devices and pipes, which may never end, are not opened for long.
+
+    Raises:
+        Refused: it is too large, no regular file, or not UTF-8.
+        OSError: it can't be read.
+    """
+    if "\0" in str(path):
+        raise Refused("a path can't hold the character NUL")
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with open(descriptor, "rb") as file:  # of a descriptor: a pipe that nobody writes to would block
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(mode):
+            raise Refused("not a regular file")
+        content = file.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise Refused(f"larger than {count_text(most_bytes, 'byte')}, the most that is read")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Refused("not a text file in UTF-8") from error
+
+
+def parse_json(text: str, *, most_values: int = 1_000_000, most_depth: int = 32) -> Any:
+    """Read JSON as the standard has it: no NaN, no numbers beyond those of a computer, nothing nested without end.
+
+    Raises:
+        Refused: it is not, or says too much.
+    """
+
+    def finite(number: str) -> float:
+        value = float(number)
+        if not math.isfinite(value):
+            raise Refused(f"{number[:20]} is not a finite number")
+        return value
+
+    try:
+        tree = json.loads(text, parse_float=finite, parse_constant=finite)
+    except Refused:
+        raise
+    except RecursionError as error:
+        raise Refused(f"nested more than {most_depth} deep") from error
+    except ValueError as error:  # also of a whole number with thousands of digits
+        raise Refused(f"not JSON ({' '.join(str(error).split())})") from error
+    require_bounded(tree, most_values=most_values, most_depth=most_depth)
+    return tree
+
+
+def require_bounded(tree: object, *, most_values: int, most_depth: int) -> None:
+    """Refuse nested lists and mappings that say too much; what is named several times counts every time.
+
+    So whoever walks through the tree afterwards comes to an end.
+
+    Raises:
+        Refused: more values, keys included, or deeper.
+    """
+    count, waiting = 0, [(tree, 0)]
+    while waiting:
+        part, depth = waiting.pop()
+        count += 1
+        if depth > most_depth:
+            raise Refused(f"nested more than {most_depth} deep")
+        if isinstance(part, dict):
+            children = [*part.keys(), *part.values()]
+        elif isinstance(part, list | tuple | set | frozenset):
+            children = list(part)
+        else:
+            continue
+        if count + len(waiting) + len(children) > most_values:
+            raise Refused(f"more than {count_text(most_values, 'value')}")
+        waiting += [(child, depth + 1) for child in children]
