@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
