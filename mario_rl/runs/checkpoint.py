@@ -98,30 +98,19 @@ def load_checkpoint(path: Path) -> State:
 
 
 def _read_whole(path: Path) -> bytes:
-    """Read an archive whose parts are as large as they say, as they are in the file, and have the checksums they had.
+    """Read an archive whose parts all have the checksums that it has for them.
 
     Raises:
-        CheckpointError: it is another.
+        CheckpointError: one has not.
     """
-    size = path.stat().st_size
-    if size > MAX_BYTES:
-        raise CheckpointError(f"{path}: refused, {size / 1e9:.1f} GB; a checkpoint has at most {MAX_BYTES / 1e9:.1f}")
     content = path.read_bytes()
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            parts = archive.infolist()
-            if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
-                raise CheckpointError(f"{path}: refused, it is compressed, which no checkpoint is")
-            names = [part.filename for part in parts]
-            pickled = sum(part.file_size for part in parts if part.filename.endswith(".pkl"))
-            if len(set(names)) < len(names) or sum(part.file_size for part in parts) > size or pickled > MAX_PICKLE:
-                raise CheckpointError(f"{path}: {DAMAGED}")
-            if archive.testzip() is not None:
-                raise CheckpointError(f"{path}: {DAMAGED}")
-    except CheckpointError:
-        raise
+            whole = archive.testzip() is None
     except Exception as error:  # as above
         raise CheckpointError(f"{path}: {DAMAGED}") from error
+    if not whole:
+        raise CheckpointError(f"{path}: {DAMAGED}")
     return content
 
 
@@ -162,9 +151,29 @@ def _why_none(path: Path) -> str:
 
 
 def _refuse_other_files(path: Path) -> None:
-    """Refuse a file of another kind by its first bytes: what torch.save writes is a zip archive."""
-    if zipfile.is_zipfile(path):  # the older formats of torch are not looked into
-        return
-    if path.suffix in (".yaml", ".yml"):
-        raise CheckpointError(f"{path}: a config, not a checkpoint; give a checkpoint (.pt) or a run directory")
-    raise CheckpointError(f"{path}: {DAMAGED}")
+    """Refuse, without PyTorch and before much is read, a file that is none of ours: by its kind and its sizes.
+
+    What torch.save writes is a zip archive whose parts are stored as they are. (The older formats of torch are not
+    looked into.)
+
+    Raises:
+        CheckpointError: it is something else, or would become larger in memory than it is.
+    """
+    if not zipfile.is_zipfile(path):
+        if path.suffix in (".yaml", ".yml"):
+            raise CheckpointError(f"{path}: a config, not a checkpoint; give a checkpoint (.pt) or a run directory")
+        raise CheckpointError(f"{path}: {DAMAGED}")
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        raise CheckpointError(f"{path}: refused, {size / 1e9:.1f} GB; a checkpoint has at most {MAX_BYTES / 1e9:.1f}")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            parts = archive.infolist()
+    except Exception as error:  # a damaged file can make the reader fail in any way
+        raise CheckpointError(f"{path}: {DAMAGED}") from error
+    if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
+        raise CheckpointError(f"{path}: refused, it is compressed, which no checkpoint is")
+    pickled = sum(part.file_size for part in parts if part.filename.endswith(".pkl"))
+    repeated = len({part.filename for part in parts}) < len(parts)
+    if repeated or pickled > MAX_PICKLE or sum(part.file_size for part in parts) > size:
+        raise CheckpointError(f"{path}: {DAMAGED}")

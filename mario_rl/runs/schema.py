@@ -17,6 +17,9 @@ MAX_COUNT = 1 << 53
 
 MAX_TEXT = 1_000_000  # characters: the longest is the state of a generator
 
+WITH_TENSORS = ("network.", "training.agent.", "training.collector.", "training.torch_generators.")
+"""Where tensors may be."""
+
 type Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 type Seconds = Annotated[float, Field(ge=0.0, le=1e12)]
 type Rate = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -82,6 +85,8 @@ def flaw(state: dict[str, Any]) -> str | None:
         state: plain values and tensors, nested; not without bounds.
     """
     for name, leaf in _leaves(state):
+        if not _is_plain(leaf) and not name.startswith(WITH_TENSORS):
+            return f"{name}: a {type(leaf).__name__}; must be a plain value"
         if (wrong := _flaw_of_leaf(leaf)) is not None:
             return f"{name}: {wrong}"
     try:
@@ -103,6 +108,10 @@ def _leaves(state: dict[str, Any]) -> Iterator[tuple[str, object]]:
             waiting += [(f"{name}.{index}", value) for index, value in enumerate(part)]
         else:
             yield name, part
+
+
+def _is_plain(leaf: object) -> bool:
+    return leaf is None or isinstance(leaf, bool | int | float | str)
 
 
 def _flaw_of_leaf(leaf: object) -> str | None:
