@@ -83,3 +83,14 @@ def replaced(tree: Any, path: tuple[Any, ...], value: object) -> Any:
         return [*tree[:first], *([] if new is ... else [new]), *tree[first + 1 :]]
     kept = {key: one for key, one in tree.items() if key != first or new is not ...}
     return kept if new is ... else {**kept, first: new}
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether nested values are equal, tensors to the last bit."""
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return bool(one == other)
