@@ -57,9 +57,8 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_left_alone(
     while killed < kills:
         runs += 1
         run = RunDir(tmp_path / f"killed_{runs}")
-        killed += kill_until_done(
-            run, [*begin, str(run.path)], [*mario_rl_command, "train", "--resume"], chance, kills - killed
-        )
+        again = [*mario_rl_command, "train", "--resume", str(run.path)]
+        killed += kill_until_done(run, [*begin, str(run.path)], again, chance, most=kills - killed)
         assert same(state_of(run), state_of(whole))
         assert rows_of(run) == rows_of(whole)
         (replay,) = run.replay.iterdir()
