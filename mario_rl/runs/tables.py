@@ -101,13 +101,13 @@ STAGE = re.compile(r"[1-9][0-9]{0,2}-[1-9][0-9]{0,2}")
 ENDS: tuple[EpisodeEnd, ...] = get_args(EpisodeEnd.__value__)
 
 # Wide enough for all that training can write, narrow enough for sums and squares of what is read to be finite.
-_COUNT = Numbers("a whole number from 0 on", 0, 2**53, whole=True)
-_TIME = Numbers("a number from 0 on", 0, 1e12)
-_RATE = Numbers("a number from 0 on, or nothing", 0, 1e100, optional=True)
+_COUNT = Numbers("a whole number from 0 to 1e15", 0, 1e15, whole=True)
+_TIME = Numbers("a number from 0 to 1e12", 0, 1e12)
+_RATE = Numbers("a number from 0 to 1e100, or nothing", 0, 1e100, optional=True)
 _SHARE = Numbers("a number from 0 to 1", 0, 1)
-_RETURN = Numbers("a number of at most 1e12 points", -1e12, 1e12)
+_RETURN = Numbers("a number from -1e12 to 1e12", -1e12, 1e12)
 _PIXELS = Numbers("a whole number from 0 to 65535", 0, 0xFFFF, whole=True)
-_LEARNED = Numbers("a number of at most 1e100, or nothing", -1e100, 1e100, optional=True)
+_LEARNED = Numbers("a number from -1e100 to 1e100, or nothing", -1e100, 1e100, optional=True)
 
 COLUMNS: dict[str, Numbers | Words] = {
     "agent_steps": _COUNT._replace(rising=True),
@@ -116,7 +116,7 @@ COLUMNS: dict[str, Numbers | Words] = {
     "seconds": _TIME,  # not rising: a row may be some moments younger than the checkpoint its run goes on from
     "episode": _COUNT,
     "env": _COUNT,
-    "seed": _COUNT._replace(most=sys.float_info.max),
+    "seed": _COUNT._replace(allowed="a whole number from 0 on", most=sys.float_info.max),
     "protocol": _one_of(PROTOCOL_NAMES),
     "stage": Words("a stage such as 1-1", STAGE),
     "return": _RETURN,
