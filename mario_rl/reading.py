@@ -14,7 +14,6 @@ from typing import Any, BinaryIO
 
 from mario_rl.wording import count_text
 
-
 BLOCK_BYTES = 1 << 20  # of lines that are read at once
 
 

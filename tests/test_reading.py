@@ -44,7 +44,9 @@ def test_bytes_that_are_no_text_and_paths_that_are_none_are_refused(tmp_path: Pa
 
 
 def lines_of(file: Path, *, most_bytes: int = 10**6, most_line_bytes: int = 1000) -> list[str]:
-    return [line for lines in read_lines(file, most_bytes=most_bytes, most_line_bytes=most_line_bytes) for line in lines]
+    return [
+        line for lines in read_lines(file, most_bytes=most_bytes, most_line_bytes=most_line_bytes) for line in lines
+    ]
 
 
 any_line = st.text(st.characters(exclude_characters="\r\n", codec="utf-8"), max_size=20)

@@ -83,12 +83,22 @@ class Numbers(NamedTuple):
     optional: bool = False
     rising: bool = False
 
+    def allows(self, value: object) -> bool:
+        """Whether a plain value is one of them; None is one that is missing."""
+        if isinstance(value, bool) or not isinstance(value, int if self.whole else int | float):
+            return value is None and self.optional
+        return self.least <= value <= self.most
+
 
 class Words(NamedTuple):
     """A column of words; allowed: what they are, in words. pattern: what matches the whole of each."""
 
     allowed: str
     pattern: re.Pattern[str]
+
+    def allows(self, value: object) -> bool:
+        """Whether a plain value is one of them."""
+        return isinstance(value, str) and self.pattern.fullmatch(value) is not None
 
 
 def _one_of(words: Sequence[str]) -> Words:
@@ -294,7 +304,7 @@ def _read_column(block: _Block, name: str, fields: Sequence[str]) -> NDArray[Any
     kind = COLUMNS[name]
     if isinstance(kind, Words):
         for word in set(fields):
-            if kind.pattern.fullmatch(word) is None:
+            if not kind.allows(word):
                 raise _refusal(block, name, fields, fields.index(word))
         return np.array(fields, dtype=np.str_)
     values = _as_numbers(fields)
@@ -338,8 +348,8 @@ def _together(path: Path, columns: Sequence[str], parts: Sequence[Table]) -> Tab
         if isinstance(kind, Numbers) and kind.rising and (falls := np.flatnonzero(np.diff(values) < 0)).size:
             before, after = values[falls[0] : falls[0] + 2]
             raise UserError(
-                f"{path}: line {falls[0] + 3}, column {name}: {after:.0f} is not allowed; must be at least {before:.0f}, "
-                "which is in the line before"
+                f"{path}: line {falls[0] + 3}, column {name}: {after:.0f} is not allowed; "
+                f"must be at least {before:.0f}, which is in the line before"
             )
     return table
 

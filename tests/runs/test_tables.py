@@ -253,7 +253,24 @@ def damaged(draw, content: bytes) -> bytes:
         kind = draw(st.sampled_from(["retype", "flip", "cut", "splice", "truncate"]))
         if kind == "retype":
             fields = content.split(b",")
-            odd = ["", "nan", "-inf", "1e308", "9" * 5000, "-1", "0.5", '"', "'", "\n", "\0", "٣", "1_0", " 1", "true", "1-1"]
+            odd = [
+                "",
+                "nan",
+                "-inf",
+                "1e308",
+                "9" * 5000,
+                "-1",
+                "0.5",
+                '"',
+                "'",
+                "\n",
+                "\0",
+                "٣",
+                "1_0",
+                " 1",
+                "true",
+                "1-1",
+            ]
             fields[draw(st.integers(0, len(fields) - 1))] = draw(st.sampled_from(odd) | st.text(max_size=5)).encode()
             content = b",".join(fields)
         elif kind == "flip":
@@ -371,7 +388,9 @@ def test_resuming_on_a_damaged_table_is_refused_and_leaves_all_of_them_alone(pla
         before.evaluation([evaluated(agent_steps, end=end if agent_steps == 80 else "clear")])
     before.close()
     contents = [path.read_bytes() for path in (place.episodes, place.metrics, place.evaluation)]
-    with pytest.raises(UserError, match=r"evaluation\.csv: line 2, column end: '.*' is not allowed; must be one of clear,"):
+    with pytest.raises(
+        UserError, match=r"evaluation\.csv: line 2, column end: '.*' is not allowed; must be one of clear,"
+    ):
         RunMetrics(place, tensorboard=False, resume_at=100, evaluated_at=100)
     assert [path.read_bytes() for path in (place.episodes, place.metrics, place.evaluation)] == contents
 
