@@ -90,7 +90,7 @@ def _looked_up(event: NodeEvent, anchored: dict[str, _Said], open_anchors: list[
         return anchored.get(event.anchor, _Said())  # the reader itself complains of one that is not there
     if event.anchor is not None and (event.anchor in anchored or event.anchor in open_anchors):
         raise Refused(f"{where}: &{event.anchor} is there twice")
-    if event.tag is not None:
+    if isinstance(event, ScalarEvent | CollectionStartEvent) and event.tag is not None:
         raise Refused(f"{where}: the tag {event.tag} is not allowed; values are text, numbers, true, false and null")
     if isinstance(event, ScalarEvent) and len(event.value) > MOST_CHARACTERS:
         raise Refused(f"{where}: a value of more than {MOST_CHARACTERS:,} characters")
