@@ -169,8 +169,17 @@ def read_yaml(path: Path, kind: str = "config") -> dict[str, Any]:
     Raises:
         ConfigError: there is no such file, or it is something else.
     """
+    return parse_keys(read_config_text(path, kind), path)
+
+
+def read_config_text(path: Path, kind: str = "config") -> str:
+    """Read the text of a YAML file. `kind` is what messages call it.
+
+    Raises:
+        ConfigError: there is no such file, or it is something else, or larger than any config.
+    """
     try:
-        text = read_text(path, most_bytes=MOST_BYTES)
+        return read_text(path, most_bytes=MOST_BYTES)
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such {kind} file") from error
     except Refused as error:
@@ -179,6 +188,14 @@ def read_yaml(path: Path, kind: str = "config") -> dict[str, Any]:
         raise ConfigError(f"{path}: a directory, not a {kind} file{_meant(path, kind)}") from error
     except OSError as error:
         raise ConfigError(f"{path}: can't be read ({error.strerror})") from error
+
+
+def parse_keys(text: str, path: Path) -> dict[str, Any]:
+    """Read YAML of keys and values; an empty text has none. `path` is where it came from.
+
+    Raises:
+        ConfigError: it is something else.
+    """
     tree = parse_yaml(text, str(path))
     if tree is None:
         return {}

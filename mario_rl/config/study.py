@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, JsonValue, NonNegativeFloat, PositiveInt, field_validator
 
-from mario_rl.config.files import parse_section, read_yaml
+from mario_rl.config.files import parse_keys, parse_section, read_config_text
 from mario_rl.config.schema import Config, EvaluatedEpisodes, PathText, Section, Seed
 from mario_rl.errors import ConfigError
 from mario_rl.names import Protocol
@@ -67,7 +67,16 @@ def load_study(path: Path) -> Study:
     Raises:
         ConfigError: one line naming the file, the key, its value and what is allowed.
     """
-    tree = read_yaml(path, "study")
+    return parse_study(read_config_text(path, "study"), path)
+
+
+def parse_study(text: str, path: Path) -> Study:
+    """Check the text of a study file, which came from `path`.
+
+    Raises:
+        ConfigError: as for `load_study`.
+    """
+    tree = parse_keys(text, path)
     if tree.keys() & Config.model_fields.keys() and not tree.keys() & Study.model_fields.keys():
         raise ConfigError(
             f"{path}: a training config, not a study; `mario-rl train {path}` takes it, and a study can name it as its "
