@@ -22,17 +22,19 @@ from pathlib import Path
 from typing import Any
 
 import llvmlite.binding as llvm
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
 from mario_rl.errors import StorageError
 from mario_rl.files import write_atomically
 from mario_rl.streams import SCREEN
+from mario_rl.wording import duration_text
 
 PACKAGE = Path(__file__).parent
 FOLDER_VARIABLE = "MARIO_RL_CACHE"
 MAGIC = b"mario_rl kernels 1\n"
 DIGEST_BYTES = 32  # of SHA-256
+WAITING_SECONDS = 600.0  # for another process that compiles, which takes it half a minute
 
 PROVIDED = {"memmove", "memcpy", "memset"}
 """What compiled code may call of the C library."""
@@ -148,14 +150,11 @@ class Library(Mapping[str, Callable[..., int]]):
         for folder in folders():
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                with FileLock(folder / f"{self._name}.lock"):
-                    objects = self._read_any()
-                    if objects is None:
-                        if not self._quick:
-                            _say("compiling the emulator, once: about 30 s")
-                        objects = self.compile_here()
-                        self._keep(objects, folder)
-                    return objects
+                with FileLock(lock := folder / f"{self._name}.lock", timeout=WAITING_SECONDS):
+                    return self._read_any() or self._make_in(folder)
+            except Timeout:  # which is an OSError as well
+                _say(f"another process has held {lock} for {duration_text(WAITING_SECONDS)}; compiling here as well")
+                return self._make_in(folder)
             except OSError:  # not a folder to write in
                 continue
         if not self._quick:
@@ -164,6 +163,13 @@ class Library(Mapping[str, Callable[..., int]]):
                 "one"
             )
         return self.compile_here()
+
+    def _make_in(self, folder: Path) -> Objects:
+        if not self._quick:
+            _say("compiling the emulator, once: about 30 s")
+        objects = self.compile_here()
+        self._keep(objects, folder)
+        return objects
 
     def _keep(self, objects: Objects, folder: Path) -> None:
         """Write the file; a disk that is full costs the next start, not this one."""

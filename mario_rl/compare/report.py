@@ -131,7 +131,7 @@ def left_out_table(left_out: Sequence[LeftOut], path: Path) -> Rows:
 
 
 def _run_row(arm: Arm, run: StudyRunData) -> dict[str, str]:
-    versions = run.record.get("versions", {})
+    versions = run.record.versions
     return {
         "arm": arm.label,
         "seed": str(run.seed),
@@ -141,7 +141,7 @@ def _run_row(arm: Arm, run: StudyRunData) -> dict[str, str]:
         "minutes": f"{run.episodes['minutes'][-1]:,.0f}",
         "mean x": f"{run.score('x'):,.0f}",
         "machine": run.machine,
-        "threads": str(run.record.get("threads", "")),
+        "threads": "" if run.record.threads is None else str(run.record.threads),
         "versions": ", ".join(
             f"{name} {versions[name]}" for name in ("python", "torch", "mario-rl") if name in versions
         ),
@@ -191,8 +191,8 @@ def _film(path: Path, arm: Arm) -> dict[str, str] | None:
         return None
     run, best = max(filmed, key=StudyRunData.merit), max(arm.runs, key=StudyRunData.merit)
     caption = f"{arm.label}, seed {run.seed}"
-    if shown := (run.record.get("best") or {}).get("film"):
-        caption += f": {shown['end']} at x {shown['x']:,}"
+    if run.record.best is not None and (shown := run.record.best.film) is not None:
+        caption += f": {shown.end} at x {shown.x:,}"
     if run.merit() < best.merit():
         caption += f" (seed {best.seed} was better and was not filmed)"
     place = Path(os.path.relpath(run.place.film, path)).as_posix()

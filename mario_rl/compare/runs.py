@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,11 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mario_rl.config import Config, flat_values, with_portable_paths
-from mario_rl.config.study import load_study
+from mario_rl.config.study import FinalConfig, Study, load_study
 from mario_rl.errors import UserError
+from mario_rl.evaluation.finals import look_at_finals
 from mario_rl.files import printable
 from mario_rl.names import ALGORITHMS, Target
 from mario_rl.runs.directory import RunDir
+from mario_rl.runs.record import Record, read_record
 from mario_rl.runs.run import load_run
 from mario_rl.runs.study import StudyDir
 from mario_rl.runs.tables import RECENT_EPISODES, Table, read_evaluations
@@ -50,7 +52,8 @@ class StudyRunData:
     """What one run left.
 
     episodes, evaluations: its tables as they were read, with a column `minutes`. final: the evaluations at
-    its end, without rows where it is not done. record: what `run.json` says, empty where there is none.
+    its end, without rows where it is not done. record: what `run.json` says, empty where there is none. otherwise: why
+    it does not count as done though it has evaluations at its end, others than its study asks for.
     """
 
     place: RunDir
@@ -58,7 +61,8 @@ class StudyRunData:
     episodes: Table
     evaluations: Table
     final: Table
-    record: dict[str, Any]
+    record: Record
+    otherwise: str = ""
 
     @property
     def seed(self) -> int:
@@ -72,7 +76,7 @@ class StudyRunData:
     @property
     def machine(self) -> str:
         """Processor, cores and device; empty where there is no record."""
-        machine = self.record.get("machine", {})
+        machine = self.record.machine
         return ", ".join(str(machine[key]) for key in ("processor", "cores", "device") if key in machine)
 
     def score(self, quantity: str) -> float:
@@ -81,8 +85,8 @@ class StudyRunData:
 
     def merit(self) -> tuple[float, float]:
         """Clear rate and mean x of its best checkpoint; less than any where it has none."""
-        best = self.record.get("best")
-        return (-1.0, 0.0) if best is None else (best["clear_rate"], best["mean_x"])
+        best = self.record.best
+        return (-1.0, 0.0) if best is None else (best.clear_rate, best.mean_x)
 
     def first_clear(self) -> tuple[float, float] | None:
         """Agent steps and minutes of the first training episode that ended at the flag; None where none did."""
@@ -149,13 +153,16 @@ def load_arms(directory: Path) -> Found:
     Raises:
         UserError: there is no run whose first episode has ended, or the study of one can't be read.
     """
-    runs, left_out = _load_all(directory)
+    places = _places(directory)
+    studies = _studies(places)
+    runs, left_out = _load_all(places, studies)
     if not runs:
         raise UserError(
             f"{directory}: no run in it whose first episode has ended, so there is nothing to report{_first(left_out)}"
         )
     flat = [flat_values(with_portable_paths(run.config)) for run in runs]
-    axes = _axes(runs)
+    roots = {_root(run.place) for run in runs}
+    axes = {key for root, study in studies.items() if root in roots for key in study.axes}
     keys = [key for key in flat[0] if _compared(key, axes) and len({json.dumps(one[key]) for one in flat}) > 1]
     keys.sort(key=lambda key: (key not in ARTICLE_KEYS, key))
     groups: dict[str, list[StudyRunData]] = {}
@@ -184,26 +191,52 @@ def settled(arms: Sequence[Arm]) -> list[Arm]:
     return [replace(arm, runs=runs or arm.runs) for arm, runs in zip(arms, done, strict=True)]
 
 
-def _load_all(directory: Path) -> tuple[list[StudyRunData], list[LeftOut]]:
-    """Read all runs below a directory, in the order of their paths, and say why each of the others can't be."""
+def _places(directory: Path) -> list[RunDir]:
+    """List what may be run directories below one, by their paths."""
     paths = {file.parent for name in ("config.yaml", "episodes.csv") for file in directory.rglob(name)}
     paths |= {file.with_suffix("") for file in directory.rglob("seed_*.error")}  # of a study; it may have made nothing
+    places = [RunDir(path) for path in sorted(paths, key=os.fspath)]
+    return [place for place in places if place.episodes.is_file() or _is_begun(place)]
+
+
+def _studies(places: Sequence[RunDir]) -> dict[Path, Study]:
+    """Read the studies that runs are of, by their directories.
+
+    Raises:
+        UserError: a study file can't be read, and so nobody knows which runs belong together.
+    """
+    roots = sorted({root for place in places if (root := _root(place)) is not None}, key=os.fspath)
+    return {root: load_study(file) for root in roots if (file := StudyDir(root).study).is_file()}
+
+
+def _root(place: RunDir) -> Path | None:
+    """Name the directory of the study that a run is of, by where it is; None where it is of none."""
+    path = place.path.absolute()
+    return path.parents[2] if path.match("runs/*/seed_*") else None
+
+
+def _load_all(places: Sequence[RunDir], studies: Mapping[Path, Study]) -> tuple[list[StudyRunData], list[LeftOut]]:
+    """Read all runs, and say why each of the others can't be."""
     runs: list[StudyRunData] = []
     left_out: list[LeftOut] = []
-    for path in sorted(paths, key=os.fspath):
-        place = RunDir(path)
-        if not place.episodes.is_file() and not _is_begun(place):
-            continue
+    for place in places:
+        root = _root(place)
+        study = None if root is None else studies.get(root)
         try:
-            run = _load(place) if place.path.exists() else None
+            run = _load(place, None if study is None else study.final) if place.path.exists() else None
         except (UserError, OSError) as error:
-            left_out.append(LeftOut(path, f"can't be read ({error})"))
+            left_out.append(LeftOut(place.path, _within(place, str(error))))
             continue
         if run is None:
-            left_out.append(LeftOut(path, f"no episode has ended yet{_failure(path)}"))
+            left_out.append(LeftOut(place.path, f"no episode has ended yet{_failure(place.path)}"))
         else:
             runs.append(run)
     return runs, left_out
+
+
+def _within(place: RunDir, reason: str) -> str:
+    """Name the files of a run, in a line that begins with the run, from there."""
+    return reason.replace(f"{place.path}{os.sep}", "")
 
 
 def _is_begun(place: RunDir) -> bool:
@@ -214,34 +247,47 @@ def _is_begun(place: RunDir) -> bool:
     return any(sign.exists() for sign in signs)
 
 
-def _load(place: RunDir) -> StudyRunData | None:
+def _load(place: RunDir, asked: FinalConfig | None) -> StudyRunData | None:
     """Read a run; None before its first episode has ended.
 
+    Args:
+        place: its directory.
+        asked: the evaluations at its end that its study asks for; None where it is of none.
+
     Raises:
-        UserError: a file of it is missing or can't be read.
+        UserError: a file of it is missing or damaged, or was changed after it was done.
     """
     if not place.config.is_file():
-        raise UserError(f"{place.config.name} is missing")
+        raise UserError(f"{place.config}: missing")
     if not place.episodes.is_file():
         return None
     run = load_run(place.path)
     assert run.config is not None
     if not len(run.episodes["x"]):
         return None
-    evaluations, final = (read_evaluations(file) for file in (place.evaluation, place.final))
-    return StudyRunData(place, run.config, run.episodes, evaluations, final, _read_record(place.record))
+    evaluations = read_evaluations(place.evaluation)
+    _require_numbers(place.episodes, run.episodes)
+    _require_numbers(place.evaluation, evaluations)
+    finals = look_at_finals(place, run.config, asked)
+    if finals.state == "damaged":
+        raise UserError(finals.why)
+    otherwise, final = "", finals.table
+    if finals.state == "others":
+        otherwise, final = _within(place, finals.why), {name: column[:0] for name, column in final.items()}
+    return StudyRunData(place, run.config, run.episodes, evaluations, final, read_record(place), otherwise)
 
 
-def _read_record(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON ({error})") from error
-    if not isinstance(record, dict):
-        raise UserError(f"{path}: must hold keys and values")
-    return record
+def _require_numbers(path: Path, table: Table) -> None:
+    """Refuse a table in which a number is missing that a report computes with, or which goes back in time.
+
+    Raises:
+        UserError: names the column.
+    """
+    for name in ("agent_steps", "seconds", "x", "return"):
+        if not np.isfinite(table[name]).all():
+            raise UserError(f"{path}: column {name} must hold a number in every row")
+    if (np.diff(table["agent_steps"]) < 0).any():
+        raise UserError(f"{path}: column agent_steps must not fall")
 
 
 def _failure(path: Path) -> str:
@@ -263,18 +309,6 @@ def _first(left_out: Sequence[LeftOut]) -> str:
         return ""
     more = f", and {len(left_out) - 1} more" if len(left_out) > 1 else ""
     return f" ({left_out[0].path}: {left_out[0].reason}{more})"
-
-
-def _axes(runs: Iterable[StudyRunData]) -> set[str]:
-    """Collect what the studies that the runs are of compare.
-
-    Raises:
-        UserError: a study file can't be read.
-    """
-    paths = [run.place.path.absolute() for run in runs]
-    roots = {path.parents[2] for path in paths if path.match("runs/*/seed_*")}
-    studies = [StudyDir(root).study for root in sorted(roots, key=os.fspath)]
-    return {key for file in studies if file.is_file() for key in load_study(file).axes}
 
 
 def _compared(key: str, axes: set[str]) -> bool:
@@ -303,20 +337,27 @@ def _standing(run: StudyRunData) -> tuple[bool, float]:
 
 
 def _not_done(arms: Sequence[Arm]) -> list[LeftOut]:
-    """Say which runs don't count because they are not done, while others are: `settled` and `finished`."""
+    """Say which runs don't count because they are not done, while others are: `settled` and `finished`.
+
+    And which ended with other evaluations than are asked for: those are shown nowhere.
+    """
     drawn, counting = (
         {run.place.path for arm in chosen for run in arm.runs} for chosen in (settled(arms), finished(arms))
     )
     return [
-        LeftOut(
-            path,
-            f"not done, so {'in curves only' if path in drawn else 'in no figure'}: others have been evaluated at "
-            f"their end{_failure(path)}",
-        )
+        LeftOut(run.place.path, reason)
         for arm in arms
         for run in arm.runs
-        if (path := run.place.path) not in counting
+        if (reason := _why_not(run, drawn=run.place.path in drawn, counting=run.place.path in counting))
     ]
+
+
+def _why_not(run: StudyRunData, *, drawn: bool, counting: bool) -> str:
+    failure = run.otherwise or _failure(run.place.path).removeprefix("; ")
+    where = "in curves only" if drawn else "in no figure"
+    if not counting:
+        return f"not done, so {where}: others have been evaluated at their end" + (f"; {failure}" if failure else "")
+    return run.otherwise
 
 
 def _told_apart(arms: Sequence[Arm]) -> list[Arm]:

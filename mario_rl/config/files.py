@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 from pydantic import BaseModel, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from mario_rl.config.schema import Config, Section
+from mario_rl.config.text import MOST_BYTES, MOST_DEPTH, MOST_VALUES, parse_yaml
 from mario_rl.errors import ConfigError
+from mario_rl.reading import Refused, read_text, require_bounded
 
 COMMAND_LINE = "command line"
+MOST_OVERRIDES = 1_000  # ten times the keys there are
 MAX_SHOWN = 60  # characters of a refused value
+MAX_SHOWN_BITS = 128  # of a refused whole number
 
 PLAIN_TEXT = re.compile(r"(?!(?:y|n|yes|no|on|off|true|false|null)$)[a-z][a-z0-9_-]*|\d-\d", re.IGNORECASE | re.ASCII)
 """Text that needs no quotes: a word that YAML, 1.1 or 1.2, takes for nothing else, and a stage."""
@@ -53,6 +56,12 @@ _WORDS = {
     "greater_than_equal": "at least {ge}",
     "less_than": "less than {lt}",
     "less_than_equal": "at most {le}",
+    "tuple_type": "a list",
+    "dict_type": "keys, each with its value",
+    "too_short": "a list of at least {min_length}",
+    "too_long": "a list of at most {max_length}",
+    "string_too_long": "text of at most {max_length} characters",
+    "invalid-json-value": "text, a number, true, false, null, a list or keys with such",
     "value_error": "{error}",
     "model_type": "a section, with a key and a value on each line",
 }
@@ -70,7 +79,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         ConfigError: one line naming the file or "command line", the key, its value and what is allowed.
     """
     tree = _read_config(Path(path))
-    given = [_apply_override(tree, override) for override in overrides]
+    given = _apply_overrides(tree, overrides)
     return with_absolute_paths(_check(Config, tree, str(path), _Given(COMMAND_LINE, given)))
 
 
@@ -81,25 +90,29 @@ def load_run_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         ConfigError: as for `load_config`.
     """
     tree = _without_removed(read_yaml(Path(path)))
-    given = [_apply_override(tree, override) for override in overrides]
+    given = _apply_overrides(tree, overrides)
     return with_absolute_paths(_check(Config, tree, str(path), _Given(COMMAND_LINE, given)))
 
 
-def load_config_with(path: str | Path, values: Mapping[str, Any], source: str) -> Config:
-    """Read a YAML file, set dotted keys such as `agent.gamma` to values, and check the whole; paths become absolute.
+def load_configs_with(path: str | Path, variants: Iterable[Mapping[str, Any]], source: str) -> Iterator[Config]:
+    """Read a YAML file once; for each variant set dotted keys such as `agent.gamma` to values, and check the whole.
+
+    Paths become absolute.
 
     Args:
         path: the file.
-        values: plain values, as YAML has them.
-        source: what messages call the place that `values` come from.
+        variants: plain values, as YAML has them, by dotted key.
+        source: what messages call the place that the values come from.
 
     Raises:
         ConfigError: as for `load_config`.
     """
-    tree = _read_config(Path(path))
-    for key, value in values.items():
-        _set(tree, key, value, f"{source}: {key}")
-    return with_absolute_paths(_check(Config, tree, str(path), _Given(source, list(values))))
+    read = _read_config(Path(path))
+    for values in variants:
+        tree = copy.deepcopy(read)
+        for key, value in values.items():
+            _set(tree, key, value, f"{source}: {_shortened(key)}")
+        yield with_absolute_paths(_check(Config, tree, str(path), _Given(source, list(values))))
 
 
 def with_absolute_paths(config: Config) -> Config:
@@ -156,17 +169,34 @@ def read_yaml(path: Path, kind: str = "config") -> dict[str, Any]:
     Raises:
         ConfigError: there is no such file, or it is something else.
     """
+    return parse_keys(read_config_text(path, kind), path)
+
+
+def read_config_text(path: Path, kind: str = "config") -> str:
+    """Read the text of a YAML file. `kind` is what messages call it.
+
+    Raises:
+        ConfigError: there is no such file, or it is something else, or larger than any config.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        return read_text(path, most_bytes=MOST_BYTES)
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such {kind} file") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not a text file in UTF-8; a {kind} is YAML") from error
+    except Refused as error:
+        raise ConfigError(f"{path}: {error}; a {kind} is YAML") from error
     except IsADirectoryError as error:
         raise ConfigError(f"{path}: a directory, not a {kind} file{_meant(path, kind)}") from error
     except OSError as error:
         raise ConfigError(f"{path}: can't be read ({error.strerror})") from error
-    tree = _parse_yaml(text, str(path))
+
+
+def parse_keys(text: str, path: Path) -> dict[str, Any]:
+    """Read YAML of keys and values; an empty text has none. `path` is where it came from.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    tree = parse_yaml(text, str(path))
     if tree is None:
         return {}
     if not isinstance(tree, dict):
@@ -208,31 +238,30 @@ def _meant(path: Path, kind: str) -> str:
     return ""
 
 
-def _parse_yaml(text: str, source: str) -> Any:
-    try:
-        return YAML(typ="safe", pure=True).load(text)
-    except MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark is not None else ""
-        reason = " ".join(str(error.problem).split())
-        raise ConfigError(f"{source}{line}: not valid YAML ({reason})") from error
-    except (YAMLError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"{source}: not valid YAML ({reason})") from error
+def _apply_overrides(tree: dict[str, Any], overrides: Sequence[str]) -> list[str]:
+    """Set keys in the tree; returns the dotted keys."""
+    if len(overrides) > MOST_OVERRIDES or sum(map(len, overrides)) > MOST_BYTES:
+        raise ConfigError(
+            f"{COMMAND_LINE}: too many settings; at most {MOST_OVERRIDES:,}, of {MOST_BYTES:,} characters together"
+        )
+    return [_apply_override(tree, override) for override in overrides]
 
 
 def _apply_override(tree: dict[str, Any], override: str) -> str:
     """Set one key in the tree, making sections on the way; returns the dotted key."""
     key, equals, text = override.partition("=")
-    key = key.strip()
+    key, shown = key.strip(), _show(override)
     if not equals or not all(part.isidentifier() for part in key.split(".")):
-        raise ConfigError(f"{COMMAND_LINE}: {override!r} is not allowed; must be key=value, such as agent.gamma=0.9")
-    _set(tree, key, _parse_yaml(text, f"{COMMAND_LINE}: {key}"), f"{COMMAND_LINE}: {override!r}")
+        raise ConfigError(f"{COMMAND_LINE}: {shown} is not allowed; must be key=value, such as agent.gamma=0.9")
+    _set(tree, key, parse_yaml(text, f"{COMMAND_LINE}: {_shortened(key)}"), f"{COMMAND_LINE}: {shown}")
     return key
 
 
 def _set(tree: dict[str, Any], key: str, value: Any, setting: str) -> None:
     """Set one dotted key in the tree, making sections on the way; `setting` is what messages call it."""
     *sections, name = key.split(".")
+    if len(sections) >= MOST_DEPTH:
+        raise ConfigError(f"{setting} is not allowed; no key has as many parts")
     for section in sections:
         held = tree.setdefault(section, {})
         if not isinstance(held, dict):
@@ -246,11 +275,14 @@ def _check[S: Section](model: type[S], tree: Mapping[str, Any], source: str, giv
     # A section whose every line is commented out is read as null.
     tree = {key: {} if value is None and key in sections else value for key, value in tree.items()}
     try:
+        require_bounded(tree, most_values=MOST_VALUES, most_depth=MOST_DEPTH)
         return model.model_validate(tree)
+    except Refused as error:
+        raise ConfigError(f"{source}: {error}") from error
     except ValidationError as error:
-        lines = list(dict.fromkeys(_explain(one, model, source, given) for one in error.errors()))
-        more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
-        raise ConfigError(lines[0] + more) from None
+        first, *others = {one["loc"]: one for one in error.errors()}.values()
+        more = f" (and {len(others)} more)" if others else ""
+        raise ConfigError(_explain(first, model, source, given) + more) from None
 
 
 def _without_removed(tree: Mapping[str, Any]) -> dict[str, Any]:
@@ -264,7 +296,7 @@ def _without_removed(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 def _explain(error: Any, model: type[Section], source: str, given: _Given) -> str:
     """Put one of pydantic's errors into one line."""
-    key = ".".join(str(part) for part in error["loc"])
+    key = _shortened(".".join(str(part) for part in error["loc"]))
     context, kind = error.get("ctx", {}), error["type"]
     if any(_concerns(one, key, str(context.get("error"))) for one in given.keys):
         source = given.source
@@ -281,7 +313,7 @@ def _explain(error: Any, model: type[Section], source: str, given: _Given) -> st
         names = context["expected"].replace("'", "").replace(" or ", ", ")
         allowed = f"one of {names}" if "," in names else names
     null = " or null" if key in _fields_that_may_be_null(model) else ""
-    return f"{source}: {key}: {_show(error['input'])} is not allowed; must be {allowed}{null}"
+    return f"{source}: {key + ': ' if key else ''}{_show(error['input'])} is not allowed; must be {allowed}{null}"
 
 
 def _concerns(override: str, key: str, rule: str) -> bool:
@@ -354,7 +386,14 @@ def _quoted(text: str) -> str:
 def _show(value: Any) -> str:
     """Write a refused value as it would stand in the file, cut to a readable length."""
     if value is None or isinstance(value, bool):
-        text = json.dumps(value)
-    else:
-        text = repr(value) if isinstance(value, str) else str(value)
+        return json.dumps(value)
+    if isinstance(value, int) and value.bit_length() > MAX_SHOWN_BITS:  # Python writes none with thousands of digits
+        return f"a number of {value.bit_length():,} bits"
+    try:
+        return _shortened(repr(value) if isinstance(value, str) else str(value))
+    except ValueError:  # such a number inside a list
+        return f"a {type(value).__name__}"
+
+
+def _shortened(text: str) -> str:
     return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."

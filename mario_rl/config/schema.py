@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -19,7 +21,33 @@ from pydantic import (
 from mario_rl.names import Protocol, Target
 from mario_rl.wording import count_text
 
+MOST_COUNTED = 10**12  # steps, updates, episodes: centuries of them, and exact in every table
+MOST_SECONDS = 1e9
+MOST_POINTS = 1e6  # of the game's reward, which is below 100 a frame
+MOST_PATH_BYTES = 4_096  # of Linux
+MOST_STAGES = 100  # in the list that episodes draw from
+MOST_EVALUATED = 10_000  # episodes of one stage
+MOST_WEIGHTS = 2**18  # of the network's last layer, per action
+MOST_COMPARED = 2**26  # pairs of quantiles in an update
+MOST_REWOUND = 2**20  # frames that all environments together can go back
+
+
+def _possible_path(path: str) -> str:
+    try:
+        possible = len(os.fsencode(path)) <= MOST_PATH_BYTES and "\0" not in path
+    except UnicodeEncodeError:  # half a character, which YAML can write
+        possible = False
+    if not possible:
+        raise ValueError(f"a path: at most {MOST_PATH_BYTES:,} bytes of UTF-8, without the character NUL")
+    return path
+
+
 type Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+type Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+type Count = Annotated[int, Field(gt=0, le=MOST_COUNTED)]
+type EvaluatedEpisodes = Annotated[int, Field(gt=0, le=MOST_EVALUATED)]
+type Seconds = Annotated[float, Field(gt=0.0, le=MOST_SECONDS)]
+type PathText = Annotated[str, AfterValidator(_possible_path)]
 
 STAGES = tuple(f"{world}-{stage}" for world in range(1, 9) for stage in range(1, 5))
 WHOLE_GAME = "game"
@@ -56,7 +84,7 @@ class EnvConfig(Section):
     stage: str | Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = Field(
         "1-1", description="A stage such as 1-1, a list of stages of which each episode draws one, or game (all of it)."
     )
-    rom: str | None = Field(
+    rom: PathText | None = Field(
         None, description="An NES file of the game; null for the one that gym-super-mario-bros ships."
     )
     emulator: Literal["native", "nes_py"] = Field(
@@ -78,15 +106,17 @@ class EnvConfig(Section):
         "clear (9).",
     )
     reward_clip: PositiveFloat | None = Field(
-        15.0, description="Bound on the game's reward per frame, either way; null for none."
+        15.0, le=MOST_POINTS, description="Bound on the game's reward per frame, either way; null for none."
     )
     clear_bonus: NonNegativeFloat = Field(
-        0.0, description="Points added on the frame that clears a stage, after clipping."
+        0.0, le=MOST_POINTS, description="Points added on the frame that clears a stage, after clipping."
     )
     death_penalty: NonNegativeFloat = Field(
-        0.0, description="Points taken off on the frame Mario dies, after clipping."
+        0.0, le=MOST_POINTS, description="Points taken off on the frame Mario dies, after clipping."
     )
-    reward_scale: PositiveFloat = Field(0.1, description="What each frame's reward is multiplied by, last of all.")
+    reward_scale: PositiveFloat = Field(
+        0.1, le=MOST_POINTS, description="What each frame's reward is multiplied by, last of all."
+    )
     grayscale: Literal["article", "plain"] = Field(
         "article",
         description="article: RGB maximum, float luma, resized and cropped as published; plain: native luma, gray "
@@ -109,12 +139,12 @@ class EnvConfig(Section):
         0.0, description="Chance that a training episode begins a little before where one of the last deaths was."
     )
     snapshot_rewind_steps: PositiveInt = Field(
-        60, ge=8, description="Agent steps before the death, at most, that such an episode begins."
+        60, ge=8, le=10_000, description="Agent steps before the death, at most, that such an episode begins."
     )
-    stall_limit: PositiveInt | None = Field(
+    stall_limit: Count | None = Field(
         200, description="Agent steps without a new best x after which an episode is truncated; null for never."
     )
-    max_agent_steps: PositiveInt | None = Field(
+    max_agent_steps: Count | None = Field(
         3000, description="Agent steps after which an episode is truncated; null for never."
     )
 
@@ -123,21 +153,22 @@ class EnvConfig(Section):
     def _known_stage(cls, stage: Any) -> Any:
         """Check before the types are: a union of types would complain once per member."""
         names = stage if isinstance(stage, list | tuple) else [stage]
-        if stage == WHOLE_GAME or (names and all(name in STAGES for name in names)):
+        if stage == WHOLE_GAME or (0 < len(names) <= MOST_STAGES and all(name in STAGES for name in names)):
             return stage
-        raise ValueError(f"a stage from 1-1 to 8-4, a list of such stages, or {WHOLE_GAME}")
+        raise ValueError(f"a stage from 1-1 to 8-4, a list of up to {MOST_STAGES} such stages, or {WHOLE_GAME}")
 
     @field_validator("action_set", mode="before")
     @classmethod
     def _known_actions(cls, action_set: Any) -> Any:
         if isinstance(action_set, list | tuple):
-            lists = all(isinstance(buttons, list | tuple) and buttons for buttons in action_set)
+            lists = all(isinstance(one, list | tuple) and 0 < len(one) <= len(BUTTONS) for one in action_set)
             if 0 < len(action_set) <= MAX_ACTIONS and lists and all(b in BUTTONS for a in action_set for b in a):
                 return action_set
         elif action_set in ACTION_SETS:
             return action_set
         raise ValueError(
-            f"one of {', '.join(ACTION_SETS)}, or a list of up to {MAX_ACTIONS} button lists from {', '.join(BUTTONS)}"
+            f"one of {', '.join(ACTION_SETS)}, or a list of up to {MAX_ACTIONS} button lists, each of up to "
+            f"{len(BUTTONS)}, from {', '.join(BUTTONS)}"
         )
 
 
@@ -160,9 +191,9 @@ class ReplayConfig(Section):
     """What the agent remembers."""
 
     capacity: PositiveInt = Field(
-        100_000, description="Frames kept over all environments, 7.06 kB each; oldest go first."
+        100_000, le=10**9, description="Frames kept over all environments, 7.06 kB each; oldest go first."
     )
-    warmup_steps: PositiveInt = Field(5_000, description="Agent steps before the first update.")
+    warmup_steps: Count = Field(5_000, description="Agent steps before the first update.")
     priority_exponent: Probability = Field(
         0.0, description="Alpha of prioritised replay (Schaul et al. 2016): 0 draws uniformly, 0.6 is theirs."
     )
@@ -190,13 +221,14 @@ class EpsilonConfig(Section):
     )
     start: Probability = Field(1.0, description="Epsilon at the beginning.")
     end: Probability = Field(0.05, description="Epsilon never falls below this.")
-    decay_steps: PositiveInt = Field(50_000, description="Agent steps of the linear decay.")
+    decay_steps: Count = Field(50_000, description="Agent steps of the linear decay.")
     decay_factor: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
         0.99, description="Factor of the other two schedules."
     )
 
     spread: NonNegativeFloat = Field(
         0.0,
+        le=100.0,
         description="Environment i of N explores with epsilon ** (1 + spread * i / (N - 1)): 0 all alike, 7 as Ape-X.",
     )
 
@@ -217,12 +249,14 @@ class AgentConfig(Section):
     )
     gamma: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(0.95, description="Discount per agent step.")
     n_step: PositiveInt = Field(5, le=64, description="Rewards summed before the target bootstraps.")
-    learning_rate: PositiveFloat = Field(2e-4, description="Adam's step size.")
+    learning_rate: PositiveFloat = Field(2e-4, le=1.0, description="Adam's step size.")
     learning_rate_end: PositiveFloat | None = Field(
-        None, description="Step size that it falls to in a straight line; null to keep it."
+        None, le=1.0, description="Step size that it falls to in a straight line; null to keep it."
     )
-    decay_start_updates: NonNegativeInt = Field(0, description="Updates before the step size begins to fall.")
-    decay_updates: PositiveInt = Field(100_000, description="Updates over which the step size falls.")
+    decay_start_updates: NonNegativeInt = Field(
+        0, le=MOST_COUNTED, description="Updates before the step size begins to fall."
+    )
+    decay_updates: Count = Field(100_000, description="Updates over which the step size falls.")
     advantage_learning: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
         0.0, description="Share of the action gap taken off the target (Bellemare et al. 2016, equation 10)."
     )
@@ -230,11 +264,11 @@ class AgentConfig(Section):
         0, le=16, description="Pixels a sampled observation is shifted by at most, each way (Yarats et al. 2021, DrQ)."
     )
     adam_epsilon: PositiveFloat = Field(
-        1.5e-4, description="Adam's epsilon (1.5e-4: Hessel et al. 2018; 1e-8: Adam's own)."
+        1.5e-4, le=1.0, description="Adam's epsilon (1.5e-4: Hessel et al. 2018; 1e-8: Adam's own)."
     )
-    batch_size: PositiveInt = Field(32, description="Transitions per update.")
-    steps_per_update: PositiveInt = Field(4, description="Agent steps, over all environments, per update.")
-    sync_period_updates: PositiveInt = Field(500, description="Updates between copies to the target network.")
+    batch_size: PositiveInt = Field(32, le=4_096, description="Transitions per update.")
+    steps_per_update: Count = Field(4, description="Agent steps, over all environments, per update.")
+    sync_period_updates: Count = Field(500, description="Updates between copies to the target network.")
     soft_update: Annotated[float, Field(gt=0.0, le=1.0)] | None = Field(
         None,
         description="Share of the online network mixed into the target network at every update, instead of copies.",
@@ -243,7 +277,7 @@ class AgentConfig(Section):
         None,
         description="Share per update of the online network in a running mean, evaluated and kept instead (Polyak 1992).",
     )
-    gradient_clip: PositiveFloat | None = Field(10.0, description="Largest gradient norm; null for no limit.")
+    gradient_clip: PositiveFloat | None = Field(10.0, le=1e9, description="Largest gradient norm; null for no limit.")
     bfloat16: bool = Field(False, description="Compute updates in bfloat16: faster where the processor has it.")
     epsilon: EpsilonConfig = Field(default_factory=EpsilonConfig, description="Exploration.")
 
@@ -251,20 +285,20 @@ class AgentConfig(Section):
 class TrainingConfig(Section):
     """How long, on how many environments, and what is kept. The first stop condition reached ends the run."""
 
-    agent_steps: PositiveInt | None = Field(
-        1_000_000, description="Stop after this many agent steps; null for no limit."
+    agent_steps: Count | None = Field(1_000_000, description="Stop after this many agent steps; null for no limit.")
+    episodes: Count | None = Field(None, description="Stop after this many episodes.")
+    minutes: PositiveFloat | None = Field(
+        None, le=MOST_SECONDS / 60, description="Stop after this many minutes, resumed time included."
     )
-    episodes: PositiveInt | None = Field(None, description="Stop after this many episodes.")
-    minutes: PositiveFloat | None = Field(None, description="Stop after this many minutes, resumed time included.")
     clear_rate: Annotated[float, Field(gt=0.0, le=1.0)] | None = Field(
         None, description="Stop when an evaluation reaches this clear rate."
     )
-    initial_checkpoint: str | None = Field(
+    initial_checkpoint: PathText | None = Field(
         None, description="Checkpoint or run directory whose network training begins with; null for random weights."
     )
     envs: PositiveInt = Field(8, le=256, description="Environments played side by side.")
-    checkpoint_every_steps: PositiveInt = Field(25_000, description="Agent steps between checkpoints.")
-    keep_checkpoints: NonNegativeInt = Field(3, description="Step checkpoints kept besides best and latest.")
+    checkpoint_every_steps: Count = Field(25_000, description="Agent steps between checkpoints.")
+    keep_checkpoints: NonNegativeInt = Field(3, le=10_000, description="Step checkpoints kept besides best and latest.")
 
     @model_validator(mode="after")
     def _ends(self) -> Self:
@@ -276,21 +310,23 @@ class TrainingConfig(Section):
 class EvaluationConfig(Section):
     """How the agent is tested while it trains; the protocol replaces env.noop_max and env.sticky_probability."""
 
-    every_steps: PositiveInt | None = Field(50_000, description="Agent steps between evaluations; null for none.")
+    every_steps: Count | None = Field(50_000, description="Agent steps between evaluations; null for none.")
     protocol: Protocol = Field(
         "noop",
         description="greedy (1 episode), noop (31: each start after 0-30 frames), sticky (p = 0.25 per frame) or "
         "epsilon (0.01).",
     )
-    episodes: PositiveInt = Field(20, description="Episodes of sticky and epsilon; the others have a fixed number.")
-    seed: NonNegativeInt = Field(10_000, description="Seed of the evaluation episodes while training.")
+    episodes: EvaluatedEpisodes = Field(
+        20, description="Episodes of sticky and epsilon; the others have a fixed number."
+    )
+    seed: Seed = Field(10_000, description="Seed of the evaluation episodes while training.")
 
 
 class LoggingConfig(Section):
     """What is written while training."""
 
-    every_seconds: PositiveFloat = Field(10.0, description="Seconds between rows of metrics.csv.")
-    curve_every_seconds: PositiveFloat = Field(
+    every_seconds: Seconds = Field(10.0, description="Seconds between rows of metrics.csv.")
+    curve_every_seconds: Seconds = Field(
         60.0, description="Seconds between redraws of curve.png; more where drawing is slow."
     )
     tensorboard: bool = Field(True, description="Write TensorBoard event files as well.")
@@ -306,7 +342,7 @@ class Config(Section):
     training: TrainingConfig = Field(default_factory=TrainingConfig)
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
     logging: LoggingConfig = Field(default_factory=LoggingConfig)
-    seed: NonNegativeInt = Field(0, le=2**32 - 1, description="The seed everything random in training comes from.")
+    seed: Seed = Field(0, description="The seed everything random in training comes from.")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where the networks live.")
 
     @model_validator(mode="after")
@@ -316,6 +352,22 @@ class Config(Section):
                 f"training.clear_rate {self.training.clear_rate} needs evaluations to reach it; evaluation.every_steps "
                 "must be a number, not null"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _fits_into_memory(self) -> Self:
+        """Refuse what is possible key by key and impossible together; the replay is checked where it is to be."""
+        quantiles = self.network.quantiles
+        products = {
+            "network.hidden_size x network.quantiles": (self.network.hidden_size * quantiles, MOST_WEIGHTS),
+            "agent.batch_size x network.quantiles squared": (self.agent.batch_size * quantiles**2, MOST_COMPARED),
+        }
+        if self.env.snapshot_probability:
+            rewound = self.env.snapshot_rewind_steps * self.env.frame_skip * self.training.envs
+            products["env.snapshot_rewind_steps x env.frame_skip x training.envs"] = rewound, MOST_REWOUND
+        for keys, (product, most) in products.items():
+            if product > most:
+                raise ValueError(f"{keys} is {product:,}; must be at most {most:,}")
         return self
 
     @model_validator(mode="after")

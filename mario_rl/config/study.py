@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, field_validator
+from pydantic import Field, JsonValue, NonNegativeFloat, PositiveInt, field_validator
 
-from mario_rl.config.files import parse_section, read_yaml
-from mario_rl.config.schema import Config, Section
+from mario_rl.config.files import parse_keys, parse_section, read_config_text
+from mario_rl.config.schema import Config, EvaluatedEpisodes, PathText, Section, Seed
 from mario_rl.errors import ConfigError
 from mario_rl.names import Protocol
 
@@ -19,27 +19,38 @@ class FinalConfig(Section):
     protocols: Annotated[tuple[Protocol, ...], Field(strict=False, min_length=1)] = Field(
         ("noop", "sticky", "epsilon"), description="Which protocols, each once."
     )
-    episodes: PositiveInt = Field(100, description="Episodes of sticky and epsilon; the others have a fixed number.")
-    seed: NonNegativeInt = Field(
+    episodes: EvaluatedEpisodes = Field(
+        100, description="Episodes of sticky and epsilon; the others have a fixed number."
+    )
+    seed: Seed = Field(
         1, description="Of the sticky and random actions; another than evaluation.seed, by which best.pt is chosen."
     )
+
+    @field_validator("protocols")
+    @classmethod
+    def _each_once(cls, protocols: tuple[Protocol, ...]) -> tuple[Protocol, ...]:
+        if len(set(protocols)) < len(protocols):
+            raise ValueError("different protocols, each once")
+        return protocols
 
 
 class Study(Section):
     """A study file."""
 
-    base: str = Field(description="The config that every run begins with, relative to the study file.")
-    settings: dict[str, Any] = Field(
+    base: PathText = Field(description="The config that every run begins with, relative to the study file.")
+    settings: dict[str, JsonValue] = Field(
         default_factory=dict, description="What all runs change in it: dotted keys such as training.agent_steps."
     )
-    axes: dict[str, Annotated[tuple[Any, ...], Field(strict=False, min_length=1)]] = Field(
+    axes: dict[str, Annotated[tuple[JsonValue, ...], Field(strict=False, min_length=1)]] = Field(
         min_length=1, description="Dotted keys, each with the values to compare; every combination is an arm."
     )
-    seeds: Annotated[tuple[NonNegativeInt, ...], Field(strict=False, min_length=1)] = Field(
+    seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)] = Field(
         description="One run of every arm for each."
     )
     threads: PositiveInt = Field(1, le=1024, description="Processor threads of a run.")
-    gpus: NonNegativeFloat = Field(0.0, description="Share of a GPU of a run, on a cluster; here `device` decides.")
+    gpus: NonNegativeFloat = Field(
+        0.0, le=1024.0, description="Share of a GPU of a run, on a cluster; here `device` decides."
+    )
     final: FinalConfig = Field(default_factory=FinalConfig, description="The evaluations at the end of a run.")
 
     @field_validator("seeds")
@@ -56,7 +67,16 @@ def load_study(path: Path) -> Study:
     Raises:
         ConfigError: one line naming the file, the key, its value and what is allowed.
     """
-    tree = read_yaml(path, "study")
+    return parse_study(read_config_text(path, "study"), path)
+
+
+def parse_study(text: str, path: Path) -> Study:
+    """Check the text of a study file, which came from `path`.
+
+    Raises:
+        ConfigError: as for `load_study`.
+    """
+    tree = parse_keys(text, path)
     if tree.keys() & Config.model_fields.keys() and not tree.keys() & Study.model_fields.keys():
         raise ConfigError(
             f"{path}: a training config, not a study; `mario-rl train {path}` takes it, and a study can name it as its "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import suppress
 
 from mario_rl.compiling import Library
 from mario_rl.machine import usable_cores
@@ -24,6 +25,9 @@ KERNELS = Library(
     packages=("nes", "game"),
 )
 
+HELPER_SECONDS = 600.0
+"""What the other process may take to compile the console, which takes it half a minute."""
+
 COMPILE_CONSOLE = "from mario_rl.nes.kernels import KERNELS; KERNELS.load()"
 
 
@@ -32,9 +36,15 @@ def load_emulator() -> None:
     helper = None
     if sys.executable and usable_cores() > 1 and CONSOLE.kept_in is None and KERNELS.kept_in is None:
         helper = subprocess.Popen([sys.executable, "-c", COMPILE_CONSOLE], stderr=subprocess.DEVNULL)
-    KERNELS.load()
-    if helper is not None:
-        helper.wait()
+    try:
+        KERNELS.load()
+        if helper is not None:
+            with suppress(subprocess.TimeoutExpired):  # then it is compiled here
+                helper.wait(HELPER_SECONDS)
+    finally:
+        if helper is not None:
+            helper.kill()
+            helper.wait(HELPER_SECONDS)
     CONSOLE.load()
 
 

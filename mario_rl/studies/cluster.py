@@ -7,6 +7,7 @@ import queue
 import signal
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,12 +19,20 @@ from mario_rl.machine import usable_cores
 from mario_rl.runs.directory import RunDir
 from mario_rl.studies.arms import StudyRun
 from mario_rl.studies.parcels import Complete, Parcel, Piece, Receiver, Sender
-from mario_rl.studies.runner import RunFailed
+from mario_rl.studies.processes import SILENT_SECONDS
+from mario_rl.studies.runner import SECONDS_BETWEEN_LOOKS, RunFailed
 from mario_rl.studies.work import CountingObserver, RunStopped, perform
+from mario_rl.wording import duration_text
 
 LOCAL = "local"
 MOST_LOSSES = 5  # of the nodes a run was on, before it counts as failed
 UNSENT = 4  # messages that wait for the driver
+
+ROOM_SECONDS = 7 * 24 * 3600.0
+"""What a run may wait for room on a cluster, behind all others and those of other people."""
+
+ENDING_SECONDS = 60.0
+"""What a cluster may take to end a task that was cancelled; after that the run is left to it."""
 
 
 class Failure(NamedTuple):
@@ -65,7 +74,7 @@ class Cluster:
         self._final, self._threads = final, threads
         self._lock = threading.Lock()
         self._working: set[Any] = set()
-        self._stopped = False
+        self._stopped_at: float | None = None
         # By itself Ray counts processors that this process may not use; a run must have room in any case.
         cores = {"num_cpus": max(threads, usable_cores())} if address == LOCAL else {}
         try:
@@ -98,7 +107,7 @@ class Cluster:
             try:
                 yield from self._attempt(run, run_dir, receiver)
             except (self._ray.exceptions.RayError, ConnectionError) as error:
-                if self._stopped:
+                if self._stopped_at is not None:
                     raise RunStopped(signal.SIGTERM) from error
                 lost = error
             else:
@@ -110,9 +119,13 @@ class Cluster:
     def stop(self) -> None:
         """End all runs and begin no more; what came after their last checkpoints is lost."""
         with self._lock:
-            self._stopped = True
+            self._stopped_at = time.monotonic()
             for task in self._working:
                 self._ray.cancel(task, force=True)
+
+    def kill(self) -> None:
+        """The same: nothing is waited for that a task would have to save."""
+        self.stop()
 
     def close(self) -> None:
         """Leave the cluster."""
@@ -126,13 +139,14 @@ class Cluster:
         }
         gathered = [self._ray.put(parcel) for parcel in Sender(run_dir).changes() if isinstance(parcel, Piece)]
         with self._lock:
-            if self._stopped:
+            if self._stopped_at is not None:
                 raise RunStopped(signal.SIGTERM)
             messages = self._task.remote(job, gathered)
             self._working.add(messages)
         try:
-            for reference in messages:
-                message: Message = self._ray.get(reference)
+            limit, late = ROOM_SECONDS, "had no room on the cluster"
+            while (message := self._next_message(messages, limit, late)) is not None:
+                limit, late = SILENT_SECONDS, "said nothing"
                 if isinstance(message, Failure):
                     raise RunFailed(message.reason)
                 if isinstance(message, int):
@@ -142,6 +156,28 @@ class Cluster:
         finally:
             with self._lock:
                 self._working.discard(messages)
+
+    def _next_message(self, messages: Any, limit: float, late: str) -> Message | None:
+        """Wait for what a task tells, so many seconds; None at its end. `late` says what it is if nothing comes.
+
+        Raises:
+            RunStopped: the cluster has not ended it though it was told. RunFailed: it says nothing for too long.
+            RayError: its node is lost, or it was ended.
+        """
+        since = time.monotonic()
+        while not self._ray.wait([messages], timeout=SECONDS_BETWEEN_LOOKS, fetch_local=False)[0]:
+            now, told_at = time.monotonic(), self._stopped_at
+            if told_at is not None and now - told_at > ENDING_SECONDS:
+                raise RunStopped(signal.SIGTERM)
+            if now - since > limit:
+                self._ray.cancel(messages, force=True)
+                raise RunFailed(f"{late} for {duration_text(limit)}, and was ended; its last checkpoint is kept")
+        try:
+            reference = next(messages)
+        except StopIteration:
+            return None
+        message: Message = self._ray.get(reference, timeout=SILENT_SECONDS)
+        return message
 
 
 def _work(job: dict[str, Any], gathered: list[Any]) -> Iterator[Message]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mario_rl.config.study import load_study
+from mario_rl.config.files import read_config_text
+from mario_rl.config.study import load_study, parse_study
 from mario_rl.runs.study import StudyDir
-from mario_rl.studies.arms import StudyRun, expand
+from mario_rl.studies.arms import expand
+from mario_rl.studies.left import what_is_left
 from mario_rl.studies.plan import default_jobs, make_plan, memory_bytes
 from mario_rl.studies.processes import Processes
 from mario_rl.studies.runner import Outcome, StudyObserver, run_study
@@ -28,15 +30,16 @@ def describe_plan(study_file: Path, directory: StudyDir, *, jobs: int | None) ->
     """
     study = load_study(study_file)
     runs = expand(study, study_file)
-    left = _left(runs, directory)
+    left = what_is_left(runs, directory, study.final)
+    again = "" if not left.evaluate else f", {len(left.evaluate)} of them to be evaluated again"
     arms = list(dict.fromkeys(run.arm for run in runs))
     lines = [
         f"study:    {study_file}: {count_text(len(arms), 'arm')} x {count_text(len(study.seeds), 'seed')}, "
-        f"{len(left)} of {count_text(len(runs), 'run')} left",
+        f"{len(left.runs)} of {count_text(len(runs), 'run')} left{again}",
         f"files:    {directory.path}",
         f"arms:     {', '.join(arms)}",
     ]
-    if left:
+    if left.runs:
         plan = make_plan(left, study.final, threads=study.threads, jobs=jobs)
         lines += [
             f"to do:    {count_text(plan.agent_steps, 'agent step')}, {count_text(plan.jobs, 'run')} at once, "
@@ -62,10 +65,10 @@ def run(
     Raises:
         UserError: the study is refused, the machine can't carry it, or no cluster answers.
     """
-    study = load_study(study_file)
+    text = read_config_text(study_file, "study")
+    study = parse_study(text, study_file)
     runs = expand(study, study_file)
-    text = study_file.read_text(encoding="utf-8")
-    left = _left(runs, directory)
+    left = what_is_left(runs, directory, study.final).runs
     if cluster is not None:
         from mario_rl.studies.cluster import Cluster
 
@@ -73,13 +76,9 @@ def run(
         executor = Cluster(cluster, study.final, threads=study.threads, gpus=study.gpus, memory_bytes=most)
         try:
             at_once = jobs or min(MAX_CLUSTER_JOBS, max(1, len(left)))
-            return run_study(runs, directory, executor, jobs=at_once, study=text, observer=observer)
+            return run_study(runs, directory, executor, study.final, jobs=at_once, study=text, observer=observer)
         finally:
             executor.close()
     at_once = jobs or (default_jobs(left, threads=study.threads) if left else 1)
     processes = Processes(study.final, threads=study.threads)
-    return run_study(runs, directory, processes, jobs=at_once, study=text, observer=observer)
-
-
-def _left(runs: list[StudyRun], directory: StudyDir) -> list[StudyRun]:
-    return [run for run in runs if not directory.run(run.arm, run.seed).final.exists()]
+    return run_study(runs, directory, processes, study.final, jobs=at_once, study=text, observer=observer)

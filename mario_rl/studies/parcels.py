@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from mario_rl.runs.directory import RunDir
+from mario_rl.studies.removing import remove_passing
 
 PIECE_BYTES = 32 << 20
 
@@ -94,21 +94,19 @@ class Receiver:
                 place = self._run_dir.path / name
                 place.parent.mkdir(parents=True, exist_ok=True)
                 (self._incoming / name).replace(place)
-        kept = {self._run_dir.path / name for name in paths}
-        for path in _in_order(self._run_dir):
-            if path not in kept:
-                path.unlink()
-                with suppress(OSError):  # others are in it still
-                    path.parent.rmdir()
+        remove_passing(self._run_dir, but={self._run_dir.path / name for name in paths})
         self.discard()
 
 
 def _in_order(run_dir: RunDir) -> Iterator[Path]:
-    """List the files that matter, the checkpoint that names the replay after it, `final.csv` (done!) last of all."""
+    """List the files that matter, the checkpoint that names the replay after it, `final.csv` (done!) last of all.
+
+    Links are none of them, nor what is behind one.
+    """
     files = sorted(path for path in run_dir.path.rglob("*") if path.is_file() and not _left_out(path, run_dir))
     last = [path for path in (run_dir.latest, run_dir.final) if path in files]
     return iter([*(path for path in files if path not in last), *last])
 
 
 def _left_out(path: Path, run_dir: RunDir) -> bool:
-    return path.name.startswith(".") or path.is_relative_to(run_dir.tensorboard)
+    return path.is_symlink() or path.name.startswith(".") or path.is_relative_to(run_dir.tensorboard)

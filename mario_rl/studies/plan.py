@@ -8,10 +8,12 @@ from typing import NamedTuple
 from mario_rl.config import Config
 from mario_rl.config.study import FinalConfig
 from mario_rl.errors import UserError
+from mario_rl.evaluation.finals import asked_finals
 from mario_rl.evaluation.protocols import PROTOCOLS
 from mario_rl.machine import available_memory_bytes, usable_cores
 from mario_rl.replay.memory import estimate_bytes
 from mario_rl.studies.arms import StudyRun
+from mario_rl.studies.left import Left
 
 PROCESS_BYTES = 700_000_000
 """A run's process without its replay: 600 MB, measured on Linux with the CUDA build of torch 2.15, and some room."""
@@ -35,7 +37,7 @@ class Plan(NamedTuple):
     seconds: float
 
 
-def make_plan(left: Sequence[StudyRun], final: FinalConfig, *, threads: int, jobs: int | None = None) -> Plan:
+def make_plan(left: Left, final: FinalConfig, *, threads: int, jobs: int | None = None) -> Plan:
     """Plan the runs that are left; measures for a few seconds how fast this machine plays and learns.
 
     The time is that of agent steps, updates and evaluated episodes, each run on a core of its own; what several runs
@@ -50,19 +52,20 @@ def make_plan(left: Sequence[StudyRun], final: FinalConfig, *, threads: int, job
     Raises:
         UserError: not even one run has room in memory.
     """
-    memory = max(memory_bytes(run.config) for run in left)
-    at_once = min(jobs or default_jobs(left, threads=threads), len(left))
+    memory = max(memory_bytes(run.config) for run in left.runs)
+    at_once = min(jobs or default_jobs(left.runs, threads=threads), len(left.runs))
     from mario_rl.diagnostics.benchmark import seconds_per_step_and_update  # it needs torch, and refusing did not
 
-    step_seconds, update_seconds = seconds_per_step_and_update(left[0].config, cores=threads)
-    seconds = sum(_seconds(run.config, final, step_seconds, update_seconds) for run in left) / at_once
+    step_seconds, update_seconds = seconds_per_step_and_update(left.runs[0].config, cores=threads)
+    seconds = sum(_training_seconds(run.config, step_seconds, update_seconds) for run in left.train)
+    seconds += sum(_final_steps(run.config, final) for run in left.runs) * step_seconds
     return Plan(
-        runs=len(left),
-        agent_steps=sum(run.config.training.agent_steps or 0 for run in left),
+        runs=len(left.runs),
+        agent_steps=sum(run.config.training.agent_steps or 0 for run in left.train),
         jobs=at_once,
         memory_bytes=memory,
-        disk_bytes=at_once * max(2 * estimate_bytes(run.config.replay.capacity) for run in left),
-        seconds=seconds,
+        disk_bytes=at_once * max((2 * estimate_bytes(run.config.replay.capacity) for run in left.train), default=0),
+        seconds=seconds / at_once,
     )
 
 
@@ -86,12 +89,18 @@ def memory_bytes(config: Config) -> int:
     return estimate_bytes(config.replay.capacity) + PROCESS_BYTES
 
 
-def _seconds(config: Config, final: FinalConfig, step_seconds: float, update_seconds: float) -> float:
+def _training_seconds(config: Config, step_seconds: float, update_seconds: float) -> float:
     steps = config.training.agent_steps or 0
     updates = max(0, steps - config.replay.warmup_steps) / config.agent.steps_per_update
     every, protocol = config.evaluation.every_steps, config.evaluation.protocol
     evaluations = 0 if every is None else steps // every
     episodes = evaluations * (PROTOCOLS[protocol].fixed_episodes or config.evaluation.episodes)
-    episodes += sum(PROTOCOLS[one].fixed_episodes or final.episodes for one in final.protocols)
-    played = steps + episodes * min(EPISODE_STEPS, config.env.max_agent_steps or EPISODE_STEPS)
-    return played * step_seconds + updates * update_seconds
+    return (steps + episodes * _episode_steps(config)) * step_seconds + updates * update_seconds
+
+
+def _final_steps(config: Config, final: FinalConfig) -> int:
+    return sum(made.episodes for made in asked_finals(config, final).values()) * _episode_steps(config)
+
+
+def _episode_steps(config: Config) -> int:
+    return min(EPISODE_STEPS, config.env.max_agent_steps or EPISODE_STEPS)

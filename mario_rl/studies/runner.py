@@ -11,11 +11,13 @@ from typing import NamedTuple, Protocol
 from filelock import FileLock, Timeout
 
 from mario_rl.config import Config, load_run_config, render_config
-from mario_rl.errors import UserError
+from mario_rl.config.study import FinalConfig
+from mario_rl.errors import ConfigError, UserError
 from mario_rl.files import write_atomically
 from mario_rl.runs.directory import RunDir
 from mario_rl.runs.study import StudyDir
 from mario_rl.studies.arms import StudyRun
+from mario_rl.studies.left import what_is_left
 from mario_rl.studies.work import RunStopped
 from mario_rl.training import Interrupts
 
@@ -34,7 +36,11 @@ class Executor(Protocol):
         ...
 
     def stop(self) -> None:
-        """Let all runs save and end, and begin no more."""
+        """Let all runs save and end, and begin no more; `execute` ends within a limit of its own."""
+        ...
+
+    def kill(self) -> None:
+        """End all runs at once, as they are, and begin no more."""
         ...
 
 
@@ -68,6 +74,7 @@ def run_study(
     runs: Sequence[StudyRun],
     directory: StudyDir,
     executor: Executor,
+    final: FinalConfig,
     *,
     jobs: int,
     study: str | None = None,
@@ -76,12 +83,13 @@ def run_study(
     """Work on all runs of a study that are not done, `jobs` at once.
 
     A run that fails stops no other; it is tried again in the next sitting. SIGINT, SIGTERM and SIGHUP let all runs
-    save.
+    save; a second SIGINT ends them at once.
 
     Args:
         runs: all of the study.
         directory: where they are or shall be.
         executor: what works on them.
+        final: the evaluations at a run's end, by which it is done.
         jobs: how many at once.
         study: the text of the study file, kept beside the runs once the directory is this process's alone.
         observer: hears how it goes.
@@ -96,23 +104,25 @@ def run_study(
     try:
         with FileLock(directory.lock, timeout=0), Interrupts() as interrupts:
             if study is not None:
-                write_atomically(directory.study, lambda partial: partial.write_text(study, encoding="utf-8"))
-            failed = _work(runs, directory, executor, jobs, observer, interrupts)
+                write_atomically(directory.study, lambda partial: partial.write_bytes(study.encode()))
+            left = what_is_left(runs, directory, final)
+            observer.started(
+                len(runs) - len(left.runs), sum(run.config.training.agent_steps or 0 for run in left.train)
+            )
+            failed = _work(left.runs, directory, executor, jobs, observer, interrupts)
             return Outcome(failed, interrupts.received)
     except Timeout as error:
         raise UserError(f"{directory.path}: in use, another process works on this study") from error
 
 
 def _work(
-    runs: Sequence[StudyRun],
+    left: Sequence[StudyRun],
     directory: StudyDir,
     executor: Executor,
     jobs: int,
     observer: StudyObserver,
     interrupts: Interrupts,
 ) -> dict[StudyRun, str]:
-    left = [run for run in runs if not directory.run(run.arm, run.seed).final.exists()]
-    observer.started(len(runs) - len(left), sum(run.config.training.agent_steps or 0 for run in left))
     turn = threading.Lock()
     failed: dict[StudyRun, str] = {}
 
@@ -137,17 +147,30 @@ def _work(
             observer.finished(run)
 
     with ThreadPoolExecutor(max_workers=jobs) as pool:
-        waiting: set[Future[None]] = {pool.submit(see_through, run) for run in left}
         try:
-            while waiting and interrupts.received is None:
-                done, waiting = wait(waiting, timeout=SECONDS_BETWEEN_LOOKS, return_when=FIRST_COMPLETED)
-                for future in done:
-                    future.result()  # what nobody expected is raised here
-        finally:
-            if waiting:
-                executor.stop()
-                pool.shutdown(wait=True, cancel_futures=True)
+            _wait_for({pool.submit(see_through, run) for run in left}, executor, interrupts)
+        except Exception:  # what nobody expected
+            executor.stop()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+        except KeyboardInterrupt:  # the second Ctrl-C
+            executor.kill()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return failed
+
+
+def _wait_for(waiting: set[Future[None]], executor: Executor, interrupts: Interrupts) -> None:
+    """Wait until all runs have ended; from a signal on, until those that work have saved, which `execute` limits."""
+    stopped = False
+    while waiting:
+        done, waiting = wait(waiting, timeout=SECONDS_BETWEEN_LOOKS, return_when=FIRST_COMPLETED)
+        for future in done:
+            future.result()  # what nobody expected is raised here
+        if interrupts.received is not None and not stopped:
+            stopped = True
+            executor.stop()
+            waiting = {future for future in waiting if not future.cancel()}
 
 
 def _refuse_another(run: StudyRun, directory: StudyDir) -> None:
@@ -155,7 +178,10 @@ def _refuse_another(run: StudyRun, directory: StudyDir) -> None:
     existing = directory.run(run.arm, run.seed).config
     if not existing.is_file():
         return
-    begun = load_run_config(existing)
+    try:
+        begun = load_run_config(existing)
+    except ConfigError:  # damaged: said of this run alone, by who works on it or reports on it
+        return
     if begun != run.config:
         before, after = _lines(begun), _lines(run.config)
         was, now = next((old, new) for old, new in zip(before, after, strict=True) if old != new)

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mario_rl.config import parse_config, render_config
+from mario_rl.config import Config, parse_config, render_config
+from mario_rl.config.study import FinalConfig
+from mario_rl.evaluation.finals import asked_finals
 from mario_rl.runs.directory import RunDir
 from mario_rl.runs.tables import EPISODE_COLUMNS, EVALUATION_COLUMNS, METRIC_COLUMNS, write_table
 
@@ -80,12 +82,8 @@ def make_run(
         ],
     )
     if done:
-        rows = [
-            evaluated(int(steps[-1]), protocol, n, FLAG if n < count * max(0.0, speed - 0.3) else 1200)
-            for protocol, count in (("noop", 31), ("sticky", 20), ("epsilon", 20))
-            for n in range(count)
-        ]
-        write_table(place.final, EVALUATION_COLUMNS, rows)
+        finals = FinalConfig(episodes=20)
+        make_finals(place, finals, int(steps[-1]), clear_rate=max(0.0, speed - 0.3))
         record = {
             "machine": {"processor": "Made-up 9000", "cores": "2", "memory": "16 GB of memory", "device": "cpu"},
             "versions": {"python": "3.13.0", "torch": "2.15.0"},
@@ -96,6 +94,16 @@ def make_run(
             "best": {"agent_steps": int(steps[-20]), "clear_rate": 0.0, "mean_x": 900.0},
         }
         place.record.write_text(json.dumps(record))
+
+
+def make_finals(place: RunDir, asked: FinalConfig, agent_steps: int = 100, *, clear_rate: float = 0.0) -> None:
+    """Write the evaluations at the end of a run on one stage that a study asks for."""
+    rows = [
+        evaluated(agent_steps, protocol, n, FLAG if n < made.episodes * clear_rate else 1200) | {"seed": made.seed}
+        for protocol, made in asked_finals(Config(), asked).items()
+        for n in range(made.episodes)
+    ]
+    write_table(place.final, EVALUATION_COLUMNS, rows)
 
 
 def evaluated(

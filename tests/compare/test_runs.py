@@ -218,11 +218,11 @@ def test_every_run_that_can_not_be_reported_is_named_with_the_reason(tmp_path):
     assert left_out(tmp_path) == {
         "bad/seed_0": "no episode has ended yet; it failed: MemoryError: no room",
         "bad/seed_1": "no episode has ended yet",
-        "bad/seed_2": "can't be read (config.yaml is missing)",
-        "bad/seed_3": f"can't be read ({torn}/episodes.csv: line 22 has 2 fields; must have 10)",
-        "bad/seed_4": f"can't be read ({odd}/run.json: not JSON (Expecting property name enclosed in double quotes: "
-        "line 1 column 2 (char 1)))",
-        "bad/seed_5": f"can't be read ({wrong}/config.yaml: agent.gama: unknown key; did you mean agent.gamma?)",
+        "bad/seed_2": "config.yaml: missing",
+        "bad/seed_3": "episodes.csv: line 22 has 2 fields; must have 10",
+        "bad/seed_4": "run.json: not JSON (Expecting property name enclosed in double quotes: line 1 column 2 (char "
+        "1))",
+        "bad/seed_5": "config.yaml: agent.gama: unknown key; did you mean agent.gamma?",
         "bad/seed_9": "no episode has ended yet; it failed: refused",
     }
     assert seeds_of(tmp_path) == {"Double DQN, simple": [0, 1]}
@@ -252,7 +252,7 @@ def test_without_any_run_to_report_the_reason_of_the_first_is_said_in_one_line(t
         write_report(tmp_path)
     assert str(caught.value) == (
         f"{tmp_path}: no run in it whose first episode has ended, so there is nothing to report "
-        f"({places[0]}: can't be read (config.yaml is missing), and 1 more)"
+        f"({places[0]}: config.yaml: missing, and 1 more)"
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["runs"]
 

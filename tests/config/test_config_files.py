@@ -14,8 +14,9 @@ from ruamel.yaml import YAML
 
 from mario_rl.config import (
     Config,
+    files,
     load_config,
-    load_config_with,
+    load_configs_with,
     load_run_config,
     parse_config,
     render_config,
@@ -94,9 +95,9 @@ def test_a_tree_from_a_checkpoint_is_checked_like_a_file():
 
 # What is refused: the whole line, for each kind of mistake.
 
-STAGE_RULE = "a stage from 1-1 to 8-4, a list of such stages, or game"
+STAGE_RULE = "a stage from 1-1 to 8-4, a list of up to 100 such stages, or game"
 ACTION_RULE = (
-    "one of right_only, simple, complex, or a list of up to 256 button lists from "
+    "one of right_only, simple, complex, or a list of up to 256 button lists, each of up to 9, from "
     "A, B, up, down, left, right, start, select, NOOP"
 )
 SECTION_RULE = "a section, with a key and a value on each line"
@@ -293,12 +294,15 @@ def test_an_override_beneath_a_value_does_not_hide_it(write):
         ("seed: 1\nseed: 2\n", 'run.yaml, line 2: not valid YAML (found duplicate key "seed"'),
         ("---\nseed: 1\n---\nseed: 2\n", "run.yaml, line 3: not valid YAML"),
         ("seed: *one\n", "run.yaml, line 1: not valid YAML (found undefined alias 'one')"),
-        ("seed: !!python/object:os.system x\n", "run.yaml, line 1: not valid YAML"),
+        (
+            "seed: !!python/object:os.system x\n",
+            "run.yaml, line 1: the tag tag:yaml.org,2002:python/object:os.system is",
+        ),
         (b"seed: \xff\n", "run.yaml: not a text file in UTF-8"),
         (b"PK\x03\x04\x00\x00", "run.yaml: not valid YAML"),
         ("- 1\n", "run.yaml: must hold keys, each with its value or its section, not [1]"),
         ("agent.gamma=0.9\n", "run.yaml: must hold keys, each with its value or its section, not 'agent.gamma=0.9'"),
-        ("&a [*a]\n", "run.yaml: must hold keys, each with its value or its section, not [[...]]"),
+        ("&a [*a]\n", "run.yaml, line 1: *a is inside of what it stands for"),
     ],
 )
 def test_a_file_that_is_no_config_gets_one_line_with_the_place(text, line, write):
@@ -326,7 +330,7 @@ def test_a_file_that_may_not_be_read_gets_one_line(write, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     file = write("seed: 1")
-    monkeypatch.setattr(Path, "read_text", refuse)  # the superuser, as which tests may run, could read it
+    monkeypatch.setattr(files, "read_text", refuse)  # the superuser, as which tests may run, could read it
     with pytest.raises(ConfigError, match=r"^run\.yaml: can't be read \(Permission denied\)$"):
         load_config(file)
 
@@ -408,7 +412,8 @@ def test_files_that_a_config_names_are_found_from_every_folder(tmp_path, monkeyp
     assert config.env.rom == str(tmp_path / "game.nes")
     assert config.training.initial_checkpoint == str(tmp_path.parent / "agent.pt")
     assert with_absolute_paths(config) == config
-    assert load_config_with(file, {"env.rom": None}, "study").env.rom is None
+    (by_a_study,) = load_configs_with(file, [{"env.rom": None}], "study")
+    assert by_a_study.env.rom is None
 
 
 def test_what_is_handed_on_names_files_from_where_one_is_and_not_where_that_is(tmp_path, monkeypatch):

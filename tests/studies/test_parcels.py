@@ -10,6 +10,8 @@ from mario_rl.runs.directory import RunDir
 from mario_rl.studies import parcels
 from mario_rl.studies.parcels import Complete, Piece, Receiver, Sender
 
+FIRST, SECOND = "replay/generation_000001.npz", "replay/generation_000002.npz"
+
 
 def make_run(path: Path) -> RunDir:
     run = RunDir(path)
@@ -17,7 +19,7 @@ def make_run(path: Path) -> RunDir:
         "config.yaml": b"seed: 1\n",
         "episodes.csv": b"",
         "checkpoints/latest.pt": b"names generation 1",
-        "replay/1.npz": bytes(range(256)) * 10,
+        FIRST: bytes(range(256)) * 10,
         ".lock": b"",
         "tensorboard/events": b"events",
     }.items():
@@ -49,14 +51,22 @@ def test_later_only_what_changed_is_sent_and_what_is_gone_goes(tmp_path):
     sender, receiver = Sender(run), Receiver(copy)
     for parcel in sender.changes():
         receiver.receive(parcel)
-    (run.replay / "1.npz").unlink()
-    (run.replay / "2.npz").write_bytes(b"new")
+    (run.replay / "generation_000001.npz").unlink()
+    (run.replay / "generation_000002.npz").write_bytes(b"new")
     run.latest.write_bytes(b"names generation 2")
     changes = list(sender.changes())
-    assert [parcel.path for parcel in changes if isinstance(parcel, Piece)] == ["replay/2.npz", "checkpoints/latest.pt"]
+    assert [parcel.path for parcel in changes if isinstance(parcel, Piece)] == [
+        SECOND,
+        "checkpoints/latest.pt",
+    ]
     for parcel in changes:
         receiver.receive(parcel)
-    assert files(copy).keys() == {"config.yaml", "episodes.csv", "checkpoints/latest.pt", "replay/2.npz"}
+    assert files(copy).keys() == {
+        "config.yaml",
+        "episodes.csv",
+        "checkpoints/latest.pt",
+        SECOND,
+    }
 
 
 def test_the_checkpoint_comes_after_the_replay_it_names_and_the_sign_of_being_done_last(tmp_path):
@@ -64,7 +74,13 @@ def test_the_checkpoint_comes_after_the_replay_it_names_and_the_sign_of_being_do
     run.final.write_text("done")
     *_, complete = Sender(run).changes()
     assert isinstance(complete, Complete)
-    assert complete.paths == ["config.yaml", "episodes.csv", "replay/1.npz", "checkpoints/latest.pt", "final.csv"]
+    assert complete.paths == [
+        "config.yaml",
+        "episodes.csv",
+        FIRST,
+        "checkpoints/latest.pt",
+        "final.csv",
+    ]
 
 
 def test_until_all_has_come_the_directory_is_what_it_was(tmp_path):
@@ -90,8 +106,47 @@ def test_an_empty_file_is_sent_too(tmp_path):
 def test_every_size_arrives_whole(tmp_path, monkeypatch, size):
     monkeypatch.setattr(parcels, "PIECE_BYTES", 1000)
     run, copy = make_run(tmp_path / "run"), RunDir(tmp_path / "copy")
-    (run.replay / "1.npz").write_bytes(b"x" * size)
+    (run.replay / "generation_000001.npz").write_bytes(b"x" * size)
     receiver = Receiver(copy)
     for parcel in Sender(run).changes():
         receiver.receive(parcel)
-    assert len(files(copy)["replay/1.npz"]) == size
+    assert len(files(copy)[FIRST]) == size
+
+
+def test_what_training_did_not_write_stays_where_it_is_and_so_does_what_is_behind_a_link(tmp_path):
+    """Not all that the sender lacks is a file of the run."""
+    run, copy = make_run(tmp_path / "run"), make_run(tmp_path / "copy")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for name in ("generation_000007.npz", "step_000000010.pt"):
+        (elsewhere / name).write_bytes(b"mine")
+    own = {"notes.txt", "replay/notes.txt", "replay/generation_7.npz", "checkpoints/step_1.pt", "checkpoints/mine.pt"}
+    for name in own:
+        (copy.path / name).write_bytes(b"mine")
+    (copy.path / "checkpoints" / "step_000000010.pt").symlink_to(elsewhere / "step_000000010.pt")
+    (copy.path / "checkpoints" / "step_000000020.pt").write_bytes(b"old")
+    (run.replay / "generation_000001.npz").unlink()
+    receiver = Receiver(copy)
+    for parcel in Sender(run).changes():
+        receiver.receive(parcel)
+    assert own | {"checkpoints/step_000000010.pt"} <= files(copy).keys()
+    assert not {"checkpoints/step_000000020.pt", FIRST} & files(copy).keys()
+    assert sorted(one.name for one in elsewhere.iterdir()) == ["generation_000007.npz", "step_000000010.pt"]
+
+
+def test_nothing_is_removed_from_a_folder_that_is_a_link(tmp_path):
+    run, copy = make_run(tmp_path / "run"), make_run(tmp_path / "copy")
+    elsewhere = tmp_path / "elsewhere"
+    copy.replay.rename(elsewhere)
+    copy.replay.symlink_to(elsewhere)
+    (run.replay / "generation_000001.npz").unlink()
+    receiver = Receiver(copy)
+    for parcel in Sender(run).changes():
+        receiver.receive(parcel)
+    assert [one.name for one in elsewhere.iterdir()] == ["generation_000001.npz"]
+
+
+def test_links_are_not_sent(tmp_path):
+    run = make_run(tmp_path / "run")
+    (run.path / "secret").symlink_to("/etc/hostname")
+    assert not any("secret" in str(parcel) for parcel in Sender(run).changes())

@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from made_up import make_finals
 
 from mario_rl.cli import main
-from mario_rl.config.study import load_study
+from mario_rl.config.study import FinalConfig, load_study
 from mario_rl.errors import UserError
 from mario_rl.runs.directory import RunDir
 from mario_rl.runs.study import StudyDir
@@ -32,6 +33,7 @@ axes: {agent.target: [target, double]}
 seeds: [0]
 final: {protocols: [greedy], episodes: 1}
 """
+FINAL = FinalConfig(protocols=("greedy",), episodes=1)
 
 
 @pytest.fixture
@@ -57,16 +59,19 @@ class Pretended:
         yield 10
         if run.arm in self.failing:
             raise RunFailed("first line\nthe disk is full")
-        run_dir.path.mkdir(parents=True)
-        run_dir.final.write_text("done")
+        run_dir.path.mkdir(parents=True, exist_ok=True)
+        make_finals(run_dir, FINAL)
 
     def stop(self) -> None:
         pytest.fail("nobody interrupted")
 
+    def kill(self) -> None:
+        pytest.fail("nobody interrupted twice")
+
 
 def test_a_run_that_fails_stops_no_other_and_says_why(runs, tmp_path):
     directory = StudyDir(tmp_path / "out")
-    outcome = run_study(runs, directory, Pretended("target"), jobs=1)
+    outcome = run_study(runs, directory, Pretended("target"), FINAL, jobs=1)
     assert {run.arm: reason for run, reason in outcome.failed.items()} == {"target": "the disk is full"}
     assert directory.run("double", 0).final.exists()
     assert directory.error("target", 0).read_text() == "first line\nthe disk is full\n"
@@ -80,15 +85,15 @@ def test_why_a_run_failed_is_kept_whatever_name_is_in_it(runs, tmp_path):
             raise RunFailed(f"{os.fsdecode(b'caf\xe9')}: no room")
 
     directory = StudyDir(tmp_path / "out")
-    run_study(runs, directory, Odd(), jobs=1)
+    run_study(runs, directory, Odd(), FINAL, jobs=1)
     assert directory.error("double", 0).read_text(encoding="utf-8") == "caf\\udce9: no room\n"
 
 
 def test_the_next_sitting_keeps_what_is_done_and_tries_what_failed(runs, tmp_path):
     directory = StudyDir(tmp_path / "out")
-    run_study(runs, directory, Pretended("target"), jobs=1)
+    run_study(runs, directory, Pretended("target"), FINAL, jobs=1)
     second = Pretended()
-    outcome = run_study(runs, directory, second, jobs=2)
+    outcome = run_study(runs, directory, second, FINAL, jobs=2)
     assert second.worked_on == ["target"]
     assert outcome.failed == {}
     assert not directory.error("target", 0).exists()
@@ -103,12 +108,12 @@ def test_who_is_refused_because_another_process_works_there_leaves_the_study_tha
         def execute(self, run: StudyRun, run_dir: RunDir) -> Iterator[int]:
             if self.refused is None:
                 with pytest.raises(UserError) as error:
-                    run_study(runs, directory, Pretended(), jobs=1, study="the second")
+                    run_study(runs, directory, Pretended(), FINAL, jobs=1, study="the second")
                 self.refused = str(error.value)
             return super().execute(run, run_dir)
 
     first = TriesAgain()
-    run_study(runs, directory, first, jobs=1, study="the first")
+    run_study(runs, directory, first, FINAL, jobs=1, study="the first")
     assert first.refused == f"{directory.path}: in use, another process works on this study"
     assert directory.study.read_text() == "the first"
 
@@ -129,7 +134,7 @@ def test_the_observer_hears_of_everything(runs, tmp_path):
         def failed(self, run, reason):
             heard.append(("failed", run.arm, reason))
 
-    run_study(runs, StudyDir(tmp_path / "out"), Pretended("double"), jobs=1, observer=Hearing())
+    run_study(runs, StudyDir(tmp_path / "out"), Pretended("double"), FINAL, jobs=1, observer=Hearing())
     assert heard == [
         (0, 320),
         ("target", 10),
@@ -148,7 +153,9 @@ def test_as_many_runs_as_asked_for_work_at_once(study_file, tmp_path):
             both.wait()
             yield from super().execute(run, run_dir)
 
-    outcome = run_study(expand(load_study(study_file), study_file), StudyDir(tmp_path / "out"), Together(), jobs=3)
+    outcome = run_study(
+        expand(load_study(study_file), study_file), StudyDir(tmp_path / "out"), Together(), FINAL, jobs=3
+    )
     assert outcome.failed == {}
 
 
@@ -167,8 +174,11 @@ def test_a_signal_stops_what_works_and_begins_nothing_more(runs, tmp_path):
         def stop(self):
             self.told.set()
 
+        def kill(self):
+            pytest.fail("nobody interrupted twice")
+
     executor = Waiting()
-    outcome = run_study(runs, StudyDir(tmp_path / "out"), executor, jobs=1)
+    outcome = run_study(runs, StudyDir(tmp_path / "out"), executor, FINAL, jobs=1)
     assert outcome == runner.Outcome({}, signal.SIGTERM)
     assert executor.begun == 1
 
@@ -180,7 +190,7 @@ def test_runs_begun_with_other_settings_are_refused_by_key_before_anything_is_do
     text = runner.render_config(runs[1].config)
     begun.config.write_text(text.replace("gamma: 0.95", "gamma: 0.5"))
     with pytest.raises(UserError, match=r"config\.yaml: begun with gamma: 0\.5, the study says gamma: 0\.95; give it"):
-        run_study(runs, directory, Pretended(), jobs=1)
+        run_study(runs, directory, Pretended(), FINAL, jobs=1)
 
 
 def test_a_study_that_is_refused_leaves_the_study_file_of_the_one_before(study_file, tmp_path):

@@ -1,0 +1,122 @@
+"""The evaluations at a run's end: whether they are there, whole, unchanged, and those that its study asks for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+
+from mario_rl.config import Config
+from mario_rl.config.study import FinalConfig
+from mario_rl.errors import UserError
+from mario_rl.evaluation.protocols import PROTOCOLS
+from mario_rl.runs.directory import RunDir
+from mario_rl.runs.record import read_record, require_unchanged
+from mario_rl.runs.tables import EVALUATION_COLUMNS, TEXT_COLUMNS, Table, read_evaluations
+from mario_rl.types import EpisodeEnd
+from mario_rl.wording import count_text
+
+type State = Literal["done", "missing", "others", "damaged"]
+
+NUMBERS = ("agent_steps", "seconds", "seed", "episode", "return", "x", "length", "clock")
+"""The columns that have a number in every row."""
+
+ENDS = get_args(EpisodeEnd.__value__)
+
+
+class Finals(NamedTuple):
+    """The evaluations at a run's end.
+
+    state: done; missing; others than those asked for; damaged, or made of evidence that was changed afterwards.
+    why: in one line that begins with the file, where it is others or damaged.
+    table: their rows, also of others; else none.
+    """
+
+    state: State
+    table: Table
+    why: str = ""
+
+
+class Made(NamedTuple):
+    """How an evaluation was made: so many episodes, their chance from this seed."""
+
+    episodes: int
+    seed: int
+
+
+def look_at_finals(run: RunDir, config: Config, asked: FinalConfig | None) -> Finals:
+    """Say how it stands with the evaluations at a run's end; everybody who asks whether a run is done asks here.
+
+    Args:
+        run: its directory.
+        config: of the run.
+        asked: what the study asks for; None where nobody does, so that any will do.
+    """
+    if not run.final.exists():
+        return Finals("missing", _without_rows())
+    try:
+        require_unchanged(run, read_record(run))
+        table = read_evaluations(run.final)
+        made = _made(run.final, table)
+    except (UserError, OSError) as error:
+        return Finals("damaged", _without_rows(), str(error))
+    if asked is None or made == (wanted := asked_finals(config, asked)):
+        return Finals("done", table)
+    return Finals("others", table, f"{run.final}: has {_text(made)}; the study asks for {_text(wanted)}")
+
+
+def asked_finals(config: Config, asked: FinalConfig) -> dict[str, Made]:
+    """Say which evaluations a study asks for at a run's end, by protocol."""
+    stages = 1 if isinstance(config.env.stage, str) else len(config.env.stage)
+    return {
+        protocol: Made(stages * (PROTOCOLS[protocol].fixed_episodes or asked.episodes), asked.seed)
+        for protocol in asked.protocols
+    }
+
+
+def _made(path: Path, table: Table) -> dict[str, Made]:
+    """Say which evaluations a table has, by protocol.
+
+    Raises:
+        UserError: it is not the whole of any.
+    """
+    if _is_torn(path) or not len(table["end"]):
+        raise UserError(f"{path}: cut short, it has {count_text(len(table['end']), 'whole row')}")
+    for column in NUMBERS:
+        if not np.isfinite(table[column]).all():
+            raise UserError(f"{path}: column {column} must hold a number in every row")
+    if odd := set(table["end"]) - set(ENDS):
+        raise UserError(f"{path}: column end must hold {', '.join(ENDS)}, not {sorted(odd)[0]!r}")
+    if len(set(table["agent_steps"])) > 1:
+        raise UserError(f"{path}: column agent_steps must be the same in every row, that of the last weights")
+    made = {}
+    for protocol in sorted(set(table["protocol"])):
+        if protocol not in PROTOCOLS:
+            raise UserError(f"{path}: column protocol must hold {', '.join(PROTOCOLS)}, not {protocol!r}")
+        rows = table["protocol"] == protocol
+        count, seeds = int(rows.sum()), set(table["seed"][rows])
+        if len(seeds) > 1 or sorted(table["episode"][rows]) != list(range(count)):
+            raise UserError(f"{path}: the {protocol} episodes are not those of one evaluation, each once")
+        made[str(protocol)] = Made(count, int(seeds.pop()))
+    return made
+
+
+def _text(finals: dict[str, Made]) -> str:
+    return ", ".join(
+        f"{count_text(made.episodes, f'{protocol} episode')} (seed {made.seed})"
+        for protocol, made in sorted(finals.items())
+    )
+
+
+def _without_rows() -> Table:
+    return {name: np.empty(0, np.str_ if name in TEXT_COLUMNS else np.float64) for name in EVALUATION_COLUMNS}
+
+
+def _is_torn(path: Path) -> bool:
+    """Tell whether a file's last line has no end; what is read of a table leaves that line out."""
+    with path.open("rb") as file:
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+        return file.read(1) != b"\n"
