@@ -2,7 +2,7 @@
 
 import sys
 
-from mario_rl.cli import main
+from mario_rl.__main__ import main
 
 if __name__ == "__main__":
     sys.exit(main(["train", *sys.argv[1:]]))

@@ -17,6 +17,7 @@ import click
 
 from mario_rl import __version__
 from mario_rl.cli import cards, compare, evaluate, machine, plot, train, watch
+from mario_rl.cli.interruption import Interruption
 from mario_rl.cli.shared import BAD_INPUT, FAILED, INTERRUPTED, OK, complain
 from mario_rl.errors import FailedError, UserError
 from mario_rl.machine import allowed_cores, usable_cores
@@ -58,30 +59,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if usable_cores() < allowed_cores():  # NumPy, OpenCV and those of their kind know nothing of CPU quotas
         os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
     with guarded_output() as stdout:
-        code = _run(arguments)
-        stdout.flush()
-        if code == OK and stdout.lost:
+        interruption = Interruption()
+        try:
+            with interruption:
+                code = cli.main(args=arguments or ["--help"], prog_name="mario-rl", standalone_mode=False)
+                stdout.flush()
+        except (KeyboardInterrupt, click.Abort):
+            return complain("interrupted", INTERRUPTED)
+        except Exception as error:
+            return complain("interrupted", INTERRUPTED) if interruption.came else _explain(error, arguments)
+        if code in (None, OK) and stdout.lost:
             return complain(f"standard output could not be written ({stdout.error}); files are complete", FAILED)
-    return code
-
-
-def _run(arguments: list[str]) -> int:
-    try:
-        code = cli.main(args=arguments or ["--help"], prog_name="mario-rl", standalone_mode=False)
-    except (click.ClickException, UserError) as error:
-        message = (
-            error.format_message() + _meant(error, arguments) if isinstance(error, click.ClickException) else str(error)
-        )
-        return complain(" ".join(message.split()), BAD_INPUT)
-    except (FailedError, OSError) as error:
-        return complain(str(error), FAILED)
-    except ImportError as error:
-        if (error.name or "").partition(".")[0] == "mario_rl":  # a mistake of ours
-            raise
-        return complain(f"a package is not installed or does not load ({error}); see: mario-rl doctor", FAILED)
-    except (KeyboardInterrupt, click.Abort):
-        return complain("interrupted", INTERRUPTED)
     return code if isinstance(code, int) else OK
+
+
+def _explain(error: Exception, arguments: list[str]) -> int:
+    """Say what went wrong, in a line, where that was to be expected; returns the exit code."""
+    if isinstance(error, click.ClickException):
+        return complain(" ".join((error.format_message() + _meant(error, arguments)).split()), BAD_INPUT)
+    if isinstance(error, UserError):
+        return complain(" ".join(str(error).split()), BAD_INPUT)
+    if isinstance(error, FailedError | OSError):
+        return complain(str(error), FAILED)
+    if (
+        isinstance(error, ImportError) and (error.name or "").partition(".")[0] != "mario_rl"
+    ):  # that is a mistake of ours
+        return complain(f"a package is not installed or does not load ({error}); see: mario-rl doctor", FAILED)
+    raise error
 
 
 def _meant(error: click.ClickException, arguments: list[str]) -> str:
