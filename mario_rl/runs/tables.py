@@ -182,6 +182,11 @@ def read_table(path: Path, columns: Sequence[str]) -> Table:
     return _together(path, columns, [_parse(block, columns) for block in _blocks(path, columns)])
 
 
+def empty_table(columns: Sequence[str]) -> Table:
+    """Make a table without rows."""
+    return {name: _empty(name) for name in columns}
+
+
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
     """Write a whole table, which `read_table` reads, in one step; what else a row has is left out.
 
