@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import signal
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -90,7 +90,7 @@ def watch(
 
 
 def _leave_what_hangs() -> None:
-    """End the program at once, with a line, if a thread does not end: Python can't end around one in PyTorch."""
+    """Die of the interruption, with a line, if a thread does not end: Python can't end around one in PyTorch."""
     from mario_rl.watch.background import unfinished
 
     try:
@@ -101,7 +101,8 @@ def _leave_what_hangs() -> None:
         complain(f"interrupted while still {' and '.join(hanging)}", INTERRUPTED)
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(INTERRUPTED)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGINT)
 
 
 def _watched(path: Path) -> Path:

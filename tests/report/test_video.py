@@ -13,7 +13,7 @@ from PIL import Image, ImageSequence
 from mario_rl import envs
 from mario_rl.config import EnvConfig
 from mario_rl.errors import UserError
-from mario_rl.report.video import Recording, write_video
+from mario_rl.report.video import FilmingInterrupted, Recording, write_video
 from mario_rl.types import Pixels
 
 RUN, JUMP = 0b1000_0010, 0b1000_0011  # right+B, right+A+B
@@ -133,4 +133,12 @@ def test_no_episodes_or_another_speed_is_a_programming_error(tmp_path):
         write_video(tmp_path / "mario.mp4", [])
     with pytest.raises(ValueError, match="fps 25 is not a divisor of 60"):
         write_video(tmp_path / "mario.mp4", [Recording("1-1", [], "")], fps=25)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.emulator
+def test_a_film_that_is_stopped_is_none(tmp_path):
+    asked = iter([False, False, True])
+    with pytest.raises(FilmingInterrupted):
+        write_video(tmp_path / "mario.mp4", [Recording("1-1", [0] * 60, "")], should_stop=lambda: next(asked))
     assert list(tmp_path.iterdir()) == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import signal
 import threading
 from itertools import count
 
@@ -83,14 +83,15 @@ def test_once_it_is_closed_nobody_waits():
 
 
 def test_a_program_that_a_thread_would_keep_ends_with_a_line(monkeypatch, capsys):
-    codes: list[int] = []
-    monkeypatch.setattr(os, "_exit", codes.append)
+    raised: list[int] = []
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(signal, "raise_signal", raised.append)
     may_end = threading.Event()
     hanging = in_background("loading a checkpoint", lambda: may_end.wait(30))
     _leave_what_hangs()
-    assert codes == [130]
+    assert raised == [signal.SIGINT]
     assert capsys.readouterr().err == "mario-rl: interrupted while still loading a checkpoint\n"
     may_end.set()
     hanging.result(30)
     _leave_what_hangs()
-    assert codes == [130]
+    assert raised == [signal.SIGINT]
