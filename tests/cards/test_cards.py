@@ -525,10 +525,10 @@ def test_the_cards_of_this_repository_have_no_flaw(agent):
 def test_an_agent_trained_on_another_rom_is_not_shipped(run_dir, tmp_path, capsys):
     state = load_checkpoint(RunDir(run_dir).latest)
     save_checkpoint(
-        tmp_path / "other.pt", {key: value for key, value in state.items() if key != "format"} | {"rom": "a"}
+        tmp_path / "other.pt", {key: value for key, value in state.items() if key != "format"} | {"rom": "a" * 64}
     )
     assert main(["ship", str(tmp_path / "other.pt"), str(tmp_path / "agent.pt")]) == 2
-    assert "other.pt: was trained on the ROM of SHA-256 a, the one here is ec299b99" in capsys.readouterr().err
+    assert "other.pt: was trained on the ROM of SHA-256 aaaa is ec299b99" in capsys.readouterr().err
 
 
 def test_a_card_of_another_rom_is_refused(shipped, capsys):
