@@ -58,7 +58,7 @@ def make_run(
     place.checkpoints.mkdir(parents=True)
     place.config.write_text(render_config(parse_config(tree, "made up")))
     progress = np.arange(1, episodes + 1) / episodes
-    x = np.minimum(400 + 2400 * speed * np.sqrt(progress) + rng.normal(0, 300, episodes), FLAG)
+    x = np.clip(400 + 2400 * speed * np.sqrt(progress) + rng.normal(0, 300, episodes), 0, FLAG)
     ends = np.where(x > 3000, "clear", "death")
     steps = np.cumsum(np.maximum(x / 10, 20)).astype(int)
     write_table(

@@ -246,11 +246,11 @@ def test_a_better_checkpoint_than_the_last_save_knows_of_is_only_replaced_by_a_b
     with pytest.raises(PowerCut):
         train(load_config(small_run_file, settings), place.path, observer=Watch(dies_at=100))
     assert load_checkpoint(place.latest)["training"]["best"][0] == 0.2  # saved at step 60
-    assert load_checkpoint(place.best)["evaluation"]["clear_rate"] == 0.9
+    assert load_checkpoint(place.best)["evaluation"]["merit"][0] == 0.9
     watch = Watch()
     resume(place.path, observer=watch)
     assert watch.told == [(100, False), (150, False)]
-    assert load_checkpoint(place.best)["evaluation"]["clear_rate"] == 0.9
+    assert load_checkpoint(place.best)["evaluation"]["merit"][0] == 0.9
     # What the run itself knows is as if nothing had happened to it.
     assert load_checkpoint(place.latest)["training"]["best"][0] == 0.5
 
