@@ -7,6 +7,7 @@ import json
 import math
 import os
 import secrets
+import shutil
 import stat
 import zlib
 from collections.abc import Callable, Iterator
@@ -19,7 +20,39 @@ from mario_rl.errors import StorageError, UserError
 NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 """How file systems say that they have none."""
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""How disks say that they are full, or that a file has become larger than it may."""
+
 MAX_NAME = 40  # characters of a file's name in that of its partial file, which has to fit into 255 bytes with more
+
+
+class _TooLarge(OSError):
+    """A disk that has no room for so many bytes."""
+
+    needed: int
+
+
+@contextmanager
+def room_for(needed: int) -> Iterator[None]:
+    """While a file of about so many bytes is written: where the disk has no room, whoever tells it knows how large."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        told = _TooLarge(error.errno, error.strerror)
+        told.needed = needed
+        raise told from error
+
+
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    """Write a whole file.
+
+    Raises:
+        OSError: the disk refused; it knows how much room there has to be.
+    """
+    with room_for(len(content)):
+        path.write_bytes(content)
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -79,8 +112,10 @@ def _partial_of(path: Path, left: str) -> Iterator[Path]:
     partial = _partial(path)
     try:
         yield partial
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-        raise StorageError(f"{path}: could not be written ({_reason(error)}); {left}") from error
+    except OSError as error:
+        with suppress(OSError):  # first, since it takes room
+            partial.unlink(missing_ok=True)
+        raise StorageError(f"{path}: could not be written ({_reason(error, path)}); {left}") from error
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
@@ -145,9 +180,9 @@ def storage_errors(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+    except OSError as error:
         raise StorageError(
-            f"{path}: could not be written ({_reason(error)}); what was there before is intact"
+            f"{path}: could not be written ({_reason(error, path)}); what was there before is intact"
         ) from error
 
 
@@ -197,10 +232,19 @@ def _partial(path: Path) -> Path:
     return path.with_name(f".{name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error).splitlines()[0]
+def _reason(error: OSError, path: Path) -> str:
+    """Say why a file could not be written; where there is no room for it, how much is needed and how much there is."""
+    reason = error.strerror or str(error).splitlines()[0]
+    if error.errno not in NO_ROOM:
+        return reason
+    needed = f"it takes {_size(error.needed)}, " if isinstance(error, _TooLarge) else ""
+    folder = next((one for one in path.absolute().parents if one.is_dir()), Path("/"))
+    free = f"{_size(shutil.disk_usage(folder).free)} is free there"
+    return f"{reason}: {needed}{free}; make room and do it again"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
 def _escaped(character: str) -> str:

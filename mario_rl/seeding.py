@@ -48,9 +48,16 @@ def generator_state(generator: np.random.Generator) -> str:
 
 
 def restore_generator(generator: np.random.Generator, state: str) -> None:
-    """Put a generator where `generator_state` found it."""
-    restored: dict[str, Any] = json.loads(state)
-    generator.bit_generator.state = restored
+    """Put a generator where `generator_state` found it.
+
+    Raises:
+        ValueError: that is no such state.
+    """
+    try:
+        restored: dict[str, Any] = json.loads(state)
+        generator.bit_generator.state = restored
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        raise ValueError(f"not the state of a {type(generator.bit_generator).__name__} generator") from error
 
 
 def _as_int(sequence: np.random.SeedSequence) -> int:

@@ -102,9 +102,17 @@ def browser() -> Iterator[Browser]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Name the tests that took long and don't say why; on a busy machine there may be some that need not."""
+    """Say what campaigns have counted, and name the tests that took long and don't say why.
+
+    On a busy machine there may be some of those that need not.
+    """
     ended = [report for reports in terminalreporter.stats.values() for report in reports]
     calls = [report for report in ended if isinstance(report, pytest.TestReport) and report.when == "call"]
+    counted = [str(value) for report in calls for name, value in report.user_properties if name == "counted"]
+    if counted:
+        terminalreporter.section("what was tried")
+        for line in counted:
+            terminalreporter.line(line)
     unexplained = [one for one in calls if one.duration > LONG and not {"takes", "slow"} & set(one.keywords)]
     if unexplained:
         terminalreporter.section(f"over {LONG:.0f} seconds, with no mark that says why")

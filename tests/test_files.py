@@ -19,7 +19,10 @@ def test_the_previous_file_stays_until_the_new_one_is_whole(tmp_path):
         assert path.read_text() == "old"
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(StorageError, match=r"report\.json: could not be written \(No space left on device\); what was"):
+    with pytest.raises(
+        StorageError,
+        match=r"report\.json: could not be written \(No space left on device: .* is free there; make room.*\); what",
+    ):
         write_atomically(path, write)
     assert [file.name for file in path.parent.iterdir()] == ["report.json"]
     assert path.read_text() == "old"

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mario_rl import reading
 from mario_rl.files import json_text
-from mario_rl.reading import Refused, parse_json, read_text, require_bounded
+from mario_rl.reading import Refused, parse_json, read_lines, read_text, require_bounded
 
 
 def test_text_is_read_up_to_the_size_allowed_and_not_a_byte_more(tmp_path: Path) -> None:
@@ -40,6 +41,44 @@ def test_bytes_that_are_no_text_and_paths_that_are_none_are_refused(tmp_path: Pa
         read_text(file, most_bytes=10)
     with pytest.raises(Refused, match="NUL"):
         read_text(Path("a\0b"), most_bytes=10)
+
+
+def lines_of(file: Path, *, most_bytes: int = 10**6, most_line_bytes: int = 1000) -> list[str]:
+    return [
+        line for lines in read_lines(file, most_bytes=most_bytes, most_line_bytes=most_line_bytes) for line in lines
+    ]
+
+
+any_line = st.text(st.characters(exclude_characters="\r\n", codec="utf-8"), max_size=20)
+
+
+@given(lines=st.lists(any_line, max_size=10), end=st.sampled_from(["\n", "\r\n"]))
+def test_lines_come_back_whatever_the_blocks_cut_and_a_line_without_an_end_is_left_out(
+    tmp_path_factory, lines: list[str], end: str
+) -> None:
+    file = tmp_path_factory.getbasetemp() / "lines"
+    file.write_bytes("".join(line + end for line in lines).encode() + "torn ä".encode()[:-1])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "BLOCK_BYTES", 7)
+        assert lines_of(file) == lines
+
+
+def test_a_line_is_refused_before_more_than_a_block_of_it_is_read_and_a_large_file_before_any(tmp_path: Path) -> None:
+    file = tmp_path / "text"
+    with file.open("wb") as sparse:
+        sparse.truncate(10**12)
+    with pytest.raises(Refused, match="larger than 1,000,000 bytes"):
+        lines_of(file)
+    with pytest.raises(Refused, match="a line of it is longer than 1,000 bytes"):
+        lines_of(file, most_bytes=10**13)
+    file.write_bytes(b"a" * 1000 + b"\n")
+    assert len(lines_of(file)[0]) == 1000
+
+
+@pytest.mark.parametrize("text", ['{"a": 1, "a": 2}', '[{"b": {"a": 1, "c": 0, "a": 1}}]'])
+def test_a_key_that_stands_twice_is_refused_by_its_name(text: str) -> None:
+    with pytest.raises(Refused, match="the key 'a' stands twice"):
+        parse_json(text)
 
 
 @pytest.mark.parametrize("text", ["NaN", "-Infinity", "1e999", "[" * 100_000, "9" * 10_000, "{", "", "[1] 2"])

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from mario_rl.cards import Card, Claim
+from mario_rl.cards.card import Machine
 from mario_rl.config import Config, parse_config
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "results.py"
@@ -38,25 +39,37 @@ def claim(protocol: str, clears: int, episodes: int, low: float, high: float, me
         clear_rate_high=high,
         mean_x=mean_x,
         results=[],
+        stage="1-1",
+        mean_return=0.0,
+        median_return=0.0,
+        best_return=0.0,
+        median_x=0.0,
+        best_x=0,
+        mean_clock=0.0,
+        mean_length=0.0,
+        ends={},
     )
 
 
 def made_up_agent(folder: Path, config: Config | None = None, **settings: Any) -> None:
     """An agent `ours` and its card."""
-    weights = b"weights"
+    weights, machine = b"weights", Machine(processor="P", cores="2", memory="24 GB", device="cpu")
+    before = {"initial_agent_steps": 0, "initial_minutes": 0.0}
     (folder / "ours.pt").write_bytes(weights)
     card = Card(
+        format="mario_rl card 1",
         file="ours.pt",
         sha256=hashlib.sha256(weights).hexdigest(),
+        rom="0" * 64,
         seed=4,
         agent_steps=300_000,
         updates=73_750,
         minutes=80.0,
-        trained_on={},
+        trained_on=machine,
         trained_with={},
         config=(config or Config()).model_dump(mode="json"),
         date="2026-11-24",
-        evaluated_on={},
+        evaluated_on=machine,
         versions={},
         evaluations=[
             claim("greedy", 0, 1, 0.0, 1.0, 2345.0),
@@ -64,7 +77,7 @@ def made_up_agent(folder: Path, config: Config | None = None, **settings: Any) -
             claim("sticky", 50, 100, 0.404, 0.596, 2500.0),
             claim("epsilon", 96, 100, 0.902, 0.984, 3100.0),
         ],
-        **settings,
+        **(before | settings),
     )
     (folder / "ours.json").write_text(card.model_dump_json())
 

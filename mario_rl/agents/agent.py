@@ -18,7 +18,7 @@ from mario_rl.agents.schedules import linear, multiplicative
 from mario_rl.agents.update import Inputs, Networks, next_value, step
 from mario_rl.agents.weights import Computing, FlatWeights
 from mario_rl.config import AgentConfig, NetworkConfig
-from mario_rl.tensors import draw_shifts
+from mario_rl.tensors import draw_shifts, require_like
 from mario_rl.types import Batch, State
 
 
@@ -173,8 +173,9 @@ class QAgent:
         """Take over another agent's network in place of random weights, before the first update.
 
         Raises:
-            RuntimeError: they are of another network.
+            ValueError: they are of another network.
         """
+        require_like(weights, self.online.state_dict(), "network")
         for network in (self.online, self.target, self.averaged):
             network.load_state_dict(weights)
         self._compute_with()
@@ -190,7 +191,15 @@ class QAgent:
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Go on from what `state_dict` returned."""
+        """Go on from what `state_dict` returned.
+
+        Raises:
+            ValueError: it is of another agent, or no such state; nothing is changed.
+        """
+        needed = self.state_dict()
+        for name in ("online", "target", "averaged", "updates"):
+            require_like(state.get(name), needed[name], name)
+        self.optimizer.require(state.get("optimizer"), updates=state["updates"])
         self.online.load_state_dict(state["online"])
         if self.config.target != "none":
             self.target.load_state_dict(state["target"])

@@ -7,6 +7,7 @@ import torch
 from mario_rl.agents.networks import QNetwork, build_network
 from mario_rl.agents.policy import NetworkPolicy
 from mario_rl.config import NetworkConfig
+from mario_rl.tensors import require_like
 from mario_rl.types import State
 
 
@@ -16,8 +17,9 @@ def load_policy(
     """Rebuild the policy of a checkpoint from its online network's weights.
 
     Raises:
-        RuntimeError: they are of another network.
+        ValueError: they are of another network; names the first tensor that differs.
     """
     online: QNetwork = build_network(network, num_actions=num_actions, frame_stack=frame_stack, seed=0)
+    require_like(weights, online.state_dict(), "network", any_float=True)
     online.load_state_dict(weights)
     return NetworkPolicy(online.to(device), device)

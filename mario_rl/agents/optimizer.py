@@ -12,6 +12,7 @@ from mario_rl.agents.beside import Beside
 from mario_rl.agents.compiled import Moved, Numbers, move, move_by_pytorch
 from mario_rl.agents.compiled.layout import FACTOR, TARGET_SHARE
 from mario_rl.agents.weights import Computing, FlatWeights
+from mario_rl.tensors import require_like
 from mario_rl.types import State
 
 BETA_1, BETA_2 = 0.9, 0.999
@@ -141,13 +142,26 @@ class Adam:
         }
         return {"state": state, "param_groups": [{"betas": (BETA_1, BETA_2), "params": list(state)}]}
 
-    def load_state_dict(self, state: State) -> None:
-        """Go on from what `state_dict` returned, or PyTorch's Adam.
+    def require(self, state: object, *, updates: int) -> None:
+        """Refuse a state that these weights can't go on from, with so many updates behind them.
 
         Raises:
-            KeyError, RuntimeError: it is of other weights.
+            ValueError: it is of other weights, or no such state; says what differs.
         """
-        moments = state["state"]  # none before the first update, says PyTorch
+        moments = state.get("state") if isinstance(state, dict) else None
+        if moments == {} and updates == 0:  # none before the first update, says PyTorch
+            return
+        require_like(moments, self.state_dict()["state"], "optimizer.state")
+        assert isinstance(moments, dict)
+        for number, moment in moments.items():
+            if float(moment["step"]) != updates:
+                raise ValueError(f"optimizer.state.{number}.step is {float(moment['step'])}; must be {updates}")
+            if (moment["exp_avg_sq"] < 0).any():
+                raise ValueError(f"optimizer.state.{number}.exp_avg_sq has numbers below 0")
+
+    def load_state_dict(self, state: State) -> None:
+        """Go on from what `state_dict` returned, or PyTorch's Adam, once `require` has found nothing against it."""
+        moments = state["state"]
         firsts, seconds = self._online.views(self.first_moment), self._online.views(self.second_moment)
         for number, (first, second) in enumerate(zip(firsts, seconds, strict=True)):
             first.copy_(moments[number]["exp_avg"] if moments else torch.zeros(()))

@@ -4,7 +4,8 @@ What needs torch is imported where agents are played: a card that can't be used 
 """
 
 from mario_rl.cards.card import Card, Claim, load_card
+from mario_rl.cards.checking import Flaw
 from mario_rl.cards.shipping import ship
 from mario_rl.cards.verifying import Verdict, verify
 
-__all__ = ["Card", "Claim", "Verdict", "load_card", "ship", "verify"]
+__all__ = ["Card", "Claim", "Flaw", "Verdict", "load_card", "ship", "verify"]

@@ -4,69 +4,137 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, StringConstraints, ValidationError
 
 from mario_rl.errors import CheckpointError
+from mario_rl.files import printable
 from mario_rl.names import Protocol
+from mario_rl.reading import Refused, parse_json, read_text
+from mario_rl.runs.tables import COLUMNS, EVALUATION_COLUMNS, YOUNGER_COLUMNS
+from mario_rl.types import EpisodeEnd
 
 if TYPE_CHECKING:
     from mario_rl.evaluation import EvaluationReport
 
+FORMAT = "mario_rl card 1"
+"""What every card says of itself; the number goes up when old cards can no longer be read."""
+
+MOST_EPISODES = 50_000  # on a card; of each some 350 bytes and 27 values, keys included
+MOST_BYTES, MOST_VALUES = 32_000_000, 2_000_000
+MOST_SHOWN = 60  # characters of a key or value in a message
+
+ROW_COLUMNS = tuple(name for name in EVALUATION_COLUMNS if name not in ("agent_steps", "seconds"))
+"""What a card says of an episode: what evaluation.csv does, but for the moment in training."""
+
+
+def _one_line(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("must be text on one line")
+    return text
+
+
+def _fitting_row(row: dict[str, Any]) -> dict[str, Any]:
+    """See that a row has the columns of an episode, each in its range."""
+    for name in row.keys() - set(ROW_COLUMNS):
+        raise ValueError(f"{shown(name)} is unknown")
+    for name in ROW_COLUMNS:
+        if name not in row and name not in YOUNGER_COLUMNS:
+            raise ValueError(f"{name} is missing")
+        if name in row and not COLUMNS[name].allows(row[name]):
+            raise ValueError(f"{name}: {shown(row[name])} is not allowed; must be {COLUMNS[name].allowed}")
+    return row
+
+
+type Text = Annotated[str, StringConstraints(max_length=2_000), AfterValidator(_one_line)]
+type Named = Annotated[dict[Text, Text], Field(max_length=100)]
+type Digest = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+type Count = Annotated[int, Field(ge=0, le=10**15)]
+type Minutes = Annotated[float, Field(ge=0, le=1e10)]
+type Share = Annotated[float, Field(ge=0, le=1)]
+type Row = Annotated[dict[str, Any], AfterValidator(_fitting_row)]
+
+STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Machine(TypedDict):
+    """What `describe_machine` says."""
+
+    processor: Text
+    cores: Annotated[str, StringConstraints(pattern="^[0-9]{1,6}$")]
+    memory: Text
+    device: Text
+
 
 class Claim(BaseModel):
-    """One evaluation as `EvaluationReport.summary` gave it, every episode in `results`."""
+    """One evaluation as `EvaluationReport.summary` gives it, every episode in `results`.
 
-    model_config = ConfigDict(extra="allow")
-
-    protocol: Protocol
-    seed: int
-    episodes: int
-    clears: int
-    clear_rate: float
-    clear_rate_low: float
-    clear_rate_high: float
-    mean_x: float
-    results: list[dict[str, Any]]
-
-
-def _shipped_rom() -> str:
-    """What cards without a ROM were evaluated on."""
-    from mario_rl.nes.cartridge import SUPER_MARIO_BROS_PAL
-
-    return SUPER_MARIO_BROS_PAL
-
-
-class Card(BaseModel):
-    """What is known of a shipped agent; `NAME.json` beside `NAME.pt`.
-
-    sha256: of the `.pt`, hexadecimal. rom: SHA-256 of the ROM it was evaluated on.
-    seed, agent_steps, updates, minutes, trained_on: of its training.
-    initial_agent_steps, initial_minutes: of the training before, if it began with another agent's network.
-    config: every key. evaluated_on, versions, date: of the evaluations, which were made with the shipped file in
-    float32 on one thread of the CPU.
+    complete, episodes_asked: None on cards from before 2026-11-27, which say nothing of them.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
-    format: Literal["mario_rl card 1"] = "mario_rl card 1"
-    file: str
-    sha256: str
-    rom: str = Field(default_factory=_shipped_rom)
-    seed: int
-    agent_steps: int
-    updates: int
-    minutes: float
-    initial_agent_steps: int = 0
-    initial_minutes: float = 0.0
-    trained_on: dict[str, str]
-    trained_with: dict[str, str]
+    protocol: Protocol
+    seed: NonNegativeInt
+    episodes: Count
+    clears: Count
+    clear_rate: Share
+    clear_rate_low: Share
+    clear_rate_high: Share
+    mean_x: float
+    results: list[Row]
+    stage: Text
+    complete: bool | None = None
+    episodes_asked: Count | None = None
+    mean_return: float
+    median_return: float
+    best_return: float
+    median_x: float
+    best_x: int
+    mean_clock: float
+    mean_length: float
+    ends: dict[EpisodeEnd, Count]
+
+
+class Facts(BaseModel):
+    """What the file of a shipped agent says itself.
+
+    file: its name. sha256: of the file, hexadecimal. rom: SHA-256 of the ROM it was trained on.
+    seed, agent_steps, updates, minutes, trained_on, trained_with: of its training.
+    initial_agent_steps, initial_minutes: of the training before, if it began with another agent's network.
+    config: every key.
+    """
+
+    model_config = STRICT
+
+    format: Literal["mario_rl card 1"]
+    file: Text
+    sha256: Digest
+    rom: Digest
+    seed: NonNegativeInt
+    agent_steps: Count
+    updates: Count
+    minutes: Minutes
+    initial_agent_steps: Count
+    initial_minutes: Minutes
+    trained_on: Machine
+    trained_with: Named
     config: dict[str, Any]
-    date: str
-    evaluated_on: dict[str, str]
-    versions: dict[str, str]
+
+
+class Card(Facts):
+    """What is known of a shipped agent; `NAME.json` beside `NAME.pt`.
+
+    evaluations: made with the shipped file in float32 on one thread of the CPU, on the same ROM.
+    date, evaluated_on, versions: of the evaluations; nothing else tells them, so that they can't be verified.
+    """
+
+    date: Annotated[str, StringConstraints(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+    evaluated_on: Machine
+    versions: Named
     evaluations: list[Claim]
 
 
@@ -80,15 +148,12 @@ def load_card(checkpoint: Path) -> Card:
         raise CheckpointError(f"{checkpoint}: no such file; give a shipped agent (.pt)")
     path = checkpoint.with_suffix(".json")
     try:
-        card = Card.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        tree = parse_json(read_text(path, most_bytes=MOST_BYTES), most_values=MOST_VALUES)
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such card; `mario-rl ship` writes an agent with its card") from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, Refused) as error:
         raise CheckpointError(f"{path}: can't be read as a card ({' '.join(str(error).split())})") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "it"
-        raise CheckpointError(f"{path}: not a card this version reads ({where}: {first['msg']})") from error
+    card = checked(Card, tree, path, "a card this version reads")
     if sha256(checkpoint) != card.sha256:
         raise CheckpointError(
             f"{checkpoint}: not the file that {path.name} describes, its SHA-256 is another; where `mario-rl ship` was "
@@ -97,9 +162,33 @@ def load_card(checkpoint: Path) -> Card:
     return card
 
 
-def claim_of(report: EvaluationReport) -> Claim:
-    """Turn an evaluation into what a card says of it: through JSON, as the card's own went, so that both compare."""
-    return Claim.model_validate(json.loads(json.dumps(report.summary())))
+def checked[M: BaseModel](model: type[M], tree: Mapping[str, Any], path: Path, what: str) -> M:
+    """Check plain values against a model; `what` is what messages say that the file is not.
+
+    Raises:
+        CheckpointError: they don't fit; names the first that doesn't.
+    """
+    try:
+        return model.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = printable(".".join(str(part) for part in first["loc"]) or "it", MOST_SHOWN)
+        reason = str(first["ctx"]["error"]) if first["type"] == "value_error" else first["msg"]
+        raise CheckpointError(f"{path}: not {what} ({where}: {printable(reason, 200)})") from error
+
+
+def claim_of(report: EvaluationReport, file: Path) -> Claim:
+    """Turn an evaluation into what a card says of it: through JSON, as the card's own went, so that both compare.
+
+    Raises:
+        CheckpointError: the agent's values are no numbers that a card can hold.
+    """
+    return checked(Claim, json.loads(json.dumps(report.summary())), file, "an agent whose values are finite numbers")
+
+
+def shown(value: object) -> str:
+    """Write a value of a card for a message, not all of a long one."""
+    return printable(repr(value), MOST_SHOWN)
 
 
 def sha256(path: Path) -> str:

@@ -22,7 +22,12 @@ def play(
     should_stop: Callable[[], bool],
     on_episode: Callable[[EvaluatedEpisode, int], None] | None,
 ) -> Claim:
-    """Play the episodes of a protocol with an agent's file, as its card has them."""
+    """Play the episodes of a protocol with an agent's file, as its card has them.
+
+    Raises:
+        CheckpointError: the file can't be used, or its values are not finite numbers.
+        EvaluationInterrupted: `should_stop` said so.
+    """
     from mario_rl.evaluation import evaluate
 
     count = None if PROTOCOLS[protocol].fixed_episodes is not None else episodes
@@ -35,7 +40,7 @@ def play(
         should_stop=should_stop,
         on_episode=on_episode,
     )
-    return claim_of(report)
+    return claim_of(report, file)
 
 
 def versions() -> dict[str, str]:

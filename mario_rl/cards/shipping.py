@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mario_rl.cards import evaluating
-from mario_rl.cards.card import Card, Claim, sha256
+from mario_rl.cards.card import MOST_EPISODES, Card, Claim
+from mario_rl.cards.facts import read_facts
 from mario_rl.cards.text import card_markdown
-from mario_rl.config import parse_config, with_portable_paths
+from mario_rl.config import Config, parse_config, with_portable_paths
+from mario_rl.errors import CheckpointError, UserError
 from mario_rl.evaluation.protocols import PROTOCOLS
-from mario_rl.files import printable, staged, storage_errors
+from mario_rl.files import staged, storage_errors
 from mario_rl.runs.checkpoint import find_checkpoint, load_checkpoint, write_checkpoint
+from mario_rl.wording import count_text
 
 if TYPE_CHECKING:
     from mario_rl.evaluation import EvaluatedEpisode
@@ -44,7 +47,8 @@ def ship(
         on_claim: called after each evaluation.
 
     Raises:
-        CheckpointError: nothing there to ship. StorageError: the disk refused.
+        CheckpointError: nothing there to ship, or it was trained on another ROM than is here.
+        UserError: more episodes than a card can hold. StorageError: the disk refused.
         EvaluationInterrupted: `should_stop` said so.
     """
     import torch
@@ -54,31 +58,25 @@ def ship(
 
     state = load_checkpoint(find_checkpoint(checkpoint))
     config = with_portable_paths(parse_config(state["config"], str(checkpoint)))
-    state["config"] = config.model_dump(mode="json")
-    kept = ("config", "versions", "machine", "agent_steps", "updates", "episodes", "seconds")
+    _require_room(config, episodes)
+    rom = load_rom(config.env.rom).sha256
+    if state.get("rom", rom) != rom:  # older checkpoints don't say
+        raise CheckpointError(f"{checkpoint}: was trained on the ROM of SHA-256 {state['rom']}, the one here is {rom}")
+    state |= {"config": config.model_dump(mode="json"), "rom": rom}
+    kept = ("config", "versions", "machine", "rom", "agent_steps", "updates", "episodes", "seconds")
     network = {name: tensor.half() for name, tensor in state["network"].items()}
     before = {key: state.get(key, 0) for key in ("initial_agent_steps", "initial_seconds")}
     card_file, text_file = output.with_suffix(".json"), output.with_suffix(".md")
     with staged(card_file, text_file, output) as (card_partial, text_partial, weights):
         with storage_errors(output):
             write_checkpoint(weights, {key: state[key] for key in kept} | before | {"network": network})
+        facts = read_facts(weights, output.name)
         claims = []
         for protocol in PROTOCOLS:
             claims.append(evaluating.play(weights, protocol, episodes, seed, should_stop, on_episode))
             on_claim(claims[-1])
         card = Card(
-            file=printable(output.name),
-            sha256=sha256(weights),
-            rom=load_rom(config.env.rom).sha256,
-            seed=config.seed,
-            agent_steps=state["agent_steps"],
-            updates=state["updates"],
-            minutes=round(state["seconds"] / 60, 1),
-            initial_agent_steps=before["initial_agent_steps"],
-            initial_minutes=round(before["initial_seconds"] / 60, 1),
-            trained_on=state["machine"],
-            trained_with=state["versions"],
-            config=state["config"],
+            **facts.model_dump(),
             date=datetime.now(UTC).date().isoformat(),
             evaluated_on=describe_machine(torch.device("cpu")),
             versions=evaluating.versions(),
@@ -89,3 +87,14 @@ def ship(
         with storage_errors(text_file):
             text_partial.write_text(card_markdown(card), encoding="utf-8")
     return card
+
+
+def _require_room(config: Config, episodes: int) -> None:
+    """Refuse more episodes than a card can hold, before they are played."""
+    stages = 1 if isinstance(config.env.stage, str) else len(config.env.stage)
+    counts = (rules.fixed_episodes or episodes for rules in PROTOCOLS.values())
+    if (total := stages * sum(counts)) > MOST_EPISODES:
+        raise UserError(
+            f"episodes: {episodes} are not allowed, a card of all protocols would list {count_text(total, 'episode')}; "
+            f"must be {MOST_EPISODES:,} at most"
+        )

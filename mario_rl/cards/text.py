@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from mario_rl.cards.card import Card, Claim
+from mario_rl.cards.card import Card, Claim, Machine
 from mario_rl.config import parse_config
 from mario_rl.evaluation.protocols import PROTOCOLS
 from mario_rl.names import ALGORITHMS
@@ -76,7 +76,7 @@ def _failures(claim: Claim) -> str:
     return ", ".join(str(x) for x in failed) or "none"
 
 
-def _machine(machine: dict[str, str]) -> str:
+def _machine(machine: Machine) -> str:
     return (
         f"{machine['processor']}, {count_text(int(machine['cores']), 'core')}, {machine['memory']}, {machine['device']}"
     )

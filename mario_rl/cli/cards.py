@@ -19,6 +19,7 @@ from mario_rl.cli.shared import (
     require_output,
     seed_option,
 )
+from mario_rl.files import printable
 from mario_rl.names import PROTOCOL_NAMES
 from mario_rl.wording import count_text
 
@@ -91,11 +92,13 @@ def ship(checkpoint: Path, output: Path, episodes: int, seed: int) -> int:
     help="Repeat only this evaluation; may be given several times.  [default: all on the card]",
 )
 def verify(checkpoints: tuple[Path, ...], protocols: tuple[Protocol, ...]) -> int:
-    """Repeat the evaluations on the cards of shipped agents, and say whether the claims hold.
+    """Verify the cards of shipped agents: compare all that they say, and repeat their evaluations.
 
-    With the card's versions and platform every episode must go as the card says, to the last number. Elsewhere
-    rounding can change an episode: there the claim holds if the clear rate is not below its 95 % interval. Exit code 1
-    if a claim fails.
+    A card says how its agent was trained, as the agent's file does, and lists the episodes that its numbers come from;
+    whatever is not so is named. With the card's versions and platform every episode must go as the card says, to the
+    last number. Elsewhere rounding can change an episode: there a claim is called near if the clear rate is not below
+    its 95 % interval. When, where and with which versions a card was made nobody can verify. Exit code 1 if anything
+    fails.
 
     \b
     Examples:
@@ -111,10 +114,7 @@ def verify(checkpoints: tuple[Path, ...], protocols: tuple[Protocol, ...]) -> in
     held = True
     with Interrupts() as interrupts, closing(CountingBar("verifying", "episode")) as bar:
         for checkpoint in checkpoints:
-            click.echo(f"{checkpoint}")
-            if not cards.load_card(checkpoint).evaluations:
-                held = False
-                click.echo("  FAILS  nothing to verify: its card has no evaluations")
+            click.echo(printable(checkpoint))
             held &= _verify(checkpoint, protocols, interrupts, bar)
             if interrupts.received is not None:
                 complain("interrupted: what is not listed was not verified", INTERRUPTED)
@@ -123,31 +123,33 @@ def verify(checkpoints: tuple[Path, ...], protocols: tuple[Protocol, ...]) -> in
 
 
 def _verify(checkpoint: Path, protocols: tuple[Protocol, ...], interrupts: Interrupts, bar: CountingBar) -> bool:
-    """Print a verdict for each claim of a card as it comes; returns whether all hold."""
+    """Print what is found of a card, as it comes; returns whether all of it holds."""
     from mario_rl import cards
     from mario_rl.evaluation import EvaluationInterrupted
 
     held = True
-    verdicts = cards.verify(
+    found = cards.verify(
         checkpoint, protocols=protocols, should_stop=lambda: interrupts.received is not None, on_episode=bar
     )
     with suppress(EvaluationInterrupted):
-        for verdict in verdicts:
+        for one in found:
             bar.close()
-            held &= verdict.holds
-            word = "FAILS" if not verdict.holds else "holds" if verdict.complete else "so far"
-            click.echo(f"  {word:<7}{_verdict(verdict)}")
+            held &= one.holds
+            word, text = ("FAILS", f"{one.about}: {one.what}") if isinstance(one, cards.Flaw) else _verdict(one)
+            click.echo(f"  {word:<7}{printable(text)}")
     return held
 
 
-def _verdict(verdict: Verdict) -> str:
+def _verdict(verdict: Verdict) -> tuple[str, str]:
+    """Put a verdict into a word and a line."""
     claim, repeated = verdict.claim, verdict.repeated
-    if repeated is None:
-        return f"{claim.protocol}: nothing to verify: {verdict.flaw}"
+    word = "so far" if not verdict.complete else "holds" if verdict.exact else "near"
     said = f"{claim.clears}" if verdict.complete else f"{claim.clears} of {claim.episodes}, and it was cut short"
     text = f"{claim.protocol}: cleared {repeated.clears} of {repeated.episodes}, the card says {said}; "
-    if verdict.changed == 0:
-        return text + "every episode the same"
+    if verdict.exact:
+        return word, text + "every episode the same"
     text += f"{count_text(verdict.changed, 'episode')} went otherwise, "
     text += f"mean x {repeated.mean_x:,.0f} for {claim.mean_x:,.0f}"
-    return text if verdict.comparable else text + " (other versions or another platform than the card's)"
+    if not verdict.comparable:
+        text += "; not exact, only the clear rate is compared: other versions or another platform than the card's"
+    return word if verdict.holds else "FAILS", text

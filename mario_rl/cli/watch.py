@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +12,7 @@ import click
 
 from mario_rl.cli.shared import (
     CHECKPOINT,
+    INTERRUPTED,
     OK,
     STAGE,
     complain,
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
     "--host",
     default="127.0.0.1",
     show_default=True,
-    help="Where to be reached; 0.0.0.0: from other machines too, by anybody.",
+    help="Where to be reached; 0.0.0.0: from other machines too, by anybody, who can then take the pad.",
 )
 @click.option("--no-browser", is_flag=True, help="Only serve the page; do not open it.")
 def watch(
@@ -56,24 +59,49 @@ def watch(
     import threading
     import webbrowser
 
-    from mario_rl.watch.port import bind
+    from mario_rl.watch.port import address_of, bind
 
-    bind(host, port).close()
+    with bind(host, port) as bound:
+        address = address_of(bound, host)
+    if address.is_open:
+        risk = "anybody who can reach this machine can watch and take the pad"
+        click.echo(f"mario-rl: --host {host}: {risk}; they open {address.outside_url}", err=True)
     require_stage(stage, whole_game=False)
     place = _watched(checkpoint)
     from mario_rl.watch.waiting import wait_for_checkpoint
 
     wait_for_checkpoint(place, lambda: click.echo(f"{place}: waiting for its first checkpoint (Ctrl-C ends)"))
     from mario_rl.watch.game import Game
-    from mario_rl.watch.server import serve
+    from mario_rl.watch.server import make_server
 
     game = Game(place, stage=stage, protocol=protocol, seed=seed)
-    url = f"http://{'localhost' if host in ('127.0.0.1', '0.0.0.0') else host}:{port}/"
-    click.echo(f"watch at {url}  (Ctrl-C ends it)")
-    if not no_browser:
-        threading.Timer(1.0, webbrowser.open, [url]).start()
-    serve(game, host=host, port=port)
+    with bind(host, port) as bound:
+        click.echo(f"watch at {address.url}  (Ctrl-C ends it)")
+        opening = threading.Timer(1.0, webbrowser.open, [address.url])
+        opening.daemon = True  # a browser in the terminal ends when it likes
+        if not no_browser:
+            opening.start()
+        try:
+            make_server(game, address).run(sockets=[bound])
+        finally:
+            opening.cancel()
+            _leave_what_hangs()
     return OK
+
+
+def _leave_what_hangs() -> None:
+    """End the program at once, with a line, if a thread does not end: Python can't end around one in PyTorch."""
+    from mario_rl.watch.background import unfinished
+
+    try:
+        hanging = unfinished(seconds=1.0)
+    except KeyboardInterrupt:
+        hanging = unfinished(seconds=0.0)
+    if hanging:
+        complain(f"interrupted while still {' and '.join(hanging)}", INTERRUPTED)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(INTERRUPTED)
 
 
 def _watched(path: Path) -> Path:

@@ -92,7 +92,7 @@ def evaluate_policy(
         for index, episode_seed in enumerate(episode_seeds(seed, count))
     ]
     played: list[EvaluatedEpisode] = []
-    for stage in stages:
+    for stage in dict.fromkeys(stages):  # a stage may stand there more than once
         env = protocol_env(config.env, stage, rules)
         todo = [start for start in starts if start.stage == stage]
         games = make_games(env, min(len(todo), SIDE_BY_SIDE))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -69,11 +70,7 @@ class EvaluationReport:
 
         Of an evaluation that was cut short: what the rate of all episodes can still be, whatever the others would do.
         """
-        if self.asked is not None:
-            return self.clears / self.asked, (self.clears + self.asked - len(self.episodes)) / self.asked
-        if PROTOCOLS[self.protocol].fixed_episodes is not None:
-            return self.clear_rate, self.clear_rate
-        return wilson_interval(self.clears, len(self.episodes))
+        return _interval(self.protocol, self.clears, len(self.episodes), self.asked)
 
     @property
     def mean_x(self) -> float:
@@ -98,31 +95,7 @@ class EvaluationReport:
 
     def summary(self) -> dict[str, Any]:
         """The report as plain values, as `--json` writes it."""
-        low, high = self.clear_rate_interval
-        returns = [episode.result.return_ for episode in self.episodes]
-        xs = [episode.result.x for episode in self.episodes]
-        return {
-            "protocol": self.protocol,
-            "seed": self.seed,
-            "stage": self.stage,
-            "complete": self.asked is None,
-            "episodes": len(self.episodes),
-            "episodes_asked": len(self.episodes) if self.asked is None else self.asked,
-            "clears": self.clears,
-            "clear_rate": self.clear_rate,
-            "clear_rate_low": low,
-            "clear_rate_high": high,
-            "mean_return": float(np.mean(returns)),
-            "median_return": float(np.median(returns)),
-            "best_return": float(max(returns)),
-            "mean_x": float(np.mean(xs)),
-            "median_x": float(np.median(xs)),
-            "best_x": int(max(xs)),
-            "mean_clock": float(np.mean([episode.result.clock for episode in self.episodes])),
-            "mean_length": float(np.mean([episode.result.length for episode in self.episodes])),
-            "ends": dict(sorted(Counter(episode.result.end for episode in self.episodes).items())),
-            "results": self.rows(),
-        }
+        return summarize(self.rows(), protocol=self.protocol, seed=self.seed, stage=self.stage, asked=self.asked)
 
     def rows(self) -> list[dict[str, Any]]:
         """One row per episode, under the names of evaluation.csv."""
@@ -144,6 +117,55 @@ class EvaluationReport:
             }
             for episode in self.episodes
         ]
+
+
+def summarize(
+    rows: Sequence[Mapping[str, Any]], *, protocol: Protocol, seed: int, stage: str, asked: int | None = None
+) -> dict[str, Any]:
+    """Add up the rows of an evaluation, at least one, as `EvaluationReport.rows` has them; plain values.
+
+    Args:
+        rows: what each episode came to.
+        protocol: of the evaluation.
+        seed: of the evaluation.
+        stage: what `EvaluationReport.stage` says.
+        asked: as `EvaluationReport` has it.
+    """
+    ends = Counter(row["end"] for row in rows)
+    episodes, clears = len(rows), ends["clear"]
+    low, high = _interval(protocol, clears, episodes, asked)
+    returns, xs = [row["return"] for row in rows], [row["x"] for row in rows]
+    return {
+        "protocol": protocol,
+        "seed": seed,
+        "stage": stage,
+        "complete": asked is None,
+        "episodes": episodes,
+        "episodes_asked": episodes if asked is None else asked,
+        "clears": clears,
+        "clear_rate": clears / episodes,
+        "clear_rate_low": low,
+        "clear_rate_high": high,
+        "mean_return": float(np.mean(returns)),
+        "median_return": float(np.median(returns)),
+        "best_return": float(max(returns)),
+        "mean_x": float(np.mean(xs)),
+        "median_x": float(np.median(xs)),
+        "best_x": int(max(xs)),
+        "mean_clock": float(np.mean([row["clock"] for row in rows])),
+        "mean_length": float(np.mean([row["length"] for row in rows])),
+        "ends": dict(sorted(ends.items())),
+        "results": list(rows),
+    }
+
+
+def _interval(protocol: Protocol, clears: int, episodes: int, asked: int | None) -> tuple[float, float]:
+    """Say what `EvaluationReport.clear_rate_interval` does."""
+    if asked is not None:
+        return clears / asked, (clears + asked - episodes) / asked
+    if PROTOCOLS[protocol].fixed_episodes is not None:
+        return clears / episodes, clears / episodes
+    return wilson_interval(clears, episodes)
 
 
 class EvaluationInterrupted(Exception):

@@ -50,8 +50,10 @@ def load_trained(checkpoint: str | Path, *, stage: str | None = None, device: st
         policy = load_policy(
             config.network, state["network"], num_actions=actions, frame_stack=frame_stack, device=where
         )
-    except (RuntimeError, TypeError) as error:  # torch names every tensor, over many lines
-        raise CheckpointError(f"{file}: damaged, its weights are not those of the network in its config") from error
+    except ValueError as error:
+        raise CheckpointError(
+            f"{file}: damaged, its weights are not those of the network in its config ({error})"
+        ) from error
     before, seconds_before = state.get("initial_agent_steps", 0), state.get("initial_seconds", 0.0)
     steps, seconds = state["agent_steps"] + before, state["seconds"] + seconds_before
     return Trained(policy, config, file, steps, seconds, before)

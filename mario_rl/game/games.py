@@ -82,6 +82,7 @@ class Games:
         stack = (num_games, config.frame_stack, SIDE, SIDE)
         self.observations: Pixels = self._arrays["stacks"].reshape(stack)
         self.final_observations: Pixels = self._arrays["final_stacks"].reshape(stack)
+        self._autoreset = autoreset
         self._keeps_buttons = keep_buttons and not autoreset
         self._buttons = [bytearray() for _ in range(num_games)]
         self._over = self.numbers(layout.OVER)
@@ -301,6 +302,8 @@ class Games:
             if there.shape != here.shape or there.dtype != here.dtype:
                 raise ValueError(f"the games' {name} is {there.dtype} {there.shape}, not {here.dtype} {here.shape}")
         self._arrays.check(arrays, len(self.stages))
+        if self._autoreset and arrays["games"][:, layout.OVER // 8].any():
+            raise ValueError("the games' state has an episode that is over, where the next had begun")
         for generator, text in zip(self._generators, state["generators"], strict=True):
             restore_generator(generator, text)
         for name in self._arrays.saved:

@@ -24,9 +24,11 @@ from torch import Tensor
 
 from mario_rl.errors import CheckpointError, UserError
 from mario_rl.files import write_atomically
+from mario_rl.replay.archive import Flawed, ReplayArchive
 from mario_rl.replay.frames import make_frames
 from mario_rl.replay.memory import check_memory
 from mario_rl.replay.priorities import Priorities
+from mario_rl.replay.rings import Ring, RingPositions, check_ring, check_written
 from mario_rl.types import Batch, Pixels, Steps
 from mario_rl.wording import count_text
 
@@ -36,6 +38,9 @@ CPU = torch.device("cpu")
 
 FORMAT = "mario_rl replay 1"
 """What every replay file says of itself; the number goes up when old files can no longer be read."""
+
+MAX_ACTIONS = 256
+"""An action is kept in a byte."""
 
 FILE_BLOCK_SLOTS = 1024
 """Slots per array of a replay file: loading needs the memory of one such block (7 MB) besides the buffer's own."""
@@ -50,6 +55,7 @@ class ReplayBuffer:
     Args:
         capacity: frame slots over all environments; each gets capacity // num_envs, and the oldest are overwritten.
         num_envs: environments that write side by side.
+        num_actions: what an action must be below; at most 256.
         frame_shape: height and width of a frame, pixels.
         frame_stack: frames in one observation, at most 256.
         n_step: rewards summed before the bootstrap.
@@ -69,6 +75,7 @@ class ReplayBuffer:
         capacity: int,
         *,
         num_envs: int,
+        num_actions: int = MAX_ACTIONS,
         frame_shape: tuple[int, int] = (84, 84),
         frame_stack: int,
         n_step: int,
@@ -91,6 +98,7 @@ class ReplayBuffer:
         self.rng = rng
         self._capacity = capacity
         self._num_envs = num_envs
+        self._num_actions = num_actions
         self._slots = capacity // num_envs
         self.frame_stack = frame_stack
         self._n_step = n_step
@@ -221,6 +229,9 @@ class ReplayBuffer:
     def load(self, path: Path) -> None:
         """Take over a saved buffer: given the same generator state it samples the same, bit for bit.
 
+        What is in the file is checked as a whole: sizes before anything is read, checksums (CRC-32 of every array) and
+        whether the rings are such as this buffer could have written, see `replay.rings`.
+
         Raises:
             CheckpointError: there is no such file, it is cut short, damaged or not a replay, or it is of a buffer
                 configured otherwise. A damaged file leaves this buffer empty.
@@ -228,14 +239,15 @@ class ReplayBuffer:
         if not path.is_file():
             raise CheckpointError(f"{path}: no such replay file")
         try:
-            # Given the path, NumPy would leave a damaged file open.
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            with path.open("rb") as file, ReplayArchive(file) as archive:
                 for key, needed in self._header().items():
-                    if (found := archive[key].item()) != needed:
+                    if (found := archive.value(key)) != needed:
                         raise CheckpointError(f"{path}: a replay with {key} {found}, but this run needs {needed}")
                 self._read(archive)
         except CheckpointError:
             raise
+        except Flawed as error:
+            raise CheckpointError(f"{path}: damaged, {error}") from error
         except UNREADABLE as error:
             raise CheckpointError(f"{path}: cut short, damaged or not a replay at all") from error
 
@@ -384,19 +396,39 @@ class ReplayBuffer:
                 slots |= {f"{column}_{name}": values[rows] for column, values in self._columns().items()}
             np.savez(file, allow_pickle=False, **header, **ranks, positions=self._positions, **slots)
 
-    def _read(self, archive: np.lib.npyio.NpzFile) -> None:
-        positions = archive["positions"]
+    def _read(self, archive: ReplayArchive) -> None:
         try:
-            self._positions[...] = positions
+            archive.read_into("positions", self._positions)
+            check_written(self._written)
             for name, rows in self._blocks():
-                self._frames.load(rows, archive[f"frames_{name}"])
+                self._frames.load(rows, archive.read(f"frames_{name}", (rows.stop - rows.start, *self._frame_shape)))
                 for column, values in self._columns().items():
-                    values[rows] = archive[f"{column}_{name}"]
+                    archive.read_into(f"{column}_{name}", values[rows])
             for name, array in ({} if self._priorities is None else self._priorities.arrays()).items():
-                array[...] = archive[name]
+                archive.read_into(name, array)
+            self._check()
         except BaseException:
             self._positions[...] = 0
             raise
+
+    def _check(self) -> None:
+        """Refuse what no buffer like this one has written.
+
+        Raises:
+            Flawed: says what can't be.
+        """
+        for env_index, positions in enumerate(self._positions.T.tolist()):
+            ring = slice(env_index * self._slots, (env_index + 1) * self._slots)
+            columns = {name: values[ring] for name, values in self._columns().items()}
+            check_ring(
+                Ring(**columns),  # type: ignore[arg-type]  # by name
+                RingPositions(*positions),
+                frame_stack=self.frame_stack,
+                n_step=self._n_step,
+                num_actions=self._num_actions,
+            )
+        if self._priorities is not None:
+            self._priorities.check(self._first, self._complete)
 
 
 def _steps_that_count(

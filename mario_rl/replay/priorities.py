@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mario_rl.replay.archive import Flawed
+
 SMALLEST_ERROR = 1e-3
 """Added to every TD error, so that nothing is never drawn again."""
 
@@ -76,6 +78,27 @@ class Priorities:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Everything there is to save, by name; to restore, write into these."""
         return {"priorities": self.values, "highest_priority": self._highest, "ranked": self._ranked}
+
+    def check(self, first: NDArray[np.int64], complete: NDArray[np.int64]) -> None:
+        """Refuse what was restored if it can't have come about in rings that stand there now.
+
+        Args:
+            first: int64 (num_envs,), number of the first slot of each ring that can be sampled.
+            complete: int64 (num_envs,), the end of that range.
+
+        Raises:
+            Flawed: says what can't be.
+        """
+        known_first, known_end = self._ranked
+        if not (np.isfinite(self.values).all() and (self.values >= 0).all() and 0 < self._highest[0] < np.inf):
+            raise Flawed("its priorities are not finite numbers from 0 up")
+        ordered = (known_first >= 0) & (known_first <= known_end) & (known_first <= first) & (known_end <= complete)
+        if not ordered.all() or (known_end - known_first > self._slots).any():
+            raise Flawed("its priorities are of other slots")
+        ranked = np.zeros(len(self.values), np.bool_)
+        ranked[self._rows(known_first, known_end)] = True
+        if self.values[~ranked].any():
+            raise Flawed("it has priorities of slots that can't be sampled")
 
     def _rows(self, begin: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.int64]:
         """List the rows of a range of slot numbers [begin, end) of every ring, both (num_envs,)."""

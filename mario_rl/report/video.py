@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
@@ -55,7 +55,18 @@ class Recording(NamedTuple):
     rom: str | None = None
 
 
-def write_video(path: Path, episodes: Sequence[Recording], *, scale: int | None = None, fps: int | None = None) -> Path:
+class FilmingInterrupted(Exception):
+    """Filming was stopped; there is no film."""
+
+
+def write_video(
+    path: Path,
+    episodes: Sequence[Recording],
+    *,
+    scale: int | None = None,
+    fps: int | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Path:
     """Play episodes again, one after the other, and write what the screen showed.
 
     The emulator is deterministic, so the bytes are all it takes. An episode begins with the frame its reset showed and
@@ -68,11 +79,13 @@ def write_video(path: Path, episodes: Sequence[Recording], *, scale: int | None 
         scale: screen pixels become squares of this size; None for 2 in an MP4, 1 in a picture.
         fps: frames per second, a divisor of the game's 60; None for 60 in an MP4, 30 in a picture. As fast as the game
             whatever it is: frames are left out.
+        should_stop: asked at every frame of the film.
 
     Returns:
         `path`.
 
     Raises:
+        FilmingInterrupted: `should_stop` said so; what was there before is untouched.
         UserError: nothing can be written there, or its name ends otherwise; nothing has been played then.
         StorageError: the disk refused the write.
         ValueError: there are no episodes, or 60 is not a multiple of `fps`.
@@ -86,7 +99,7 @@ def write_video(path: Path, episodes: Sequence[Recording], *, scale: int | None 
         raise ValueError(f"fps {fps} is not a divisor of {GAME_FPS}")
     title = "; ".join(episode.caption for episode in episodes)
     screens = (screen for episode in episodes for screen in _replay(episode, every=GAME_FPS // fps))
-    return write_screens(path, screens, title=title, scale=scale, fps=fps)
+    return write_screens(path, _until(should_stop, screens), title=title, scale=scale, fps=fps)
 
 
 def write_screens(path: Path, screens: Iterator[Pixels], *, title: str, scale: int = 2, fps: int = GAME_FPS) -> Path:
@@ -103,6 +116,13 @@ def write_screens(path: Path, screens: Iterator[Pixels], *, title: str, scale: i
         path, lambda partial: _encode(partial, FORMATS[path.suffix], screens, title=title, scale=scale, fps=fps)
     )
     return path
+
+
+def _until(should_stop: Callable[[], bool], screens: Iterator[Pixels]) -> Iterator[Pixels]:
+    for screen in screens:
+        if should_stop():
+            raise FilmingInterrupted
+        yield screen
 
 
 def _replay(episode: Recording, *, every: int) -> Iterator[Pixels]:

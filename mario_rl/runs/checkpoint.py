@@ -5,14 +5,17 @@ Torch is imported where a file is read or written: a path that leads nowhere is 
 
 from __future__ import annotations
 
+import io
 import pickle
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mario_rl.errors import CheckpointError
-from mario_rl.files import write_atomically
+from mario_rl.files import write_atomically, write_bytes
+from mario_rl.reading import Refused, require_bounded
 from mario_rl.runs.directory import RunDir, directory_of_latest, find_run
+from mario_rl.runs.schema import flaw
 
 if TYPE_CHECKING:
     from mario_rl.types import State
@@ -28,6 +31,12 @@ DAMAGED = "cut short, damaged or not a checkpoint at all"
 TRAINING_KEY = "training"
 """What `latest.pt` carries besides, to go on training."""
 
+MAX_BYTES = 4 << 30
+"""Of a file: some 40 MB with the shipped configs, 2 GB with the widest hidden layers that a config may ask for."""
+
+MAX_PICKLE = 16 << 20  # bytes that say what is in a file, tensors left out
+MAX_VALUES, MAX_DEPTH = 200_000, 16
+
 
 def save_checkpoint(path: Path, state: State) -> None:
     """Write `state` (tensors and plain values) to `path`; a kill at any moment leaves the previous file in place.
@@ -39,40 +48,70 @@ def save_checkpoint(path: Path, state: State) -> None:
 
 
 def write_checkpoint(path: Path, state: State) -> None:
-    """Write `state` straight to `path`, which is put in its place by others."""
+    """Write `state` straight to `path`, which is put in its place by others.
+
+    Raises:
+        OSError: the disk refused.
+    """
     import torch
 
-    torch.save({"format": FORMAT, **state}, path)
+    content = io.BytesIO()  # torch would write to the disk itself, and hide what the disk says
+    torch.save({"format": FORMAT, **state}, content)
+    write_bytes(path, content.getbuffer())
 
 
 def load_checkpoint(path: Path) -> State:
-    """Read a checkpoint onto the CPU, as tensors and plain values only (`weights_only`).
+    """Read a checkpoint onto the CPU, as tensors and plain values only (`weights_only`), and check all of it.
+
+    Its sizes are looked at before it is read, and its checksums (CRC-32 of every part, as in any zip archive) before
+    anything is made of it. What its values may be is said in `mario_rl.runs.schema`.
 
     Raises:
-        CheckpointError: there is no such file, it is cut short, damaged or not one of ours, or its weights are not
-            finite numbers.
+        CheckpointError: there is no such file, it is cut short, damaged or not one of ours, or a value in it can't be.
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint file")
     _refuse_other_files(path)
+    content = _read_whole(path)
     import torch
 
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"{path}: refused, it holds more than tensors and plain values") from error
     except Exception as error:  # a damaged file can make the reader fail in any way
         raise CheckpointError(f"{path}: {DAMAGED}") from error
+    try:
+        require_bounded(state, most_values=MAX_VALUES, most_depth=MAX_DEPTH)
+    except Refused as error:
+        raise CheckpointError(f"{path}: refused, {error}") from error
     found = state.get("format") if isinstance(state, dict) else None
     if found != FORMAT:
-        raise CheckpointError(f"{path}: not a checkpoint this version reads (format {found!r}, needed {FORMAT!r})")
+        shown = repr(found)[:60]
+        raise CheckpointError(f"{path}: not a checkpoint this version reads (format {shown}, needed {FORMAT!r})")
     missing = [key for key in POLICY_KEYS if key not in state]
     if missing:
         raise CheckpointError(f"{path}: incomplete checkpoint, it lacks {', '.join(missing)}")
-    learner = state.get(TRAINING_KEY)
-    if not _finite([state["network"], learner.get("agent") if isinstance(learner, dict) else None]):
-        raise CheckpointError(f"{path}: damaged, or of an agent that diverged: its weights are not finite numbers")
+    if (wrong := flaw(state)) is not None:
+        raise CheckpointError(f"{path}: refused, {wrong}")
     return dict(state)
+
+
+def _read_whole(path: Path) -> bytes:
+    """Read an archive whose parts all have the checksums that it has for them.
+
+    Raises:
+        CheckpointError: one has not.
+    """
+    content = path.read_bytes()
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            whole = archive.testzip() is None
+    except Exception as error:  # as above
+        raise CheckpointError(f"{path}: {DAMAGED}") from error
+    if not whole:
+        raise CheckpointError(f"{path}: {DAMAGED}")
+    return content
 
 
 def find_checkpoint(path: Path) -> Path:
@@ -112,19 +151,29 @@ def _why_none(path: Path) -> str:
 
 
 def _refuse_other_files(path: Path) -> None:
-    """Refuse a file of another kind by its first bytes: what torch.save writes is a zip archive."""
-    if zipfile.is_zipfile(path):  # the older formats of torch are not looked into
-        return
-    if path.suffix in (".yaml", ".yml"):
-        raise CheckpointError(f"{path}: a config, not a checkpoint; give a checkpoint (.pt) or a run directory")
-    raise CheckpointError(f"{path}: {DAMAGED}")
+    """Refuse, without PyTorch and before much is read, a file that is none of ours: by its kind and its sizes.
 
+    What torch.save writes is a zip archive whose parts are stored as they are. (The older formats of torch are not
+    looked into.)
 
-def _finite(tree: object) -> bool:
-    """Tell whether all tensors in nested states hold finite numbers."""
-    import torch
-
-    if isinstance(tree, torch.Tensor):
-        return bool(tree.isfinite().all())
-    parts = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list | tuple) else ()
-    return all(_finite(part) for part in parts)
+    Raises:
+        CheckpointError: it is something else, or would become larger in memory than it is.
+    """
+    if not zipfile.is_zipfile(path):
+        if path.suffix in (".yaml", ".yml"):
+            raise CheckpointError(f"{path}: a config, not a checkpoint; give a checkpoint (.pt) or a run directory")
+        raise CheckpointError(f"{path}: {DAMAGED}")
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        raise CheckpointError(f"{path}: refused, {size / 1e9:.1f} GB; a checkpoint has at most {MAX_BYTES / 1e9:.1f}")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            parts = archive.infolist()
+    except Exception as error:  # a damaged file can make the reader fail in any way
+        raise CheckpointError(f"{path}: {DAMAGED}") from error
+    if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
+        raise CheckpointError(f"{path}: refused, it is compressed, which no checkpoint is")
+    pickled = sum(part.file_size for part in parts if part.filename.endswith(".pkl"))
+    repeated = len({part.filename for part in parts}) < len(parts)
+    if repeated or pickled > MAX_PICKLE or sum(part.file_size for part in parts) > size:
+        raise CheckpointError(f"{path}: {DAMAGED}")

@@ -42,7 +42,7 @@ class RunMetrics:
         warn: told, once, if TensorBoard fails: its files go no further then, the tables do.
 
     Raises:
-        UserError: a table to go on with is not one of ours.
+        UserError: a table to go on with is not one of ours, or damaged; all are as they were then.
         StorageError: the disk refused a write, here or in any method.
     """
 
@@ -61,6 +61,8 @@ class RunMetrics:
         self._snapshots = TableWriter(run_dir.snapshot_episodes, EPISODE_COLUMNS, resume_at) if snapshots else None
         self._metrics = TableWriter(run_dir.metrics, METRIC_COLUMNS, resume_at)
         self._evaluation = TableWriter(run_dir.evaluation, EVALUATION_COLUMNS, evaluated_at)
+        for table in self._tables():  # none is touched before all are seen to be right
+            table.begin()
         self._board: SummaryWriter | None = None
         if tensorboard:
             writer = load_tensorboard()
@@ -119,13 +121,16 @@ class RunMetrics:
 
     def close(self) -> None:
         """Close all files; a second time does nothing."""
-        for table in (self._episodes, self._snapshots, self._metrics, self._evaluation):
-            if table is not None:
-                table.close()
+        for table in self._tables():
+            table.close()
         if self._board is not None:
             with self._tensorboard_may_fail():
                 self._board.close()
             self._board = None
+
+    def _tables(self) -> list[TableWriter]:
+        tables = (self._episodes, self._snapshots, self._metrics, self._evaluation)
+        return [table for table in tables if table is not None]
 
     def _show(self, group: str, row: Row, names: Iterable[str]) -> None:
         if self._board is None:

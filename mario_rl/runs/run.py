@@ -45,16 +45,12 @@ def load_run(path: Path) -> Run:
         raise UserError(f"{path}: not a run directory, it has no {place.episodes.name}")
     config = load_run_config(place.config) if place.config.is_file() else None
     whole_game = config is not None and config.env.stage == WHOLE_GAME
-    try:
-        evaluations = _mean_evaluations(read_evaluations(place.evaluation), whole_game=whole_game)
-    except ValueError as error:
-        raise UserError(f"{place.evaluation}: column stage must hold stages such as 1-1 ({error})") from error
     return Run(
         name="/".join(path.resolve().parts[-2:]),  # the config's name and the time it was started, as `train` has them
         config=config,
         episodes=_with_minutes(read_episodes(place.episodes)),
         metrics=_with_minutes(read_metrics(place.metrics)),
-        evaluations=_with_minutes(evaluations),
+        evaluations=_with_minutes(_mean_evaluations(read_evaluations(place.evaluation), whole_game=whole_game)),
     )
 
 

@@ -10,6 +10,7 @@ from mario_rl.config import Config
 from mario_rl.devices import describe_machine, restore_torch_generators, software_versions, torch_generators
 from mario_rl.errors import CheckpointError, StorageError, UserError
 from mario_rl.evaluation import EvaluationReport
+from mario_rl.files import printable
 from mario_rl.replay import ReplayBuffer
 from mario_rl.runs.checkpoint import TRAINING_KEY, load_checkpoint, save_checkpoint
 from mario_rl.runs.directory import RunDir
@@ -17,6 +18,8 @@ from mario_rl.seeding import generator_state, restore_generator
 from mario_rl.training.collect import Collector
 from mario_rl.training.counts import Counts
 from mario_rl.types import State
+
+MAX_REASON = 200  # characters of what is wrong with a checkpoint
 
 
 class Checkpoints:
@@ -125,9 +128,11 @@ class Checkpoints:
             self._restore_from(state, state[TRAINING_KEY])
         except UserError:
             raise
-        except (KeyError, ValueError, TypeError, RuntimeError) as error:
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise CheckpointError(f"{path}: damaged, training can't go on from it ({reason})") from error
+        except (KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
+            reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+            raise CheckpointError(
+                f"{path}: damaged, training can't go on from it ({printable(reason.splitlines()[0], MAX_REASON)})"
+            ) from error
 
     @property
     def _replay_file(self) -> Path:
@@ -205,7 +210,7 @@ class Checkpoints:
             if evaluation["protocol"] != protocol:
                 return None
             # Older files have no merit: it was written so that the middle number counts in the whole game alone.
-            return tuple(evaluation.get("merit", (evaluation["clear_rate"], 0.0, evaluation["mean_x"])))
-        except (CheckpointError, KeyError, TypeError) as error:
+            return tuple(evaluation.get("merit") or (evaluation["clear_rate"], 0.0, evaluation["mean_x"]))
+        except (CheckpointError, KeyError) as error:
             self._warn(f"{self._run_dir.best}: can't be read, the next evaluation's will take its place ({error})")
             return None

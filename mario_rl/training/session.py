@@ -180,6 +180,7 @@ def make_replay(config: Config, rng: np.random.Generator) -> ReplayBuffer:
     return ReplayBuffer(
         config.replay.capacity,
         num_envs=config.training.envs,
+        num_actions=num_actions(config.env.action_set),
         frame_stack=config.env.frame_stack,
         n_step=config.agent.n_step,
         gamma=config.agent.gamma,

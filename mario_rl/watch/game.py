@@ -1,8 +1,7 @@
-"""The one game that all viewers share: played in a thread of its own, paced, and told what to do through a queue."""
+"""The one game that all viewers share: played in a thread of its own, paced, and told what to do by mail."""
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from contextlib import closing
@@ -16,11 +15,14 @@ import torch
 from mario_rl.config import Protocol
 from mario_rl.config.schema import STAGES, WHOLE_GAME
 from mario_rl.envs import action_names
-from mario_rl.errors import UserError
+from mario_rl.errors import FailedError, UserError
 from mario_rl.evaluation import Trained, load_trained
 from mario_rl.game.actions import Buttons
 from mario_rl.report.video import GAME_FPS
 from mario_rl.runs.directory import RunDir
+from mario_rl.watch.background import Background
+from mario_rl.watch.loading import Loaded, Loader, written_at
+from mario_rl.watch.mail import Mail
 from mario_rl.watch.messages import Message, Pad, SetCheckpoint, SetProtocol, SetSaliency, SetSpeed, SetStage, Simple
 from mario_rl.watch.pictures import pack, png, saliency
 from mario_rl.watch.play import PAD, Decision, Episode, Shown
@@ -32,6 +34,7 @@ KEPT_ENDS = 200  # past episodes in the strip of the stage
 IDLE_SECONDS = 0.01  # between looks at what viewers ask for, while nothing else is to do
 NEW_PIXELS = 32  # of the stage that come into sight before its picture is drawn anew
 MAX_LAG = 0.25  # seconds behind its pace before the game stops trying to catch up
+CLOSE_SECONDS = 5.0  # for the frame that is being played to end
 
 
 class Picture(NamedTuple):
@@ -77,13 +80,27 @@ class Ended(NamedTuple):
     rom: str | None = None
 
 
+class Offer(NamedTuple):
+    """The checkpoints there are. chosen: the one that is played, which is one of `paths`."""
+
+    paths: tuple[Path, ...]
+    chosen: Path
+
+
+class Found(NamedTuple):
+    """What a look at the disk showed. written: when the file of `chosen` was, as `written_at` has it."""
+
+    paths: tuple[Path, ...]
+    chosen: Path
+    written: int | None
+
+
 @dataclass(frozen=True)
 class Wish:
     """What the viewers have asked for."""
 
     stage: str
     protocol: Protocol
-    checkpoint: int
     speed: float = 1.0
     paused: bool = False
     saliency: bool = False
@@ -107,54 +124,72 @@ class Game:
 
     def __init__(self, place: Path, *, stage: str | None = None, protocol: Protocol = "greedy", seed: int = 0) -> None:
         self.place, self._seed = place, seed
-        self.checkpoints = self._find_checkpoints()
-        self._trained = load_trained(self.checkpoints[-1])
+        paths = self._find_checkpoints()
+        self.offer = Offer(paths, paths[-1])
+        self._written = written_at(self.offer.chosen)  # what was last loaded of it, or tried
+        self._trained = self._next = load_trained(
+            self.offer.chosen
+        )  # played, and to be played from the next episode on
         trained_on = self._trained.config.env.stage
         stage = stage or (trained_on if isinstance(trained_on, str) else trained_on[0]).replace(WHOLE_GAME, STAGES[0])
         if stage not in STAGES:
             raise UserError(f"--stage: {stage} is not allowed; must be a stage from 1-1 to 8-4")
-        self.wish = Wish(stage, protocol, len(self.checkpoints) - 1)
+        self.wish = Wish(stage, protocol)
         self.picture = Picture(-1, b"")
         self.predicted = Predicted(-1, [])
         self.ended: list[Ended] = []
         self.stage_picture = StagePicture(stage, 0, b"")
         self.failure: str | None = None
         self._stage_maps: dict[str, StageMap] = {}
-        self._loaded = _written(self.checkpoints[-1])
-        self._messages: queue.Queue[Message | None] = queue.Queue()  # None: refresh
+        self._mail, self._loader = Mail(), Loader()
+        self._found = self._seen = Found(
+            paths, self.offer.chosen, self._written
+        )  # the last look, and what was made of it
         self._closed = threading.Event()
         self._again = False  # begin another episode at the next frame
         self._step, self._pause_at = 0, 0  # agent step shown, and the one up to which a paused game goes on
         self._due = time.monotonic()
         self._stack, self._saliency = b"", b""
-        self._thread = threading.Thread(target=self._run, name="game", daemon=True)
+        self._thread = Background("playing", self._run)
 
     def start(self) -> None:
         """Begin to play."""
         self._thread.start()
 
     def close(self) -> None:
-        """Stop playing."""
-        self._closed.set()
-        self._thread.join(timeout=10)
+        """Stop playing; returns when it has, at the latest after CLOSE_SECONDS."""
+        self.stop()
+        self._thread.join(CLOSE_SECONDS)
 
-    def tell(self, message: Message) -> None:
-        """Do what a viewer asks for, at the next frame; what makes no sense is left."""
-        self._messages.put(message)
+    def stop(self) -> None:
+        """Stop playing at the next frame."""
+        self._closed.set()
+
+    def tell(self, message: Message, viewer: object = None) -> None:
+        """Do what a viewer asks for, at the next frame; what makes no sense is left.
+
+        Of several messages of one kind between two frames, the last one is obeyed.
+        """
+        self._mail.put(message, viewer)
+
+    def leave(self, viewer: object) -> None:
+        """Let a viewer go; the pad, if it held that, goes back to the agent."""
+        self._mail.leave(viewer)
 
     def catalog(self) -> dict[str, Any]:
         """What can be chosen and what is chosen, as plain values."""
-        wish, config = self.wish, self._trained.config
+        wish, offer, trained = self.wish, self.offer, self._trained
+        config = trained.config
         return {
-            "checkpoints": [_checkpoint_name(path, self._trained.initial_agent_steps) for path in self.checkpoints],
-            "agent_steps": self._trained.agent_steps,
+            "checkpoints": [_checkpoint_name(path, trained.initial_agent_steps) for path in offer.paths],
+            "agent_steps": trained.agent_steps,
             "stages": list(STAGES),
             "actions": list(action_names(config.env.action_set)),
             "grayscale": config.env.grayscale,
             "gamma": config.agent.gamma,
             "stage": wish.stage,
             "protocol": wish.protocol,
-            "checkpoint": wish.checkpoint,
+            "checkpoint": offer.paths.index(offer.chosen),
             "speed": wish.speed,
             "paused": wish.paused,
             "saliency": wish.saliency,
@@ -164,15 +199,19 @@ class Game:
         }
 
     def refresh(self) -> None:
-        """Look, at the next frame, for checkpoints that a run in training has written since."""
-        self._messages.put(None)
+        """Look for checkpoints that a run in training has written since; not from the game's thread: disks are slow.
 
-    def _find_checkpoints(self) -> list[Path]:
+        New ones are offered from the next frame on. If the chosen one was written anew, as `latest` is, it is loaded.
+        """
+        chosen = self.offer.chosen
+        self._found = Found(self._find_checkpoints(), chosen, written_at(chosen))
+
+    def _find_checkpoints(self) -> tuple[Path, ...]:
         if not self.place.is_dir():
-            return [self.place]
+            return (self.place,)
         run = RunDir(self.place)
-        found = [*run.step_checkpoints(), *(path for path in (run.latest, run.best) if path.is_file())]
-        return found or [self.place]  # nothing there: loading says so in one line
+        found = (*run.step_checkpoints(), *(path for path in (run.latest, run.best) if path.is_file()))
+        return found or (self.place,)  # nothing there: loading says so in one line
 
     def _run(self) -> None:
         torch.set_num_threads(1)  # a value takes 2 ms on one; more threads would only take cores from the viewers
@@ -183,10 +222,11 @@ class Game:
                 number += 1
         except Exception as error:  # a page that stands still must say why
             self.failure = " ".join(str(error).split()) or type(error).__name__
-            raise
+            if not isinstance(error, (UserError, FailedError)):  # a mistake of ours
+                raise
 
     def _play(self, number: int) -> None:
-        self._keep_up()
+        self._trained = self._next
         wish, trained = self.wish, self._trained
         self._again, self._step, self._pause_at = False, -1, 0
         self._due = time.monotonic()
@@ -297,11 +337,11 @@ class Game:
             time.sleep(0)  # so that the viewers' thread gets its turn
 
     def _obey(self) -> None:
-        while not self._messages.empty():
-            message = self._messages.get()
+        if (found := self._found) is not self._seen:
+            self._seen = found
+            self._keep_up(found)
+        for message in self._mail.take():
             match message:
-                case None:
-                    self._offer_checkpoints()
                 case SetSpeed():
                     self.wish = replace(self.wish, speed=message.speed)
                 case SetSaliency():
@@ -314,39 +354,41 @@ class Game:
                 case SetProtocol():
                     self.wish, self._again = replace(self.wish, protocol=message.protocol), True
                 case SetCheckpoint():
-                    self._choose(message.index)
+                    if message.index < len(self.offer.paths):
+                        self._loader.ask(self.offer.paths[message.index])
                 case Simple(do="restart"):
                     self._again = True
                 case Simple(do="step"):
                     self.wish, self._pause_at = replace(self.wish, paused=True), max(self._step, 0) + 1
                 case Simple():
                     self.wish, self._pause_at = replace(self.wish, paused=message.do == "pause"), 0
+        if (loaded := self._loader.take()) is not None:
+            self._use(loaded)
 
-    def _offer_checkpoints(self) -> None:
-        chosen = self.checkpoints[self.wish.checkpoint]
-        found = self._find_checkpoints()
-        self.checkpoints = found if chosen in found else [chosen, *found]
-        self.wish = replace(self.wish, checkpoint=self.checkpoints.index(chosen))
+    def _keep_up(self, found: Found) -> None:
+        """Offer what there is; take the chosen one anew if training has written it since: `latest` is the latest."""
+        self.offer = _offer(found.paths, self.offer.chosen)
+        is_new = found.chosen == self.offer.chosen and found.written not in (None, self._written)
+        if is_new and self._loader.is_idle:
+            self._loader.ask(found.chosen)
 
-    def _choose(self, index: int) -> None:
-        if index < len(self.checkpoints) and self._load(self.checkpoints[index]):
-            self.wish, self._again = replace(self.wish, checkpoint=index), True
+    def _use(self, loaded: Loaded) -> None:
+        """Play what was loaded: at once if it was chosen, else, being the chosen one written anew, next.
 
-    def _keep_up(self) -> None:
-        """Take the weights anew if training has written the same file since: `latest` is the latest."""
-        chosen = self.checkpoints[self.wish.checkpoint]
-        if _written(chosen) not in (None, self._loaded):
-            self._load(chosen)
+        If it could not be loaded, what was there plays on.
+        """
+        self.failure = loaded.failure
+        if loaded.trained is not None:
+            self._next = loaded.trained
+            self._again = self._again or loaded.path != self.offer.chosen
+            self.offer = _offer(self.offer.paths, loaded.path)
+        if loaded.path == self.offer.chosen:
+            self._written = loaded.written
 
-    def _load(self, checkpoint: Path) -> bool:
-        written = _written(checkpoint)
-        try:
-            self._trained = load_trained(checkpoint)
-        except UserError as error:  # gone or damaged since it was offered; what was there plays on
-            self.failure = str(error)
-            return False
-        self._loaded, self.failure = written, None
-        return True
+
+def _offer(paths: tuple[Path, ...], chosen: Path) -> Offer:
+    """Offer what was found, and the one that is played, even if its file is gone."""
+    return Offer(paths if chosen in paths else (chosen, *paths), chosen)
 
 
 def _possible(held: tuple[str, ...]) -> Buttons:
@@ -354,14 +396,6 @@ def _possible(held: tuple[str, ...]) -> Buttons:
     directions = [one for one in ("left", "right", "up", "down") if one in held]
     wanted = (*(directions if len(directions) == 1 else ()), *(one for one in ("A", "B") if one in held))
     return wanted if wanted in PAD else ("NOOP",)
-
-
-def _written(path: Path) -> int | None:
-    """When a file was last written, nanoseconds; None where there is none."""
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return None
 
 
 def _checkpoint_name(path: Path, initial_agent_steps: int) -> str:

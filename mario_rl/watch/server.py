@@ -4,162 +4,203 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import tempfile
+import itertools
+import socket
+import time
 from collections.abc import AsyncIterator
+from functools import partial
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import numpy as np
 import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from mario_rl.errors import UserError
+from mario_rl.errors import FailedError, UserError
 from mario_rl.files import json_text
-from mario_rl.report.means import mean_window, running_mean
-from mario_rl.report.video import Recording, write_video
-from mario_rl.runs.directory import RunDir
-from mario_rl.runs.tables import RECENT_EPISODES, read_episodes, read_evaluations, read_metrics
-from mario_rl.types import Floats
-from mario_rl.watch.game import Ended, Game
+from mario_rl.watch.background import Closing, Newest, in_background, unfinished
+from mario_rl.watch.curve import read_curve
+from mario_rl.watch.films import Films
+from mario_rl.watch.game import CLOSE_SECONDS, Ended, Game
+from mario_rl.watch.guard import Guard
 from mario_rl.watch.messages import MAX_MESSAGE_BYTES, read_message
-from mario_rl.watch.port import bind
+from mario_rl.watch.port import Address
+from mario_rl.watch.sockets import BoundedSocket
 
 PAGE = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/watch.css": ("watch.css", "text/css; charset=utf-8"),
     "/watch.js": ("watch.js", "text/javascript; charset=utf-8"),
 }
-HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-store",
-}
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 LOOK_SECONDS = 1 / 120  # between looks at whether there is a new picture
+MESSAGES_AT_ONCE = 50  # of a viewer that sends faster than they are read; then it is the others' turn
+PAUSE_SECONDS = 0.005  # until it has another turn; meanwhile its messages wait, in the end where they are sent
+MOST_MESSAGES = 10_000  # in one go; a page sends a few a second
+MESSAGES_PER_SECOND = 100  # in the long run
 CATALOG_SECONDS = 2.0  # between looks at the run's files
-CURVE_POINTS = 400
+CURVE_SECONDS = 2.0  # the curves are read anew after so long
+MOST_VIEWERS = 100
+HANG_UP_SECONDS = 1.5  # after closing, connections that are still sending are cut
 REFUSED = 1008  # the socket's close code for what is against the rules
 
 
-def make_app(game: Game, *, host: str, port: int) -> Starlette:
-    """Make the application that shows a game; its lifetime is the game's.
+class Page:
+    """What is behind the page's addresses: a game, whose lifetime is the page's, and those who look on.
 
     Args:
         game: not yet started.
-        host: it will be served on.
-        port: too; where a page may come from follows from both.
     """
+
+    def __init__(self, game: Game) -> None:
+        self._game = game
+        self._films = Films(partial(_last, game))
+        self._curve = Newest("reading the run's curves", lambda: (time.monotonic(), json_text(read_curve(game.place))))
+        self._closing = asyncio.Event()
+        self._viewers: set[WebSocket] = set()
+
+    def app(self, address: Address) -> ASGIApp:
+        """Make the application that serves it at an address."""
+        routes = [
+            *(Route(path, self._file) for path in PAGE),
+            Route("/curve.json", self._read_curve),
+            Route("/stage.png", self._stage_picture),
+            Route("/episode.json", self._trajectory),
+            Route("/episode.mp4", self._film),
+            WebSocketRoute("/socket", self._socket),
+            WebSocketRoute("/{elsewhere:path}", _no_socket),
+        ]
+        handlers = dict.fromkeys((Closing, UserError, FailedError, OSError), _sorry)
+        return Guard(Starlette(routes=routes, lifespan=self._lifespan, exception_handlers=handlers), address)
+
+    def close(self) -> None:
+        """Let everything that is going on come to its end."""
+        self._closing.set()
+        self._films.close()
+        self._curve.close()
+        self._game.stop()
 
     @contextlib.asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        game.start()
-        looking = asyncio.create_task(_look_at_files(game))
-        yield
+    async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        self._game.start()
+        looking = asyncio.create_task(_look_at_files(self._game))
+        with contextlib.suppress(asyncio.CancelledError):  # a second Ctrl-C
+            yield
         looking.cancel()
-        await run_in_threadpool(game.close)
+        self.close()
+        await run_in_threadpool(unfinished, CLOSE_SECONDS)
+        self._films.remove()
 
-    async def socket_of_a_viewer(viewer: WebSocket) -> None:
-        if not _is_ours(viewer, host, port):
-            await viewer.close(REFUSED)
+    async def _socket(self, viewer: WebSocket) -> None:
+        if len(self._viewers) >= MOST_VIEWERS:
+            await viewer.send_denial_response(PlainTextResponse(f"{MOST_VIEWERS} viewers look on already", 503))
             return
-        await viewer.accept()
-        sending = asyncio.create_task(_show(game, viewer))
+        self._viewers.add(viewer)
         try:
-            while True:
-                game.tell(read_message(await viewer.receive_text()))
-        except (ValueError, KeyError):  # not a message of ours, or bytes where there is to be text
-            with contextlib.suppress(RuntimeError):
-                await viewer.close(REFUSED, "not understood")
-        except WebSocketDisconnect:
-            pass
+            await viewer.accept()
+            await _first_to_end(_listen(self._game, viewer), _show(self._game, viewer, self._closing))
         finally:
-            sending.cancel()
+            self._viewers.remove(viewer)
+            self._game.leave(viewer)
 
-    async def page(request: Request) -> Response:
+    async def _file(self, request: Request) -> Response:
         name, kind = PAGE[request.url.path]
-        content = files("mario_rl.watch").joinpath("page", name).read_bytes()
-        return Response(content, media_type=kind, headers=HEADERS)
+        return Response(files("mario_rl.watch").joinpath("page", name).read_bytes(), media_type=kind)
 
-    async def curve(request: Request) -> Response:
-        text = json_text(await run_in_threadpool(_curve, game.place))
-        return Response(text, media_type="application/json", headers=HEADERS)
+    async def _read_curve(self, request: Request) -> Response:
+        return Response(await self._curve.get(time.monotonic() - CURVE_SECONDS), media_type="application/json")
 
-    async def stage_picture(request: Request) -> Response:
-        content = game.stage_picture.content
+    async def _stage_picture(self, request: Request) -> Response:
+        content = self._game.stage_picture.content
         if not content:
-            return Response("nothing has been seen yet", 404)
-        return Response(content, media_type="image/png", headers=HEADERS)
+            return PlainTextResponse("nothing has been seen yet", 404)
+        return Response(content, media_type="image/png")
 
-    async def trajectory(request: Request) -> Response:
-        last = _last(game)
+    async def _trajectory(self, request: Request) -> Response:
+        last = _last(self._game)
         if last is None:
-            return Response("no episode has ended yet", 404)
+            return PlainTextResponse("no episode has ended yet", 404)
         kept = {"stage": last.stage, "end": last.end, "x": last.x, "by_hand": last.by_hand, "buttons": last.buttons}
         text = json_text({"format": "mario_rl trajectory 1", "frames_per_second": 60, **kept})
-        return Response(text, media_type="application/json", headers=HEADERS | _as_file("episode.json"))
+        as_file = {"Content-Disposition": 'attachment; filename="episode.json"'}
+        return Response(text, media_type="application/json", headers=as_file)
 
-    async def video(request: Request) -> Response:
-        last = _last(game)
-        if last is None:
-            return Response("no episode has ended yet", 404)
-        content = await run_in_threadpool(_film, last)
-        return Response(content, media_type="video/mp4", headers=HEADERS | _as_file("episode.mp4"))
-
-    return Starlette(
-        routes=[
-            *(Route(path, page) for path in PAGE),
-            Route("/curve.json", curve),
-            Route("/stage.png", stage_picture),
-            Route("/episode.json", trajectory),
-            Route("/episode.mp4", video),
-            WebSocketRoute("/socket", socket_of_a_viewer),
-        ],
-        lifespan=lifespan,
-    )
+    async def _film(self, request: Request) -> Response:
+        path = await self._films.last()
+        if path is None:
+            return PlainTextResponse("no episode has ended yet", 404)
+        return FileResponse(path, media_type="video/mp4", filename="episode.mp4")
 
 
-def serve(game: Game, *, host: str, port: int) -> None:
-    """Serve until interrupted (Ctrl-C).
-
-    Raises:
-        UserError: the port is taken, or the host is not one of this machine.
-    """
+def make_server(game: Game, address: Address) -> uvicorn.Server:
+    """Make the server of a game that is not yet started; it is run on the socket that is bound to the address."""
+    page = Page(game)
     config = uvicorn.Config(
-        make_app(game, host=host, port=port),
-        log_level="warning",
-        ws="websockets-sansio",
+        page.app(address),
+        log_level="error",
+        ws=BoundedSocket,
         ws_max_size=MAX_MESSAGE_BYTES,
         ws_per_message_deflate=False,  # PNGs are packed already
-        timeout_graceful_shutdown=2,
+        timeout_graceful_shutdown=5,
     )
-    with bind(host, port) as bound:
-        uvicorn.Server(config).run(sockets=[bound])
+    return _Server(config, page)
 
 
-def _is_ours(viewer: WebSocket, host: str, port: int) -> bool:
-    """Whether a socket was opened by a page of this server, not by another site in the same browser.
+class _Server(uvicorn.Server):
+    """Ends what is going on before it waits for that, and cuts who doesn't read what was sent."""
 
-    Bound to loopback, that page is at one of its names, or a site whose name was made to point here could pass itself
-    off as one. Programs other than browsers send no origin, and could send any.
-    """
-    origin = viewer.headers.get("origin")
-    if origin is None:
-        return True
-    place = urlsplit(origin).netloc
-    names = (*LOOPBACK, host)
-    if host in LOOPBACK or host == "::1":
-        return place in {f"{name}:{port}" for name in names}
-    return place == viewer.headers.get("host")
+    def __init__(self, config: uvicorn.Config, page: Page) -> None:
+        super().__init__(config)
+        self._page = page
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._page.close()
+        asyncio.get_running_loop().call_later(HANG_UP_SECONDS, self._hang_up)
+        await super().shutdown(sockets)
+
+    def _hang_up(self) -> None:
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
 
 
-async def _show(game: Game, viewer: WebSocket) -> None:
+async def _first_to_end(*work: Any) -> None:
+    """Do several things at once until one of them has ended, and no more of the others."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def _listen(game: Game, viewer: WebSocket) -> None:
+    """Pass on what a viewer asks for, until it leaves, sends what is no message, or sends too many."""
+    last, allowed = time.monotonic(), float(MOST_MESSAGES)
+    try:
+        for count in itertools.count(1):
+            game.tell(read_message(await viewer.receive_text()), viewer)
+            now = time.monotonic()
+            allowed = min(allowed + (now - last) * MESSAGES_PER_SECOND, MOST_MESSAGES) - 1
+            last = now
+            if allowed < 0:
+                await viewer.close(REFUSED, "too many messages")
+                return
+            if count % MESSAGES_AT_ONCE == 0:
+                await asyncio.sleep(PAUSE_SECONDS)
+    except (ValueError, KeyError):  # not a message of ours, or bytes where there is to be text
+        with contextlib.suppress(RuntimeError):
+            await viewer.close(REFUSED, "not understood")
+    except WebSocketDisconnect:
+        pass
+
+
+async def _show(game: Game, viewer: WebSocket, closing: asyncio.Event) -> None:
     """Send the newest picture whenever there is one, and what else has changed; a slow viewer misses pictures."""
     number, ended = -1, -1
     catalog, so_far = game.catalog(), game.predicted  # who comes in the middle of an episode gets what was predicted
@@ -167,7 +208,7 @@ async def _show(game: Game, viewer: WebSocket) -> None:
     with contextlib.suppress(WebSocketDisconnect, RuntimeError):
         begin = {"catalog": catalog, "so_far": {"episode": so_far.episode, "predicted": values}}
         await viewer.send_text(json_text(begin))
-        while True:
+        while not closing.is_set():
             if (now := game.catalog()) != catalog:
                 catalog = now
                 await viewer.send_text(json_text({"catalog": catalog}))
@@ -181,10 +222,20 @@ async def _show(game: Game, viewer: WebSocket) -> None:
             await asyncio.sleep(LOOK_SECONDS)
 
 
+async def _no_socket(viewer: WebSocket) -> None:
+    await viewer.send_denial_response(PlainTextResponse("no socket here; it is /socket", 404))
+
+
+async def _sorry(request: Request, error: Exception) -> Response:
+    """Say in a line why something can't be had now: the disk refused, or all is being closed."""
+    return PlainTextResponse(" ".join(str(error).split()) or "the page is being closed", 503)
+
+
 async def _look_at_files(game: Game) -> None:
     while True:
         await asyncio.sleep(CATALOG_SECONDS)
-        game.refresh()
+        with contextlib.suppress(OSError):  # a directory that can't be read for a moment
+            await asyncio.wrap_future(in_background("looking for checkpoints", game.refresh))
 
 
 def _plain(episode: Ended) -> dict[str, Any]:
@@ -198,49 +249,3 @@ def _last(game: Game) -> Ended | None:
     by_hand = [one for one in game.ended if one.by_hand]
     kept = by_hand or game.ended
     return kept[-1] if kept else None
-
-
-def _film(episode: Ended) -> bytes:
-    with tempfile.TemporaryDirectory(prefix="mario_rl_watch_") as folder:
-        path = Path(folder) / "episode.mp4"
-        recording = Recording(
-            episode.stage, episode.buttons, f"{episode.stage}: {episode.end} at x {episode.x}", episode.rom
-        )
-        return write_video(path, [recording]).read_bytes()
-
-
-def _curve(place: Path) -> dict[str, Any]:
-    """Read the curves of the run that is watched, as far as it has come; empty lists where there is no run.
-
-    `of` is how many episodes `mean_x` is the mean of, at every point.
-    """
-    run = RunDir(place if place.is_dir() else place.parent.parent)
-    try:
-        of, at, mean_x = _mean_x(run)
-        evaluated = read_evaluations(run.evaluation)
-    except UserError:
-        of, at, mean_x, evaluated = RECENT_EPISODES, np.array([]), np.array([]), {"agent_steps": np.array([])}
-    every = max(1, len(at) // CURVE_POINTS)
-    shown = [[float(steps), float(x)] for steps, x in zip(at[::every], mean_x[::every], strict=True) if np.isfinite(x)]
-    moments = np.unique(evaluated["agent_steps"])
-    evaluations = [[float(one), float(np.mean(evaluated["x"][evaluated["agent_steps"] == one]))] for one in moments]
-    return {"mean_x": shown, "of": of, "evaluations": evaluations}
-
-
-def _mean_x(run: RunDir) -> tuple[int, Floats, Floats]:
-    """Read the running mean of x: over how many episodes, agent steps, means.
-
-    Raises:
-        UserError: a table can't be read.
-    """
-    metrics = read_metrics(run.metrics)
-    full = metrics["episodes"] >= RECENT_EPISODES
-    if full.any():
-        return RECENT_EPISODES, metrics["agent_steps"][full], metrics["mean_x"][full]
-    episodes = read_episodes(run.episodes)  # a short table
-    of = mean_window(len(episodes["x"]))
-    return of, episodes["agent_steps"], running_mean(episodes["x"], of)
-
-
-def _as_file(name: str) -> dict[str, str]:
-    return {"Content-Disposition": f'attachment; filename="{name}"'}

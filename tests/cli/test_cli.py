@@ -234,6 +234,19 @@ def test_a_directory_stands_for_the_newest_run_below_it_and_which_one_is_said(fi
     assert find_initial(config) == RunDir(finished_run).latest
 
 
+@pytest.mark.emulator
+def test_a_damaged_table_is_one_line_of_resume_and_all_tables_stay_as_they_are(finished_run, tmp_path, capfd):
+    run = RunDir(shutil.copytree(finished_run, tmp_path / "run"))
+    run.metrics.write_text(run.metrics.read_text().replace("\n60,", "\n6e400,"))
+    before = [path.read_bytes() for path in (run.episodes, run.metrics, run.evaluation)]
+    capfd.readouterr()
+    assert main(["train", "--resume", str(run.path), "training.agent_steps=80"]) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith(f"mario-rl: {run.metrics}: line ")
+    assert "column agent_steps: '6e400' is not allowed; must be a whole number from 0 to 1e15" in line
+    assert [path.read_bytes() for path in (run.episodes, run.metrics, run.evaluation)] == before
+
+
 READING = [
     ["plot", "nothing"],
     ["plot", "nothing", "--output", "new/curve.png", "--ends", "new/ends.png"],

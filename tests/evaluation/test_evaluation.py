@@ -103,6 +103,13 @@ def test_each_stage_of_a_list_is_played_under_the_protocol():
 
 
 @pytest.mark.emulator
+def test_a_stage_that_stands_twice_in_a_list_is_played_twice_and_each_episode_once():
+    report = evaluate_policy(Always(RUN_RIGHT), config(stage=("1-1", "1-1")), protocol="sticky", seed=0, episodes=2)
+    assert [e.number for e in report.episodes] == [0, 1, 2, 3]
+    assert report.stage == "1-1"
+
+
+@pytest.mark.emulator
 def test_q_first_and_the_discounted_return_are_in_the_units_the_agent_learns_in():
     settings = config(reward_scale=0.5, stall_limit=3)
     stand_still = evaluate_policy(Always(0), settings, protocol="greedy", seed=0)

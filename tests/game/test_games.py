@@ -168,3 +168,12 @@ def test_a_forked_child_plays_on_without_the_threads_it_does_not_have() -> None:
     os.close(reading)
     os.close(writing)
     games.close()
+
+
+def test_a_state_with_an_episode_that_is_over_is_refused_where_the_next_begins_by_itself():
+    games = Games(EnvConfig(), 1, autoreset=True)
+    games.reset(0)
+    state = games.state_dict()
+    state["arrays"]["games"][0, layout.OVER // 8] = 1
+    with pytest.raises(ValueError, match="an episode that is over, where the next had begun"):
+        games.load_state_dict(state)

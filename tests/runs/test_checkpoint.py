@@ -3,10 +3,13 @@
 import os
 import pickle
 import resource
+import zipfile
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mario_rl.errors import CheckpointError, StorageError
 from mario_rl.runs.checkpoint import FORMAT, find_checkpoint, load_checkpoint, save_checkpoint
@@ -14,7 +17,7 @@ from mario_rl.runs.checkpoint import FORMAT, find_checkpoint, load_checkpoint, s
 STATE = {
     "config": {"seed": 3},
     "versions": {"torch": "2"},
-    "machine": {"cores": 2},
+    "machine": {"cores": "2"},
     "agent_steps": 12,
     "updates": 2,
     "episodes": 1,
@@ -104,11 +107,138 @@ def test_a_run_directory_stands_for_its_best_then_its_latest_checkpoint(tmp_path
         find_checkpoint(tmp_path / "nothing")
 
 
-@pytest.mark.parametrize("where", ["network", "agent"])
+TRAINING = {
+    "agent": {"online": {"weight": torch.zeros(3)}},
+    "collector": {},
+    "replay_generation": 2,
+    "replay_generator": "{}",
+    "torch_generators": {"cpu": torch.zeros(4, dtype=torch.uint8)},
+    "evaluated_at": 10,
+    "best": (0.5, 0.0, 900.0),
+    "best_protocol": "noop",
+    "recent": [(1.5, 300, False)],
+    "snapshot_episodes": 0,
+}
+EVALUATION = {"protocol": "noop", "clear_rate": 0.5, "mean_x": 900.0, "merit": [0.5, 0.0, 900.0]}
+WHOLE = {**STATE, "evaluation": EVALUATION, "training": TRAINING}
+
+
+def changed(tree: dict, path: tuple, value: object) -> dict:
+    """Copy a nested state with one value in the place of another."""
+    first, *others = path
+    return {**tree, first: changed(tree[first], tuple(others), value) if others else value}
+
+
+@pytest.mark.parametrize("path", [("network", "weight"), ("training", "agent", "online", "weight")])
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
-def test_weights_that_are_not_finite_are_refused(tmp_path, where, number):
-    broken = {"weight": torch.tensor([1.0, number])}
-    state = {**STATE, "network": broken} if where == "network" else {**STATE, "training": {"agent": {"online": broken}}}
-    save_checkpoint(tmp_path / "a.pt", state)
-    with pytest.raises(CheckpointError, match=r"a\.pt: damaged, or .* diverged: its weights are not finite numbers"):
+def test_weights_that_are_not_finite_are_refused_by_name(tmp_path, path, number):
+    save_checkpoint(tmp_path / "a.pt", changed(WHOLE, path, torch.tensor([1.0, number])))
+    with pytest.raises(CheckpointError, match=rf"a\.pt: refused, {'.'.join(path)}: not finite numbers"):
         load_checkpoint(tmp_path / "a.pt")
+
+
+def test_a_whole_checkpoint_is_read(tmp_path):
+    save_checkpoint(tmp_path / "a.pt", WHOLE)
+    assert load_checkpoint(tmp_path / "a.pt")["training"]["recent"] == TRAINING["recent"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("agent_steps",), -1),
+        (("agent_steps",), 1.5),
+        (("agent_steps",), True),
+        (("updates",), "2"),
+        (("episodes",), 1 << 60),
+        (("seconds",), float("nan")),
+        (("seconds",), None),
+        (("config",), []),
+        (("versions",), {"torch": 2}),
+        (("machine",), {"cores": None}),
+        (("network",), {1: torch.zeros(2)}),
+        (("network",), {"weight": "text"} | {"bias": 1j}),
+        (("rom",), "../../etc/passwd"),
+        (("initial_seconds",), -0.5),
+        (("evaluation", "clear_rate"), 1.5),
+        (("evaluation", "merit"), [1.0]),
+        (("evaluation", "protocol"), "none"),
+        (("training", "agent"), None),
+        (("training", "replay_generation"), -3),
+        (("training", "replay_generation"), "../x"),
+        (("training", "replay_generator"), 7),
+        (("training", "recent"), [(1.0, 2)]),
+        (("training", "recent"), [(1.0, 2, False)] * 101),
+        (("training", "best"), "noop"),
+        (("training", "snapshot_episodes"), None),
+        (("training", "evaluated_at"), torch.tensor(3)),
+    ],
+)
+def test_a_value_of_another_type_or_range_is_named(tmp_path, path, value):
+    save_checkpoint(tmp_path / "a.pt", changed(WHOLE, path, value))
+    with pytest.raises(CheckpointError, match=rf"a\.pt: refused, {'.'.join(path)}") as error:
+        load_checkpoint(tmp_path / "a.pt")
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 400
+
+
+def test_a_tensor_that_says_it_is_larger_than_what_is_there_is_refused_without_looking_at_its_numbers(tmp_path):
+    huge = torch.zeros(1).expand(1 << 40)
+    save_checkpoint(tmp_path / "a.pt", changed(WHOLE, ("network",), {"weight": huge}))
+    with pytest.raises(CheckpointError, match="do not lie side by side"):
+        load_checkpoint(tmp_path / "a.pt")
+
+
+def test_values_that_are_named_again_and_again_come_to_an_end(tmp_path):
+    tree: list = ["lol"]
+    for _ in range(14):
+        tree = [tree] * 10  # ten to the power of fourteen, in a few hundred bytes
+    save_checkpoint(tmp_path / "a.pt", STATE | {"extra": tree})
+    with pytest.raises(CheckpointError, match="refused, more than 200,000 values"):
+        load_checkpoint(tmp_path / "a.pt")
+
+
+def test_an_archive_that_unpacks_to_more_than_it_is_is_refused(tmp_path):
+    save_checkpoint(tmp_path / "a.pt", STATE)
+    bomb = tmp_path / "bomb.pt"
+    with zipfile.ZipFile(tmp_path / "a.pt") as archive, zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as packed:
+        for part in archive.infolist():
+            packed.writestr(part.filename, archive.read(part))
+        packed.writestr("a/data/99", bytes(100_000_000))
+    assert bomb.stat().st_size < 1_000_000
+    with pytest.raises(CheckpointError, match="refused, it is compressed"):
+        load_checkpoint(bomb)
+
+
+def test_a_file_larger_than_any_checkpoint_is_refused_before_it_is_read(tmp_path):
+    path = tmp_path / "a.pt"
+    save_checkpoint(path, STATE)
+    tail = path.read_bytes()
+    with path.open("r+b") as file:  # a hole of 5 GB takes no room on the disk
+        file.seek(5_000_000_000)
+        file.write(tail)
+    with pytest.raises(CheckpointError, match=r"refused, 5\.0 GB; a checkpoint has at most 4\.3"):
+        load_checkpoint(path)
+
+
+def same(one: object, other: object) -> bool:
+    if isinstance(one, torch.Tensor):
+        return isinstance(other, torch.Tensor) and torch.equal(one, other)
+    if isinstance(one, dict):
+        return isinstance(other, dict) and one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    return one == other
+
+
+@settings(max_examples=200)
+@given(data=st.data())
+def test_a_flipped_bit_is_noticed_or_changes_nothing(tmp_path_factory, data):
+    folder = tmp_path_factory.mktemp("flip")
+    save_checkpoint(folder / "a.pt", {**STATE, "network": {"weight": torch.arange(100.0)}})
+    content = bytearray((folder / "a.pt").read_bytes())
+    bit = data.draw(st.integers(0, 8 * len(content) - 1))
+    content[bit // 8] ^= 1 << bit % 8
+    (folder / "b.pt").write_bytes(content)
+    try:
+        loaded = load_checkpoint(folder / "b.pt")
+    except CheckpointError:
+        return
+    assert same(loaded, load_checkpoint(folder / "a.pt"))

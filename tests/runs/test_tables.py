@@ -17,7 +17,15 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from mario_rl.errors import StorageError, UserError
 from mario_rl.runs.directory import RunDir
 from mario_rl.runs.metrics import RunMetrics, load_tensorboard
-from mario_rl.runs.tables import EPISODE_COLUMNS, EVALUATION_COLUMNS, METRIC_COLUMNS, read_table
+from mario_rl.runs.tables import (
+    COLUMNS,
+    EPISODE_COLUMNS,
+    EVALUATION_COLUMNS,
+    METRIC_COLUMNS,
+    Numbers,
+    read_table,
+    write_table,
+)
 
 EPISODE_HEADER = "episode,agent_steps,seconds,env,stage,return,x,length,clock,end\n"
 
@@ -93,13 +101,23 @@ def test_a_value_that_is_missing_is_an_empty_field_and_reads_back_as_nan(place):
     assert "training/loss" not in tags
 
 
-@given(value=st.floats(allow_nan=False), size=st.sampled_from([float, np.float64]))
+@given(value=st.floats(-1e100, 1e100), size=st.sampled_from([float, np.float64]))
 def test_a_float_reads_back_as_it_was_written(tmp_path_factory, value, size):
-    place = RunDir(tmp_path_factory.mktemp("run"))
+    place = RunDir(tmp_path_factory.getbasetemp() / "floats")
     metrics = RunMetrics(place, tensorboard=False)
     metrics.interval(interval(loss=size(value)))
     metrics.close()
     assert read_table(place.metrics, METRIC_COLUMNS)["loss"].tolist() == [value]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), np.float64("-inf"), np.float32("nan")])
+def test_what_is_no_number_is_written_as_no_value(place, value):
+    metrics = RunMetrics(place, tensorboard=False)
+    metrics.evaluation([evaluated(q_first=value)])
+    metrics.close()
+    assert np.isnan(read_table(place.evaluation, EVALUATION_COLUMNS)["q_first"]).tolist() == [True]
+    write_table(place.final, EVALUATION_COLUMNS, [evaluated(q_visited=value)])
+    assert np.isnan(read_table(place.final, EVALUATION_COLUMNS)["q_visited"]).tolist() == [True]
 
 
 @pytest.mark.parametrize(
@@ -157,7 +175,14 @@ def test_a_table_torn_anywhere_reads_as_the_rows_before_the_tear(tmp_path_factor
     [
         ("step,reward\n1,2\n", "first line must be episode,agent_steps,"),
         (EPISODE_HEADER + "1,120\n", "line 2 has 2 fields; must have 10"),
-        (EPISODE_HEADER + "1,120,2.5,0,1-1,231.0,many,60,394,death\n", "column x must hold numbers"),
+        (EPISODE_HEADER + "\n", "line 2 has 1 field; must have 10"),
+        (EPISODE_HEADER + "1" * 200_000 + "\n", "a line of it is longer than 64,000 bytes"),
+        (EPISODE_HEADER + "\0" * 10 + "\n", "line 2 has 1 field; must have 10"),
+        (EPISODE_HEADER + '"1,120,2.5,0,1-1,231.0,315,60,394,death\n', "line 2, column episode: '\"1' is not allowed"),
+        (
+            EPISODE_HEADER + "".join(f"{n},{steps},2.5,0,1-1,2.0,3,60,394,death\n" for n, steps in ((1, 80), (2, 79))),
+            "line 3, column agent_steps: 79 is not allowed; must be at least 80, which is in the line before",
+        ),
     ],
 )
 def test_a_foreign_table_gets_one_line_that_names_the_file(tmp_path, content, message):
@@ -170,8 +195,137 @@ def test_a_foreign_table_gets_one_line_that_names_the_file(tmp_path, content, me
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "allowed"),
+    [
+        ("episode", "-1", "a whole number from 0 to 1e15"),
+        ("agent_steps", "120.5", "a whole number from 0 to 1e15"),
+        ("agent_steps", "", "a whole number from 0 to 1e15"),
+        ("agent_steps", "9" * 10_000, "a whole number from 0 to 1e15"),
+        ("seconds", "nan", "a number from 0 to 1e12"),
+        ("seconds", "inf", "a number from 0 to 1e12"),
+        ("env", "two", "a whole number from 0 to 1e15"),
+        ("stage", "nowhere", "a stage such as 1-1"),
+        ("stage", "1-1" * 10_000, "a stage such as 1-1"),
+        ("return", "1e308", "a number from -1e12 to 1e12"),
+        ("return", "", "a number from -1e12 to 1e12"),
+        ("x", "65536", "a whole number from 0 to 65535"),
+        ("length", "-60", "a whole number from 0 to 1e15"),
+        ("clock", "\x1b[2J", "a whole number from 0 to 1e15"),
+        ("end", "victory", "one of clear, death, stall, limit"),
+    ],
+)
+def test_a_value_out_of_range_is_named_by_line_column_and_what_is_allowed(tmp_path, column, value, allowed):
+    path = tmp_path / "episodes.csv"
+    rows = [",".join(map(str, (episode() | {column: one}).values())) for one in (episode()[column], value)]
+    path.write_text(EPISODE_HEADER + "".join(f"{row}\n" for row in rows))
+    with pytest.raises(UserError) as caught:
+        read_table(path, EPISODE_COLUMNS)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: line 3, column {column}: ")
+    assert message.endswith(f" is not allowed; must be {allowed}")
+    assert message.isprintable()
+    assert len(message) < len(str(path)) + 150
+
+
+def test_a_table_too_large_is_refused_before_it_is_read(tmp_path):
+    with (tmp_path / "episodes.csv").open("wb") as sparse:
+        sparse.truncate(10**12)
+    with pytest.raises(UserError, match=r"larger than 1,000,000,000 bytes, the most that is read"):
+        read_table(tmp_path / "episodes.csv", EPISODE_COLUMNS)
+
+
+def test_a_table_that_went_through_windows_is_read(tmp_path):
+    path = tmp_path / "episodes.csv"
+    path.write_bytes((EPISODE_HEADER + "1,120,2.5,0,1-1,231.0,315,60,394,death\n").replace("\n", "\r\n").encode())
+    assert read_table(path, EPISODE_COLUMNS)["end"].tolist() == ["death"]
+
+
+REAL = Path(__file__).parents[2] / "docs" / "results" / "ddqn_right_only_1-1_seed_1_continued"
+REAL_TABLES = {"episodes": EPISODE_COLUMNS, "metrics": METRIC_COLUMNS, "evaluation": EVALUATION_COLUMNS}
+
+
+@st.composite
+def damaged(draw, content: bytes) -> bytes:
+    """A table with a field retyped, bytes flipped, a part cut out or put elsewhere, or its end lost; several times."""
+    for _ in range(draw(st.integers(1, 3))):
+        start, end = sorted(draw(st.tuples(*[st.integers(0, len(content))] * 2)))
+        kind = draw(st.sampled_from(["retype", "flip", "cut", "splice", "truncate"]))
+        if kind == "retype":
+            fields = content.split(b",")
+            odd = [
+                "",
+                "nan",
+                "-inf",
+                "1e308",
+                "9" * 5000,
+                "-1",
+                "0.5",
+                '"',
+                "'",
+                "\n",
+                "\0",
+                "٣",
+                "1_0",
+                " 1",
+                "true",
+                "1-1",
+            ]
+            fields[draw(st.integers(0, len(fields) - 1))] = draw(st.sampled_from(odd) | st.text(max_size=5)).encode()
+            content = b",".join(fields)
+        elif kind == "flip":
+            at = min(start, len(content) - 1)
+            content = content[:at] + bytes([content[at] ^ draw(st.integers(1, 255))]) + content[at + 1 :]
+        elif kind == "cut":
+            content = content[:start] + content[end:]
+        elif kind == "splice":
+            part, at = content[start : start + 300], draw(st.integers(0, len(content)))
+            content = content[:at] + part + content[at:]
+        else:
+            content = content[:end]
+        content = content or b"?"
+    return content
+
+
+def all_in_range(table: dict[str, Any]) -> bool:
+    """Whether every value of a table is one that its column may hold."""
+    for name, values in table.items():
+        kind = COLUMNS[name]
+        if isinstance(kind, Numbers):
+            there = values[~np.isnan(values)] if kind.optional else values
+            fits = (there >= kind.least) & (there <= kind.most) & (not kind.whole or there == np.round(there))
+            falls = kind.rising and np.any(np.diff(values) < 0)
+            if not fits.all() or falls:
+                return False
+        elif not all(kind.pattern.fullmatch(word) for word in values):
+            return False
+    return len({len(values) for values in table.values()}) == 1
+
+
+@pytest.mark.parametrize("name", REAL_TABLES)
+@given(data=st.data())
+def test_a_damaged_table_is_read_with_all_its_values_in_range_or_refused_by_one_line(tmp_path_factory, name, data):
+    whole = (REAL / f"{name}.csv").read_bytes()
+    path = tmp_path_factory.getbasetemp() / f"{name}.csv"
+    path.write_bytes(data.draw(damaged(b"".join(whole.splitlines(keepends=True)[:40]))))
+    try:
+        table = read_table(path, REAL_TABLES[name])
+    except UserError as error:
+        assert "\n" not in str(error)  # noqa: PT017  # either is right
+        assert str(error).startswith(f"{path}: ")  # noqa: PT017
+    else:
+        assert all_in_range(table)
+
+
+@pytest.mark.parametrize("path", sorted(REAL.parents[1].rglob("*.csv")), ids=lambda path: "-".join(path.parts[-3:]))
+def test_every_table_of_every_run_in_the_documents_is_read(path):
+    name = "evaluation" if path.stem == "final" else path.stem
+    if name in REAL_TABLES:
+        assert len(read_table(path, REAL_TABLES[name])["agent_steps"]) == len(path.read_text().splitlines()) - 1
+
+
 def test_bytes_that_are_no_text_get_one_line_that_names_the_file(tmp_path):
-    (tmp_path / "episodes.csv").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "episodes.csv").write_bytes(b"\xff\xfe\x00\n")
     with pytest.raises(UserError, match=r"episodes\.csv: can't be read as a table"):
         read_table(tmp_path / "episodes.csv", EPISODE_COLUMNS)
 
@@ -224,6 +378,50 @@ def test_resuming_on_a_foreign_table_is_refused_and_leaves_it_alone(place):
     with pytest.raises(UserError, match=r"episodes\.csv: not the expected table"):
         RunMetrics(place, tensorboard=False, resume_at=10)
     assert place.episodes.read_text() == "step,reward\n1,2\n"
+
+
+@pytest.mark.parametrize("end", ["victory", ""])
+def test_resuming_on_a_damaged_table_is_refused_and_leaves_all_of_them_alone(place, end):
+    before = RunMetrics(place, tensorboard=False)
+    for agent_steps in (80, 160):
+        before.episode(episode(agent_steps))
+        before.evaluation([evaluated(agent_steps, end=end if agent_steps == 80 else "clear")])
+    before.close()
+    contents = [path.read_bytes() for path in (place.episodes, place.metrics, place.evaluation)]
+    with pytest.raises(
+        UserError, match=r"evaluation\.csv: line 2, column end: '.*' is not allowed; must be one of clear,"
+    ):
+        RunMetrics(place, tensorboard=False, resume_at=100, evaluated_at=100)
+    assert [path.read_bytes() for path in (place.episodes, place.metrics, place.evaluation)] == contents
+
+
+def test_resuming_is_not_kept_by_what_it_drops_anyway(place):
+    before = RunMetrics(place, tensorboard=False)
+    before.evaluation([evaluated(80), evaluated(160, end="damaged")])
+    before.close()
+    RunMetrics(place, tensorboard=False, resume_at=100, evaluated_at=100).close()
+    assert read_table(place.evaluation, EVALUATION_COLUMNS)["agent_steps"].tolist() == [80]
+
+
+def test_agent_steps_that_fall_are_refused_rather_than_lines_dropped(place):
+    before = RunMetrics(place, tensorboard=False)
+    for agent_steps in (80, 9160, 240):
+        before.episode(episode(agent_steps))
+    before.close()
+    with pytest.raises(UserError, match="line 4, column agent_steps: 240 is not allowed; must be at least 9160"):
+        RunMetrics(place, tensorboard=False, resume_at=240)
+    assert len(place.episodes.read_text().splitlines()) == 4
+
+
+def test_tables_of_many_blocks_are_read_and_gone_on_with_as_those_of_one(place, monkeypatch):
+    before = RunMetrics(place, tensorboard=False)
+    for agent_steps in range(0, 3000, 10):
+        before.episode(episode(agent_steps))
+    before.close()
+    monkeypatch.setattr("mario_rl.reading.BLOCK_BYTES", 100)
+    assert read_table(place.episodes, EPISODE_COLUMNS)["agent_steps"].tolist() == list(range(0, 3000, 10))
+    RunMetrics(place, tensorboard=False, resume_at=1005).close()
+    assert read_table(place.episodes, EPISODE_COLUMNS)["agent_steps"].tolist() == list(range(0, 1010, 10))
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")

@@ -136,7 +136,7 @@ def test_a_full_disk_leaves_no_part_of_a_config(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", refuse)
-    with pytest.raises(StorageError, match=r"config\.yaml: could not be written \(No space left on device\)"):
+    with pytest.raises(StorageError, match=r"config\.yaml: could not be written \(No space left on device: .*\)"):
         begin_in(tmp_path / "run")
     assert list((tmp_path / "run").iterdir()) == []
     monkeypatch.undo()

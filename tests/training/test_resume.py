@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import random
+import shutil
 import signal
 import threading
 import time
@@ -17,7 +18,7 @@ import torch
 from small_run import SMALL_RUN
 
 from mario_rl.agents import QAgent
-from mario_rl.config import load_config
+from mario_rl.config import load_config, load_run_config
 from mario_rl.errors import CheckpointError, ConfigError, UserError
 from mario_rl.evaluation import EvaluationReport
 from mario_rl.game.games import Games
@@ -300,9 +301,9 @@ def test_a_run_that_is_refused_leaves_no_emulator_open(tmp_path, small_run, monk
     assert len(closed) == 1
     latest = RunDir(tmp_path / "run").latest
     state = load_checkpoint(latest)
-    del state["training"]["recent"]
+    del state["training"]["collector"]["games"]["arrays"]["games"]
     save_checkpoint(latest, state)
-    with pytest.raises(CheckpointError, match="damaged"):
+    with pytest.raises(CheckpointError, match=r"damaged.*the games' state has no games"):
         resume(tmp_path / "run")
     assert len(closed) == 2
 
@@ -348,14 +349,63 @@ def test_a_second_ctrl_c_in_the_middle_of_saving_leaves_a_run_that_resumes(tmp_p
     assert len(list((tmp_path / "run" / "replay").iterdir())) == 1
 
 
-def test_a_checkpoint_damaged_inside_is_one_clear_line(tmp_path, small_run):
-    train(small_run, tmp_path / "run", observer=StopAt(20))
+DAMAGES = {
+    "no games": (("collector",), None, r"refused, training\.collector: "),
+    "moments of another shape": (
+        ("agent", "optimizer", "state", 0, "exp_avg"),
+        torch.zeros(3),
+        r"optimizer\.state\.0\.exp_avg is float32 \(3,\); must be float32 \(32, 4, 8, 8\)",
+    ),
+    "moments of another precision": (
+        ("agent", "optimizer", "state", 1, "exp_avg_sq"),
+        torch.zeros(32, dtype=torch.float64),
+        r"exp_avg_sq is float64 \(32,\); must be float32 \(32,\)",
+    ),
+    "moments that are missing": (("agent", "optimizer", "state", 0), {}, r"optimizer\.state\.0 lacks step"),
+    "no moments after updates": (("agent", "optimizer", "state"), {}, r"optimizer\.state lacks 0"),
+    "squares below 0": (("agent", "optimizer", "state", 1, "exp_avg_sq"), -torch.ones(32), "has numbers below 0"),
+    "other steps than updates": (("agent", "optimizer", "state", 0, "step"), torch.tensor(3.0), r"step is 3\.0; must"),
+    "no optimiser": (("agent", "optimizer"), None, r"optimizer\.state is null; must be a dict"),
+    "a target network of another size": (
+        ("agent", "target", "features.0.bias"),
+        torch.zeros(31),
+        r"target\.features\.0",
+    ),
+    "updates as text": (("agent", "updates"), "3", r"updates is a str; must be a int"),
+    "a generator of something else": (("replay_generator",), "{}", "not the state of a PCG64 generator"),
+    "a generator of torch cut short": (("torch_generators", "cpu"), torch.zeros(4, dtype=torch.uint8), "RNG state"),
+    "a replay that is not there": (("replay_generation",), 77, r"generation_000077\.npz: no such replay file"),
+}
+
+
+@pytest.fixture(scope="module")
+def stopped_run(tmp_path_factory, whole_run) -> Path:
+    """The small run after 60 agent steps, five updates of them."""
+    run_dir = tmp_path_factory.mktemp("stopped") / "run"
+    train(load_run_config(whole_run / "config.yaml"), run_dir, observer=StopAt(60))
+    return run_dir
+
+
+@pytest.mark.parametrize("kind", DAMAGES)
+def test_a_checkpoint_damaged_inside_is_one_clear_line(tmp_path, stopped_run, kind):
+    path, value, said = DAMAGES[kind]
+    shutil.copytree(stopped_run, tmp_path / "run")
     latest = RunDir(tmp_path / "run").latest
     state = load_checkpoint(latest)
-    del state["training"]["collector"]
+    part = state["training"]
+    for key in path[:-1]:
+        part = part[key]
+    part[path[-1]] = value
     save_checkpoint(latest, state)
-    with pytest.raises(CheckpointError, match=r"latest\.pt: damaged, training can't go on from it \(KeyError: 'coll"):
+    before = contents(tmp_path / "run")
+    with pytest.raises(CheckpointError, match=said) as refused:
         resume(tmp_path / "run")
+    assert "\n" not in str(refused.value)
+    assert contents(tmp_path / "run") == before
+
+
+def contents(run_dir: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in run_dir.rglob("*") if path.is_file() and path.name != ".lock"}
 
 
 def test_a_run_from_before_the_compiled_emulator_is_refused_with_what_to_do_instead(tmp_path, small_run):

@@ -67,7 +67,7 @@ def test_latest_is_the_latest_from_the_next_episode_on(game, growing_run, traine
     partial = RunDir(growing_run).checkpoints / "partial"
     shutil.copy(late, partial)
     partial.replace(RunDir(growing_run).latest)
-    game.tell(Simple(do="restart"))
+    game.refresh()
     wait_for(lambda: game.catalog()["agent_steps"] == int(late.stem[5:]))
 
 

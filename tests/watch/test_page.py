@@ -22,8 +22,8 @@ from mario_rl.evaluation import load_trained
 from mario_rl.runs.directory import RunDir
 from mario_rl.runs.metrics import RunMetrics
 from mario_rl.runs.tables import EPISODE_COLUMNS, METRIC_COLUMNS, read_table
+from mario_rl.watch.curve import read_curve
 from mario_rl.watch.play import Episode
-from mario_rl.watch.server import _curve
 
 pytestmark = pytest.mark.emulator
 
@@ -341,11 +341,11 @@ def test_the_curve_of_a_long_run_begins_with_its_hundredth_episode(tmp_path):
         row = dict.fromkeys(METRIC_COLUMNS, 0.0) | {"agent_steps": episodes * 50}
         metrics.interval(row | {"episodes": episodes, "mean_x": mean_x})
     metrics.close()
-    assert _curve(tmp_path) == {"mean_x": [[5000.0, 410.0], [6500.0, 420.0]], "of": 100, "evaluations": []}
+    assert read_curve(tmp_path) == {"mean_x": [[5000.0, 410.0], [6500.0, 420.0]], "of": 100, "evaluations": []}
 
 
-def test_where_there_is_no_run_there_is_no_curve(tmp_path):
-    assert _curve(tmp_path / "nothing")["mean_x"] == []
+def test_where_there_is_no_run_there_is_noread_curve(tmp_path):
+    assert read_curve(tmp_path / "nothing")["mean_x"] == []
 
 
 @pytest.mark.parametrize("width", [390, 1280, 1920])
