@@ -16,6 +16,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -28,13 +29,15 @@ from platformdirs import user_cache_path
 from mario_rl.errors import StorageError
 from mario_rl.files import write_atomically
 from mario_rl.streams import SCREEN
-from mario_rl.wording import duration_text
 
 PACKAGE = Path(__file__).parent
 FOLDER_VARIABLE = "MARIO_RL_CACHE"
 MAGIC = b"mario_rl kernels 1\n"
 DIGEST_BYTES = 32  # of SHA-256
-WAITING_SECONDS = 600.0  # for another process that compiles, which takes it half a minute
+
+COMPILING = "compiling the emulator, once: about 30 s"
+COMPILING_SECONDS = 600
+"""How long is waited for another process to compile, which takes half a minute; after that, one does it oneself."""
 
 PROVIDED = {"memmove", "memcpy", "memset"}
 """What compiled code may call of the C library."""
@@ -150,26 +153,22 @@ class Library(Mapping[str, Callable[..., int]]):
         for folder in folders():
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                with FileLock(lock := folder / f"{self._name}.lock", timeout=WAITING_SECONDS):
-                    return self._read_any() or self._make_in(folder)
-            except Timeout:  # which is an OSError as well
-                _say(f"another process has held {lock} for {duration_text(WAITING_SECONDS)}; compiling here as well")
-                return self._make_in(folder)
-            except OSError:  # not a folder to write in
+                with _turn(folder / f"{self._name}.lock"):
+                    objects = self._read_any()
+                    if objects is None:
+                        if not self._quick:
+                            say_once(COMPILING)
+                        objects = self.compile_here()
+                        self._keep(objects, folder)
+                    return objects
+            except OSError:  # not a folder to write in, or who compiles never comes to an end (Timeout)
                 continue
         if not self._quick:
-            _say(
+            say_once(
                 f"compiling the emulator, about 30 s: no folder can be written to keep it, {FOLDER_VARIABLE} may name "
                 "one"
             )
         return self.compile_here()
-
-    def _make_in(self, folder: Path) -> Objects:
-        if not self._quick:
-            _say("compiling the emulator, once: about 30 s")
-        objects = self.compile_here()
-        self._keep(objects, folder)
-        return objects
 
     def _keep(self, objects: Objects, folder: Path) -> None:
         """Write the file; a disk that is full costs the next start, not this one."""
@@ -177,13 +176,29 @@ class Library(Mapping[str, Callable[..., int]]):
             self._write(objects, folder / self.file_name)
             self._remove_old(folder)
         except (StorageError, OSError) as error:
-            _say(f"the compiled emulator could not be kept, the next start compiles it again ({error})")
+            say_once(f"the compiled emulator could not be kept, the next start compiles it again ({error})")
 
     def _remove_old(self, folder: Path) -> None:
         """Keep the few newest files: other versions and processors may share the folder."""
         made = sorted(folder.glob(f"{self._name}-*.kernels"), key=lambda path: path.stat().st_mtime)
         for old in made[:-4]:
             old.unlink(missing_ok=True)
+
+
+@contextmanager
+def _turn(lock: Path) -> Iterator[None]:
+    """Wait until nobody else compiles for this folder.
+
+    Raises:
+        Timeout: that takes too long.
+    """
+    try:
+        held = FileLock(lock).acquire(timeout=1)
+    except Timeout:
+        say_once("waiting for another process that compiles the emulator")
+        held = FileLock(lock).acquire(timeout=COMPILING_SECONDS)
+    with held:
+        yield
 
 
 def compile_kernel(module: str, kernel: str) -> tuple[int, bytes]:
@@ -236,6 +251,16 @@ def folders() -> list[Path]:
     return [Path(chosen)] if chosen else [PACKAGE / "__pycache__", user_cache_path("mario_rl", appauthor=False)]
 
 
+def can_be_kept() -> bool:
+    """Whether there is a folder to keep machine code in; it is made if need be."""
+    for folder in folders():
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            if os.access(folder, os.W_OK | os.X_OK):
+                return True
+    return False
+
+
 def _target_machine() -> llvm.TargetMachine:
     features = llvm.get_host_cpu_features().flatten()
     triple = llvm.get_process_triple()
@@ -259,7 +284,7 @@ def _as_function(address: int, count: int) -> Callable[..., int]:
 _said: set[str] = set()
 
 
-def _say(message: str) -> None:
+def say_once(message: str) -> None:
     """Write a line, once: several libraries are one emulator."""
     if message in _said:
         return

@@ -81,9 +81,8 @@ def _explain(error: Exception, arguments: list[str]) -> int:
         return complain(" ".join(str(error).split()), BAD_INPUT)
     if isinstance(error, FailedError | OSError):
         return complain(str(error), FAILED)
-    if (
-        isinstance(error, ImportError) and (error.name or "").partition(".")[0] != "mario_rl"
-    ):  # that is a mistake of ours
+    ours = isinstance(error, ImportError) and (error.name or "").partition(".")[0] == "mario_rl"  # a mistake
+    if isinstance(error, ImportError) and not ours:
         return complain(f"a package is not installed or does not load ({error}); see: mario-rl doctor", FAILED)
     raise error
 

@@ -42,8 +42,9 @@ def compare(
     """Train every combination of settings from several seeds, and report how they compare.
 
     A study file names a config, the settings to compare and the seeds; configs/studies/ has examples. Interrupt it
-    (Ctrl-C saves) and start it again: runs that are done are kept, the others go on. With more seeds or values in the
-    file only the new runs are made. A run that fails stops no other; exit code 1 then.
+    (Ctrl-C saves, a second one does not) and start it again: runs that are done are kept, the others go on. With more
+    seeds or values in the file only the new runs are made; with another `final` the last weights are evaluated again. A
+    run that fails stops no other; exit code 1 then.
 
     With --report and a directory the report is made from the runs that are there, whoever made them.
 

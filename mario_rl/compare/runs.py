@@ -266,8 +266,6 @@ def _load(place: RunDir, asked: FinalConfig | None) -> StudyRunData | None:
     if not len(run.episodes["x"]):
         return None
     evaluations = read_evaluations(place.evaluation)
-    _require_numbers(place.episodes, run.episodes)
-    _require_numbers(place.evaluation, evaluations)
     finals = look_at_finals(place, run.config, asked)
     if finals.state == "damaged":
         raise UserError(finals.why)
@@ -275,19 +273,6 @@ def _load(place: RunDir, asked: FinalConfig | None) -> StudyRunData | None:
     if finals.state == "others":
         otherwise, final = _within(place, finals.why), {name: column[:0] for name, column in final.items()}
     return StudyRunData(place, run.config, run.episodes, evaluations, final, read_record(place), otherwise)
-
-
-def _require_numbers(path: Path, table: Table) -> None:
-    """Refuse a table in which a number is missing that a report computes with, or which goes back in time.
-
-    Raises:
-        UserError: names the column.
-    """
-    for name in ("agent_steps", "seconds", "x", "return"):
-        if not np.isfinite(table[name]).all():
-            raise UserError(f"{path}: column {name} must hold a number in every row")
-    if (np.diff(table["agent_steps"]) < 0).any():
-        raise UserError(f"{path}: column agent_steps must not fall")
 
 
 def _failure(path: Path) -> str:

@@ -56,7 +56,7 @@ def look_at_finals(run: RunDir, config: Config, asked: FinalConfig | None) -> Fi
         return Finals("damaged", empty_table(EVALUATION_COLUMNS), str(error))
     if asked is None or made == (wanted := asked_finals(config, asked)):
         return Finals("done", table)
-    return Finals("others", table, f"{run.final}: has {_text(made)}; the study asks for {_text(wanted)}")
+    return Finals("others", table, f"{run.final}: has episodes of {_text(made)}; the study asks for {_text(wanted)}")
 
 
 def asked_finals(config: Config, asked: FinalConfig) -> dict[str, Made]:
@@ -89,10 +89,7 @@ def _made(path: Path, table: Table) -> dict[str, Made]:
 
 
 def _text(finals: dict[str, Made]) -> str:
-    return ", ".join(
-        f"{count_text(made.episodes, f'{protocol} episode')} (seed {made.seed})"
-        for protocol, made in sorted(finals.items())
-    )
+    return ", ".join(f"{protocol} {made.episodes:,} (seed {made.seed})" for protocol, made in sorted(finals.items()))
 
 
 def _is_torn(path: Path) -> bool:

@@ -21,6 +21,8 @@ from mario_rl.studies.runner import SECONDS_BETWEEN_LOOKS, RunFailed
 from mario_rl.studies.work import RunStopped
 from mario_rl.wording import duration_text
 
+WORKER = ("-m", "mario_rl.studies.worker")
+
 SAVING_SECONDS = 600.0
 """What a run may take to save, once it is asked to end: two replays of 8 GB on a slow disk."""
 
@@ -113,7 +115,7 @@ class Processes:
             if self._stopped_at is not None:
                 raise RunStopped(signal.SIGTERM)
             process = subprocess.Popen(
-                [sys.executable, "-m", "mario_rl.studies.worker"],
+                [sys.executable, *WORKER],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import json
 import os
 import shutil
 from html import unescape
 from pathlib import Path
 
 import pytest
-from made_up import make_run, make_study
+from made_up import make_finals, make_run, make_study
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -20,6 +22,7 @@ from mario_rl.compare.looks import Drawn
 from mario_rl.compare.report import write_report
 from mario_rl.compare.runs import load_arms
 from mario_rl.config import load_config, render_config
+from mario_rl.config.study import FinalConfig
 from mario_rl.errors import ConfigError, UserError
 from mario_rl.files import printable
 from mario_rl.runs.directory import RunDir
@@ -226,6 +229,53 @@ def test_every_run_that_can_not_be_reported_is_named_with_the_reason(tmp_path):
         "bad/seed_9": "no episode has ended yet; it failed: refused",
     }
     assert seeds_of(tmp_path) == {"Double DQN, simple": [0, 1]}
+
+
+DAMAGE = {
+    "episodes.csv": (b"\0\xff\n", "episodes.csv: "),
+    "evaluation.csv": (b'"' + b"a" * 200_000, "evaluation.csv: "),
+    "final.csv": (b"x", "final.csv: cut short, it has 0 whole rows"),
+    "run.json": (b'{"best": 3}', "run.json: best: 3 is not allowed; must be"),
+    "config.yaml": (b"[" * 1_500, "config.yaml, line 1: nested more than 32 deep"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_of_a_study_of_which_one_file_is_damaged_the_rest_is_reported_and_the_file_is_named(tmp_path, name):
+    make_study(tmp_path, targets=("target", "double"), action_sets=("simple",), seeds=(0, 1), episodes=60)
+    (tmp_path / "study.yaml").write_text("base: x\naxes: {agent.target: [1]}\nseeds: [0]\nfinal: {episodes: 20}\n")
+    run = tmp_path / "runs" / "double-simple" / "seed_1"
+    content, says = DAMAGE[name]
+    whole = (run / name).read_bytes() if name in ("episodes.csv", "evaluation.csv") else b""
+    (run / name).write_bytes(whole + content + (b"\n" if whole else b""))
+    assert [(one.path, one.reason[: len(says)]) for one in load_arms(tmp_path).left_out] == [(run, says)]
+    assert seeds_of(tmp_path) == {"Double DQN": [0], "DQN": [0, 1]}
+
+
+def test_a_run_whose_evidence_was_edited_after_it_was_done_is_named_and_left_out(tmp_path):
+    kept, edited = make_runs(tmp_path, "a")
+    for run in (kept, edited):
+        record = json.loads(RunDir(run).record.read_text())
+        files = ("config.yaml", "episodes.csv", "evaluation.csv", "final.csv")
+        record["files"] = {name: hashlib.sha256((run / name).read_bytes()).hexdigest() for name in files}
+        RunDir(run).record.write_text(json.dumps(record))
+    assert left_out(tmp_path) == {}
+    RunDir(edited).episodes.write_text(RunDir(edited).episodes.read_text().replace("death", "clear"))
+    why = "episodes.csv: was changed after the run was done; its SHA-256 is not the one in run.json"
+    assert left_out(tmp_path) == {"a/seed_1": why}
+    assert list(seeds_of(tmp_path).values()) == [[0]]
+
+
+def test_a_run_with_other_final_evaluations_than_its_study_asks_for_is_in_curves_only(tmp_path):
+    make_runs(tmp_path, "a", seeds=(0, 1))
+    make_finals(RunDir(tmp_path / "runs" / "a" / "seed_1"), FinalConfig(episodes=7))
+    (tmp_path / "study.yaml").write_text("base: x\naxes: {agent.gamma: [1]}\nseeds: [0]\nfinal: {episodes: 20}\n")
+    made = "epsilon 7 (seed 1), noop 31 (seed 1), sticky 7 (seed 1)"
+    asked = "epsilon 20 (seed 1), noop 31 (seed 1), sticky 20 (seed 1)"
+    others = f"final.csv: has episodes of {made}; the study asks for {asked}"
+    assert left_out(tmp_path) == {
+        "a/seed_1": f"not done, so in no figure: others have been evaluated at their end; {others}"
+    }
 
 
 def test_runs_that_are_not_done_beside_others_that_are_say_where_they_do_not_count(tmp_path):

@@ -397,6 +397,7 @@ def configs(draw: st.DrawFn) -> Config:
         return Config.model_validate(kept)
 
 
+@pytest.mark.takes("YAML of a hundred configs, each read twice: measured, then made")
 @given(config=configs())
 def test_what_is_rendered_loads_back_to_an_equal_config(config, tmp_path_factory):
     file = tmp_path_factory.mktemp("rendered") / "config.yaml"

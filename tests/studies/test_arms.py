@@ -109,6 +109,21 @@ def test_a_mistake_gets_one_line_that_names_file_key_value_and_what_is_allowed(s
     assert "\n" not in str(error.value)
 
 
+def test_how_many_runs_there_would_be_is_known_before_any_is_made_or_the_base_is_read(study_file):
+    values = ", ".join(map(str, range(1_000)))
+    axes = "".join(f"  {key}: [{values}]\n" for key in ("agent.n_step", "replay.capacity", "training.agent_steps"))
+    study_file.write_text(f"base: none.yaml\naxes:\n{axes}seeds: [0, 1]\n")
+    with pytest.raises(ConfigError) as error:
+        expand(load_study(study_file), study_file)
+    assert str(error.value) == (
+        f"{study_file}: axes: 1,000,000,000 arms from 2 seeds are more than 10,000 runs, the most a study may have"
+    )
+    ten = "".join(f"  k{number}: [{', '.join(map(str, range(100)))}]\n" for number in range(10))
+    study_file.write_text(f"base: none.yaml\naxes:\n{ten}seeds: [0]\n")
+    with pytest.raises(ConfigError, match=r"axes: (100 x ){8}\.\.\. arms from 1 seed are more"):
+        expand(load_study(study_file), study_file)
+
+
 def test_a_study_that_is_not_there_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"none\.yaml: no such study file"):
         load_study(tmp_path / "none.yaml")

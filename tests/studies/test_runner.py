@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from made_up import make_finals
+from made_up import make_finals, make_study
 
 from mario_rl.cli import main
+from mario_rl.compare.looks import Drawn
 from mario_rl.config.study import FinalConfig, load_study
 from mario_rl.errors import UserError
 from mario_rl.runs.directory import RunDir
@@ -183,6 +184,76 @@ def test_a_signal_stops_what_works_and_begins_nothing_more(runs, tmp_path):
     assert executor.begun == 1
 
 
+def test_a_second_ctrl_c_ends_what_works_at_once(runs, tmp_path):
+    class Saving:
+        def __init__(self):
+            self.told, self.killed = threading.Event(), threading.Event()
+
+        def execute(self, run, run_dir):
+            yield 0
+            os.kill(os.getpid(), signal.SIGINT)
+            assert self.told.wait(20)
+            os.kill(os.getpid(), signal.SIGINT)
+            assert self.killed.wait(20)  # as long as saving takes
+            raise RunStopped(signal.SIGTERM)
+
+        def stop(self):
+            self.told.set()
+
+        def kill(self):
+            self.killed.set()
+
+    executor = Saving()
+    with pytest.raises(KeyboardInterrupt):
+        run_study(runs, StudyDir(tmp_path / "out"), executor, FINAL, jobs=1)
+    assert executor.killed.is_set()
+
+
+def test_what_nobody_expected_of_one_run_lets_the_others_save(runs, tmp_path):
+    class Broken(Pretended):
+        stopped = False
+
+        def execute(self, run, run_dir):
+            yield 10
+            raise RuntimeError("a mistake of ours")
+
+        def stop(self):
+            self.stopped = True
+
+    executor = Broken()
+    with pytest.raises(RuntimeError, match="a mistake of ours"):
+        run_study(runs, StudyDir(tmp_path / "out"), executor, FINAL, jobs=2)
+    assert executor.stopped
+
+
+def test_a_file_that_says_something_else_does_not_make_a_run_done(runs, tmp_path):
+    directory = StudyDir(tmp_path / "out")
+    first = Pretended()
+    run_study(runs, directory, first, FINAL, jobs=1)
+    directory.run("double", 0).final.write_text("x")
+    heard: list[object] = []
+
+    class Hearing(StudyObserver):
+        def started(self, done, agent_steps):
+            heard.append((done, agent_steps))
+
+    second = Pretended()
+    run_study(runs, directory, second, FINAL, jobs=1, observer=Hearing())
+    assert second.worked_on == ["double"]
+    assert heard == [(1, 0)]  # nothing is trained
+
+
+def test_a_damaged_config_is_a_matter_of_its_run_alone(runs, tmp_path):
+    directory = StudyDir(tmp_path / "out")
+    damaged = directory.run("double", 0).config
+    damaged.parent.mkdir(parents=True)
+    damaged.write_text("agent: [\n")
+    executor = Pretended("double")
+    outcome = run_study(runs, directory, executor, FINAL, jobs=1)
+    assert executor.worked_on == ["target", "double"]
+    assert [run.arm for run in outcome.failed] == ["double"]
+
+
 def test_runs_begun_with_other_settings_are_refused_by_key_before_anything_is_done(runs, tmp_path):
     directory = StudyDir(tmp_path / "out")
     begun = directory.run("double", 0)
@@ -262,3 +333,38 @@ def test_a_run_that_cannot_be_made_is_named_with_exit_code_1(study_file, tmp_pat
     said = capfd.readouterr().out
     assert f"failed: double, seed 0: {damaged.latest}: cut short, damaged or not a checkpoint at all" in said
     assert directory.run("target", 0).final.is_file()
+
+
+PUBLISHED = """\
+base: base.yaml
+axes: {agent.target: [target, double], env.action_set: [simple]}
+seeds: [0, 1]
+final: {episodes: 20}
+"""
+
+
+@pytest.mark.takes("two reports, and a process for each of four runs")
+def test_a_published_study_keeps_its_evaluations_where_others_are_asked_for_and_says_so(tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(Drawn, "write_png", lambda drawn, path: None)  # figures are on the page
+    (tmp_path / "base.yaml").write_text("device: cpu\n")
+    study, out = tmp_path / "study.yaml", StudyDir(tmp_path / "out")
+    study.write_text(PUBLISHED)
+    make_study(out.path, targets=("target", "double"), action_sets=("simple",), seeds=(0, 1), episodes=60)
+    assert main(["compare", str(study), "--out", str(out.path)]) == 0
+    before = {path: path.read_bytes() for path in out.runs.rglob("final.csv")}
+    assert len(before) == 4
+    capfd.readouterr()
+
+    study.write_text(PUBLISHED.replace("20", "30"))
+    assert main(["compare", str(study), "--out", str(out.path), "--jobs", "2"]) == 1
+    said = capfd.readouterr().out.splitlines()
+    final = out.run("double-simple", 1).final
+    made, asked = (f"epsilon {n} (seed 1), noop 31 (seed 1), sticky {n} (seed 1)" for n in (20, 30))
+    reason = f"has episodes of {made}; the study asks for {asked}"
+    gone = f"it can't be evaluated again, its weights are gone (there is no {RunDir(final.parent).latest})"
+    assert f"failed: double-simple, seed 1: {final}: {reason}; {gone}" in said
+    assert f"left out: {final.parent}: final.csv: {reason}" in said
+    assert said[-1] == f"report: {out.path / 'index.html'}"
+    assert {path: path.read_bytes() for path in out.runs.rglob("final.csv")} == before
+    assert "cleared, sticky" not in (out.path / "tables" / "arms.csv").read_text()
+    assert out.study.read_text() == study.read_text()
