@@ -16,13 +16,14 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import llvmlite.binding as llvm
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
 from mario_rl.errors import StorageError
@@ -33,6 +34,9 @@ PACKAGE = Path(__file__).parent
 FOLDER_VARIABLE = "MARIO_RL_CACHE"
 MAGIC = b"mario_rl kernels 1\n"
 DIGEST_BYTES = 32  # of SHA-256
+
+COMPILING_SECONDS = 600
+"""How long is waited for another process to compile, which takes half a minute; after that, one does it oneself."""
 
 PROVIDED = {"memmove", "memcpy", "memset"}
 """What compiled code may call of the C library."""
@@ -148,7 +152,7 @@ class Library(Mapping[str, Callable[..., int]]):
         for folder in folders():
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                with FileLock(folder / f"{self._name}.lock"):
+                with _turn(folder / f"{self._name}.lock"):
                     objects = self._read_any()
                     if objects is None:
                         if not self._quick:
@@ -156,7 +160,7 @@ class Library(Mapping[str, Callable[..., int]]):
                         objects = self.compile_here()
                         self._keep(objects, folder)
                     return objects
-            except OSError:  # not a folder to write in
+            except OSError:  # not a folder to write in, or who compiles never comes to an end (Timeout)
                 continue
         if not self._quick:
             _say(
@@ -178,6 +182,22 @@ class Library(Mapping[str, Callable[..., int]]):
         made = sorted(folder.glob(f"{self._name}-*.kernels"), key=lambda path: path.stat().st_mtime)
         for old in made[:-4]:
             old.unlink(missing_ok=True)
+
+
+@contextmanager
+def _turn(lock: Path) -> Iterator[None]:
+    """Wait until nobody else compiles for this folder.
+
+    Raises:
+        Timeout: that takes too long.
+    """
+    try:
+        held = FileLock(lock).acquire(timeout=1)
+    except Timeout:
+        _say("waiting for another process that compiles the emulator")
+        held = FileLock(lock).acquire(timeout=COMPILING_SECONDS)
+    with held:
+        yield
 
 
 def compile_kernel(module: str, kernel: str) -> tuple[int, bytes]:

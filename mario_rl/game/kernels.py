@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import suppress
 
-from mario_rl.compiling import Library
+from mario_rl.compiling import COMPILING_SECONDS, Library
 from mario_rl.machine import usable_cores
 from mario_rl.nes.kernels import KERNELS as CONSOLE
 
@@ -32,9 +33,15 @@ def load_emulator() -> None:
     helper = None
     if sys.executable and usable_cores() > 1 and CONSOLE.kept_in is None and KERNELS.kept_in is None:
         helper = subprocess.Popen([sys.executable, "-c", COMPILE_CONSOLE], stderr=subprocess.DEVNULL)
-    KERNELS.load()
-    if helper is not None:
-        helper.wait()
+    try:
+        KERNELS.load()
+        if helper is not None:
+            with suppress(subprocess.TimeoutExpired):
+                helper.wait(COMPILING_SECONDS)
+    finally:
+        if helper is not None:
+            helper.kill()  # nothing, where it has ended
+            helper.wait()
     CONSOLE.load()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mario_rl.errors import StorageError, UserError
+from mario_rl.errors import GoneError, StorageError, UserError
 from mario_rl.files import write_atomically
 from mario_rl.wording import count_text
 
@@ -124,8 +125,13 @@ class TableWriter:
         self._file = path.open("ab", buffering=0)
 
     def append(self, rows: Iterable[Row]) -> None:
-        """Write rows, in one write to the operating system."""
+        """Write rows, in one write to the operating system.
+
+        Raises:
+            GoneError: the file was deleted, moved or replaced meanwhile. StorageError: the disk refused a write.
+        """
         data = _csv_bytes([self._in_order(row) for row in rows])
+        self._require_file()
         try:
             complete = self._file.write(data) == len(data)
         except OSError as error:
@@ -136,6 +142,17 @@ class TableWriter:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+    def _require_file(self) -> None:
+        try:
+            there = os.path.samestat(os.stat(self._path), os.fstat(self._file.fileno()))
+        except (FileNotFoundError, NotADirectoryError):
+            there = False
+        if not there:
+            raise GoneError(
+                f"{self._path}: deleted, moved or replaced while training wrote to it, which has ended; the run can be "
+                "resumed, its other tables are whole"
+            )
 
     def _in_order(self, row: Row) -> list[Any]:
         missing, unknown = set(self._columns) - row.keys(), row.keys() - set(self._columns)

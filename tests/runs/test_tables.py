@@ -229,7 +229,9 @@ def test_resuming_on_a_foreign_table_is_refused_and_leaves_it_alone(place):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_full_disk_is_one_clear_line_and_closing_still_works(place, monkeypatch):
     metrics = RunMetrics(place, tensorboard=False)
-    with Path("/dev/full").open("ab", buffering=0) as full:
+    place.episodes.unlink()
+    place.episodes.symlink_to("/dev/full")
+    with place.episodes.open("ab", buffering=0) as full:
         monkeypatch.setattr(metrics._episodes, "_file", full)
         with pytest.raises(StorageError, match=r"episodes\.csv: could not be written \(No space left on device\)"):
             metrics.episode(episode())

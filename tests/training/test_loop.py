@@ -196,7 +196,7 @@ def test_a_curve_that_cannot_be_drawn_is_one_warning_and_the_run_is_saved(
         def warned(self, message: str) -> None:
             warnings.append(message)
 
-    monkeypatch.setattr(curve, "draw_curves", fail)
+    monkeypatch.setattr(curve, "curve_figure", fail)
     config = load_config(small_run_file, ["training.agent_steps=20"])
     assert train(config, tmp_path / "run", observer=Listen()).progress.agent_steps == 20
     assert drawn == [0, 20]
