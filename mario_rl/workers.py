@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import queue
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from itertools import count
 from typing import Any
@@ -21,14 +22,21 @@ PATIENCE, PATIENCE_AT_THE_END = 600, 30
 Looks are counted, not time: a process that was stopped, or a laptop that slept, has not looked meanwhile.
 """
 
+LOOKS_AT_EXIT = 5
+"""The same for threads that work while the program ends."""
+
 type _Tasks = queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None]
+
+
+_LIVING: weakref.WeakKeyDictionary[threading.Thread, _Tasks] = weakref.WeakKeyDictionary()
+"""All threads there are, and what tells them to end."""
 
 
 class Workers:
     """Threads that do tasks in the order in which they come; the first task starts them.
 
-    They are daemons, so that a program ends whatever one of them is stuck in, and end once nobody has the object any
-    more.
+    They end once nobody has the object any more, and before the program does; what one of them is stuck in keeps no
+    program from its end.
 
     Args:
         number: how many threads.
@@ -41,6 +49,7 @@ class Workers:
             threading.Thread(target=_work, args=(self._tasks,), name=name, daemon=True) for _ in range(number)
         ]
         self._begun = False
+        _LIVING.update(dict.fromkeys(self._threads, self._tasks))
         weakref.finalize(self, _end, self._tasks, number)
 
     @property
@@ -61,13 +70,7 @@ class Workers:
     def close(self, *, looks: int) -> bool:
         """Let the threads end what they do, and end; returns whether they did within some looks."""
         _end(self._tasks, len(self._threads))
-        begun = [thread for thread in self._threads if thread.ident is not None]
-        for _ in range(looks):
-            for thread in begun:
-                if thread.is_alive():
-                    thread.join(LOOK_SECONDS)
-                    break
-        return not any(thread.is_alive() for thread in begun)
+        return _joined(self._threads, looks=looks)
 
 
 def answer[Result](future: Future[Result], *, of: str, should_stop: Callable[[], bool] = lambda: False) -> Result:
@@ -94,17 +97,39 @@ def answer[Result](future: Future[Result], *, of: str, should_stop: Callable[[],
 
 def _work(tasks: _Tasks) -> None:
     while (one := tasks.get()) is not None:
-        future, task = one
-        if future.set_running_or_notify_cancel():
-            try:
-                result = task()
-            except BaseException as error:  # it belongs to whoever asks for the result
-                future.set_exception(error)
-            else:
-                future.set_result(result)
-        del one, future, task  # or they would be kept until the next one comes
+        _do(*one)
+        del one  # or it would be kept until the next one comes
+
+
+def _do(future: Future[Any], task: Callable[[], Any]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        future.set_result(task())
+    except BaseException as error:  # it belongs to whoever asks for the result
+        future.set_exception(error)
 
 
 def _end(tasks: _Tasks, number: int) -> None:
     for _ in range(number):
         tasks.put(None)
+
+
+def _joined(threads: Iterable[threading.Thread], *, looks: int) -> bool:
+    """Wait for threads that have been told to end; returns whether all have, or never began."""
+    for thread in threads:
+        while thread.is_alive():
+            if looks == 0:
+                return False
+            thread.join(LOOK_SECONDS)
+            looks -= thread.is_alive()
+    return True
+
+
+@atexit.register
+def _end_all() -> None:
+    """Let no thread run while the interpreter goes: one that has used PyTorch would abort the process then."""
+    living = dict(_LIVING)
+    for tasks in living.values():
+        tasks.put(None)
+    _joined(living, looks=LOOKS_AT_EXIT)
