@@ -16,7 +16,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -35,6 +35,7 @@ FOLDER_VARIABLE = "MARIO_RL_CACHE"
 MAGIC = b"mario_rl kernels 1\n"
 DIGEST_BYTES = 32  # of SHA-256
 
+COMPILING = "compiling the emulator, once: about 30 s"
 COMPILING_SECONDS = 600
 """How long is waited for another process to compile, which takes half a minute; after that, one does it oneself."""
 
@@ -156,14 +157,14 @@ class Library(Mapping[str, Callable[..., int]]):
                     objects = self._read_any()
                     if objects is None:
                         if not self._quick:
-                            _say("compiling the emulator, once: about 30 s")
+                            say_once(COMPILING)
                         objects = self.compile_here()
                         self._keep(objects, folder)
                     return objects
             except OSError:  # not a folder to write in, or who compiles never comes to an end (Timeout)
                 continue
         if not self._quick:
-            _say(
+            say_once(
                 f"compiling the emulator, about 30 s: no folder can be written to keep it, {FOLDER_VARIABLE} may name "
                 "one"
             )
@@ -175,7 +176,7 @@ class Library(Mapping[str, Callable[..., int]]):
             self._write(objects, folder / self.file_name)
             self._remove_old(folder)
         except (StorageError, OSError) as error:
-            _say(f"the compiled emulator could not be kept, the next start compiles it again ({error})")
+            say_once(f"the compiled emulator could not be kept, the next start compiles it again ({error})")
 
     def _remove_old(self, folder: Path) -> None:
         """Keep the few newest files: other versions and processors may share the folder."""
@@ -194,7 +195,7 @@ def _turn(lock: Path) -> Iterator[None]:
     try:
         held = FileLock(lock).acquire(timeout=1)
     except Timeout:
-        _say("waiting for another process that compiles the emulator")
+        say_once("waiting for another process that compiles the emulator")
         held = FileLock(lock).acquire(timeout=COMPILING_SECONDS)
     with held:
         yield
@@ -250,6 +251,16 @@ def folders() -> list[Path]:
     return [Path(chosen)] if chosen else [PACKAGE / "__pycache__", user_cache_path("mario_rl", appauthor=False)]
 
 
+def can_be_kept() -> bool:
+    """Whether there is a folder to keep machine code in; it is made if need be."""
+    for folder in folders():
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            if os.access(folder, os.W_OK | os.X_OK):
+                return True
+    return False
+
+
 def _target_machine() -> llvm.TargetMachine:
     features = llvm.get_host_cpu_features().flatten()
     triple = llvm.get_process_triple()
@@ -273,7 +284,7 @@ def _as_function(address: int, count: int) -> Callable[..., int]:
 _said: set[str] = set()
 
 
-def _say(message: str) -> None:
+def say_once(message: str) -> None:
     """Write a line, once: several libraries are one emulator."""
     if message in _said:
         return

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from contextlib import suppress
 
-from mario_rl.compiling import COMPILING_SECONDS, Library
+from mario_rl.compiling import COMPILING, COMPILING_SECONDS, Library, can_be_kept, say_once
 from mario_rl.machine import usable_cores
 from mario_rl.nes.kernels import KERNELS as CONSOLE
 
@@ -26,23 +26,41 @@ KERNELS = Library(
 )
 
 COMPILE_CONSOLE = "from mario_rl.nes.kernels import KERNELS; KERNELS.load()"
+COMPILE_GAME = "from mario_rl.game.kernels import KERNELS; KERNELS.load()"
 
 
 def load_emulator() -> None:
-    """Load the console and the game, or compile them: side by side, the console in a process of its own."""
-    helper = None
-    if sys.executable and usable_cores() > 1 and CONSOLE.kept_in is None and KERNELS.kept_in is None:
-        helper = subprocess.Popen([sys.executable, "-c", COMPILE_CONSOLE], stderr=subprocess.DEVNULL)
-    try:
-        KERNELS.load()
-        if helper is not None:
-            with suppress(subprocess.TimeoutExpired):
-                helper.wait(COMPILING_SECONDS)
-    finally:
-        if helper is not None:
-            helper.kill()  # nothing, where it has ended
-            helper.wait()
+    """Load the console and the game, or have them compiled first."""
+    if sys.executable and can_be_kept():
+        _compile_apart()
+    KERNELS.load()
     CONSOLE.load()
+
+
+def _compile_apart() -> None:
+    """Compile what is not compiled yet, side by side if there are cores, in processes of their own.
+
+    So this one answers signals meanwhile: what a handler raises is lost in LLVM, which calls Python in between.
+    """
+    codes = [code for library, code in ((KERNELS, COMPILE_GAME), (CONSOLE, COMPILE_CONSOLE)) if library.kept_in is None]
+    if not codes:
+        return
+    say_once(COMPILING)
+    if usable_cores() == 1:
+        codes = ["; ".join(codes)]
+    # A session of its own: they are ended here, not by Ctrl-C.
+    compiling = [
+        subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL, start_new_session=True)
+        for code in codes
+    ]
+    try:
+        with suppress(subprocess.TimeoutExpired):  # then it is done here
+            for process in compiling:
+                process.wait(COMPILING_SECONDS)
+    finally:
+        for process in compiling:
+            process.kill()  # nothing, where it has ended
+            process.wait()
 
 
 if __name__ == "__main__":
