@@ -23,8 +23,8 @@ LATEST = "latest"
 MAX_DEPTH = 8  # directories below one that runs are looked for in
 BEGAN = re.compile(r"\d{8}-\d{6}")  # how the names that `mario-rl train` gives begin
 
-STEP_CHECKPOINT = re.compile(r"step_(\d{9,})\.pt")
-REPLAY = re.compile(r"generation_(\d{6,})\.npz")
+STEP_CHECKPOINT = re.compile(r"step_([0-9]{9}|[1-9][0-9]{9,})\.pt")
+REPLAY = re.compile(r"generation_([0-9]{6}|[1-9][0-9]{6,})\.npz")
 """The names of what a run writes and later deletes: nothing with another name is ever deleted."""
 
 
