@@ -22,7 +22,7 @@ PATIENCE, PATIENCE_AT_THE_END = 600, 30
 Looks are counted, not time: a process that was stopped, or a laptop that slept, has not looked meanwhile.
 """
 
-LOOKS_AT_EXIT = 5
+LOOKS_AT_EXIT = 2
 """The same for threads that work while the program ends."""
 
 type _Tasks = queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None]
@@ -68,9 +68,15 @@ class Workers:
         return future
 
     def close(self, *, looks: int) -> bool:
-        """Let the threads end what they do, and end; returns whether they did within some looks."""
+        """Let the threads end what they do, and end; returns whether they did within some looks.
+
+        Those that did not are not waited for again.
+        """
         _end(self._tasks, len(self._threads))
-        return _joined(self._threads, looks=looks)
+        ended = _joined(self._threads, looks=looks)
+        for thread in self._threads:
+            _LIVING.pop(thread, None)
+        return ended
 
 
 def answer[Result](future: Future[Result], *, of: str, should_stop: Callable[[], bool] = lambda: False) -> Result:

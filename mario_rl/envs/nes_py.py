@@ -47,7 +47,7 @@ from mario_rl.game.rom import find_rom
 from mario_rl.types import EpisodeResult, Pixels, State
 from mario_rl.workers import Workers, answer
 
-LOOKS_AT_CLOSING = 5
+LOOKS_AT_CLOSING = 2
 
 type Wrap = Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]]
 

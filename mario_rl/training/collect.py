@@ -21,7 +21,7 @@ from mario_rl.seeding import generator_state, restore_generator
 from mario_rl.types import EpisodeResult, Pixels, State, Steps
 from mario_rl.workers import Workers, answer
 
-LOOKS_AT_CLOSING = 5
+LOOKS_AT_CLOSING = 2
 """How long closing waits for a step that is being played; it takes milliseconds where the emulator is well."""
 
 
