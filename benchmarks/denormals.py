@@ -22,7 +22,8 @@ from tqdm import tqdm
 
 from mario_rl.config import load_run_config
 from mario_rl.devices import denormals_flushed, describe_machine
-from mario_rl.runs.directory import RunDir
+from mario_rl.runs.directory import RunDir, Whereabouts
+from mario_rl.training import Observer
 from mario_rl.training.session import Session
 
 WHERE_FADING_ENDS = 4 * 2.0**-149  # a tenth of it rounds to nothing, so 0.9 times it is itself
@@ -66,7 +67,7 @@ def take_turn(run_dir: Path, updates: int, *, flushed: bool) -> Turn:
     """Make the next updates of a run, in a copy of it."""
     with tempfile.TemporaryDirectory() as folder, denormals_flushed() if flushed else nullcontext():
         copy = RunDir(shutil.copytree(run_dir, Path(folder) / "run"))
-        session = Session(load_run_config(copy.config), copy, warn=click.echo)
+        session = Session(load_run_config(copy.config), copy, whereabouts=Whereabouts(copy), observer=Observer())
         agent, batch_size = session.agent, session.config.agent.batch_size
         moment = agent.optimizer.first_moment
         moment[moment == 0] = WHERE_FADING_ENDS

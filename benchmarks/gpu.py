@@ -217,7 +217,10 @@ def training(rom: str) -> Iterator[tuple[str, bool]]:
             say(f"| {envs} | {batch:,} | {period} | {place} | {rate:,.0f} | {waited:.0%} |")
             if (envs, place) == (64, "cuda"):
                 result = resume(Path(folder) / "run", [f"training.minutes={(TRAINING_SECONDS + 2) / 60}"])
-                yield "a run is gone on with", result.progress.agent_steps > last.agent_steps
+                yield (
+                    "a run is gone on with",
+                    result.progress is not None and result.progress.agent_steps > last.agent_steps,
+                )
 
 
 def say(line: str) -> None:

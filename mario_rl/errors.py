@@ -25,6 +25,14 @@ class StorageError(FailedError):
     """The disk refused a write; whatever was there before is untouched."""
 
 
+class GoneError(FailedError):
+    """A run directory, or a file in it, is not where it was any more: deleted, moved or replaced by somebody else."""
+
+
+class UnansweredError(FailedError):
+    """Something that was waited for does not answer any more."""
+
+
 class DivergedError(FailedError):
     """Learning ran away: loss or weights are not finite numbers any more; the last checkpoint is from before."""
 

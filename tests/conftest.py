@@ -44,7 +44,7 @@ def _one_thread():
     torch.set_num_threads(1)
 
 
-def leave_a_file(run_dirs: list[Path], output: Path) -> None:
+def leave_a_file(figure: None, output: Path) -> None:
     """In place of drawing a curve, which takes five times as long as the run of a test."""
     output.write_bytes(b"where a curve would be")
 
@@ -55,17 +55,20 @@ def _undrawn_curves() -> Iterator[None]:
     from mario_rl.training import curve
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(curve, "draw_curves", leave_a_file)
+        patch.setattr(curve, "curve_figure", lambda run_dirs: None)
+        patch.setattr(curve, "save_png", leave_a_file)
         yield
 
 
 @pytest.fixture
 def drawn_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     """The curve is drawn, as every run does it that is not one of a test."""
-    from mario_rl.report.curve import draw_curves
+    from mario_rl.report.curve import curve_figure
+    from mario_rl.report.drawing import save_png
     from mario_rl.training import curve
 
-    monkeypatch.setattr(curve, "draw_curves", draw_curves)
+    monkeypatch.setattr(curve, "curve_figure", curve_figure)
+    monkeypatch.setattr(curve, "save_png", save_png)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from mario_rl import compiling
 from mario_rl.compiling import FOLDER_VARIABLE, Library
@@ -109,6 +110,18 @@ def test_of_processes_that_begin_at_once_one_compiles_and_the_others_load(tmp_pa
     answers = [process.communicate(timeout=120) for process in processes]
     assert sorted(output for output, _ in answers) == sorted([COMPILED, LOADED, LOADED])
     assert sum("compiling" in messages for _, messages in answers) == 1
+
+
+def test_a_process_that_compiles_for_ever_is_waited_for_with_a_word_and_not_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(compiling, "COMPILING_SECONDS", 0.1)
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    library = tiny()
+    with FileLock(tmp_path / "a test.lock"):
+        assert library["add"](30_000, 2_768) == 32_768
+    assert "waiting for another process that compiles the emulator" in capsys.readouterr().err
 
 
 def test_only_the_newest_files_are_kept(tmp_path: Path) -> None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import os
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache
 from statistics import median
@@ -17,6 +15,7 @@ from typing import Any
 import torch
 
 from mario_rl.machine import computing_cores
+from mario_rl.workers import Workers, answer
 
 TRY_EVERY, TRIED = 64, 5
 """Of so many rounds so many are done the other way, on one core or on two, to see which is faster."""
@@ -41,8 +40,7 @@ class Beside:
         elif cores is None:
             cores = computing_cores()
         # Its thread begins with the first task, and so with the floating-point settings that hold then.
-        self._thread = ThreadPoolExecutor(1, "learner", self._note_thread) if cores > 1 else None
-        self._thread_id: int | None = None
+        self._thread = Workers(1, "learner") if cores > 1 else None
         self._apart_from: int | None = None  # the processor that the thread keeps off
         self._alone, self._faster_alone = False, False
         self._rounds = 0
@@ -63,36 +61,34 @@ class Beside:
         return result
 
     def begin[Result](self, task: Callable[[], Result]) -> Callable[[], Result]:
-        """Have something done; call what is returned for its result, once.
+        """Have something done; call what is returned for its result, once; UnansweredError where it never comes.
 
         The task draws no random numbers, and touches nothing that the caller does before it has the result.
         """
         if self._thread is None or self._alone:
             return task
-        self._keep_apart()
+        self._keep_apart(self._thread.native_ids)
         future = self._thread.submit(task)
-        return lambda: task() if future.cancel() else future.result()
+        return lambda: task() if future.cancel() else answer(future, of="the second core")
 
     def both(self, part: Callable[[int], Any]) -> list[Any]:
         """Do part 0 and part 1 of something at once; returns both results."""
         second = self.begin(lambda: part(1))
         return [part(0), second()]
 
-    def _note_thread(self) -> None:
-        self._thread_id = threading.get_native_id()
-
-    def _keep_apart(self) -> None:
+    def _keep_apart(self, threads: list[int]) -> None:
         """Keep the thread off the processor that the caller is on.
 
         Linux likes to wake a thread where the one that wakes it runs, and leaves it there for the few milliseconds that
         its task takes, with the other processor idle: in every second run an update took as long as on one core.
         """
         here = _processor()
-        if self._thread_id is None or here is None or here == self._apart_from:
+        if not threads or here is None or here == self._apart_from:
             return
         others = os.sched_getaffinity(0) - {here}
         with suppress(OSError):  # the processors that are allowed have changed meanwhile: next time
-            os.sched_setaffinity(self._thread_id, others or {here})
+            for thread in threads:
+                os.sched_setaffinity(thread, others or {here})
             self._apart_from = here
 
 

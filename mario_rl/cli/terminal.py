@@ -42,6 +42,9 @@ class TerminalObserver(Observer):
         if SCREEN.isatty():
             self._bar = tqdm(file=SCREEN, total=1.0, bar_format=LAYOUTS[0][0], dynamic_ncols=True)
 
+    def preparing(self, message: str) -> None:
+        _say(message)
+
     def warned(self, message: str) -> None:
         _say(f"warning: {message}")
 

@@ -63,16 +63,20 @@ def train(arguments: tuple[str, ...], resume: Path | None, run_dir: Path | None)
     finally:
         observer.close()
     place, progress = result.run_dir, result.progress
-    click.echo(
-        f"stopped by {result.stop} after {count_text(progress.agent_steps, 'agent step')}, "
-        f"{count_text(progress.episodes, 'episode')}"
-    )
+    if progress is None:
+        click.echo(f"stopped by {result.stop} before the first agent step: there is nothing to save yet")
+    else:
+        click.echo(
+            f"stopped by {result.stop} after {count_text(progress.agent_steps, 'agent step')}, "
+            f"{count_text(progress.episodes, 'episode')}"
+        )
     files = {"checkpoint": place.latest, "best": place.best, "metrics": place.metrics, "episodes": place.episodes}
     for name, path in (files | {"curve": place.curve}).items():
         if path.exists():
             click.echo(f"{name + ':':<12}{path}")
     if result.signal is not None:
-        click.echo(f"go on with:  mario-rl train --resume {place.path}")
+        if place.config.is_file():  # a signal may come before there is a run to go on with
+            click.echo(f"go on with:  {place.resume_command}")
         return 128 + result.signal
     return OK
 

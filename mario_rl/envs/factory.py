@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
@@ -48,15 +49,32 @@ def make_game(config: EnvConfig) -> gym.Env[Any, Any]:
     return CopiedScreen(load_nes_py().make_game(stage, config.rom))
 
 
-def make_games(config: EnvConfig, num_games: int, *, threads: int = 1, autoreset: bool = False) -> GamePool:
+def make_games(
+    config: EnvConfig,
+    num_games: int,
+    *,
+    threads: int = 1,
+    autoreset: bool = False,
+    on_opened: Callable[[int], None] = lambda opened: None,
+) -> GamePool:
     """Make N games that are stepped together, see `GamePool`.
+
+    Args:
+        config: of all games.
+        num_games: N.
+        threads: how many play them.
+        autoreset: whether the next episode begins within the step that ends one.
+        on_opened: called with the number of games that are open, as nes-py opens them, which takes a third of a second
+            each; what it raises ends it. The native emulator opens all in one moment.
 
     Raises:
         UserError: the ROM can't be played.
     """
     if config.emulator == "native":
         return Games(config, num_games, threads=threads, autoreset=autoreset)
-    games: GamePool = load_nes_py().PlainGames(config, num_games, threads=threads, autoreset=autoreset)
+    games: GamePool = load_nes_py().PlainGames(
+        config, num_games, threads=threads, autoreset=autoreset, on_opened=on_opened
+    )
     return games
 
 

@@ -6,7 +6,6 @@ The only file that imports those packages, and the only one that touches their p
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 from unittest.mock import patch
@@ -46,6 +45,9 @@ from mario_rl.envs.wrappers import (
 from mario_rl.game.actions import action_buttons, action_names
 from mario_rl.game.rom import find_rom
 from mario_rl.types import EpisodeResult, Pixels, State
+from mario_rl.workers import Workers, answer
+
+LOOKS_AT_CLOSING = 2
 
 type Wrap = Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]]
 
@@ -123,11 +125,28 @@ def _wrappers(config: EnvConfig, *, normalize: bool) -> list[Wrap]:
 
 
 class PlainGames:
-    """N of them, stepped together by threads: a `GamePool`."""
+    """N of them, stepped together by threads: a `GamePool`; `mario_rl.envs.make_games` says what its arguments are."""
 
-    def __init__(self, config: EnvConfig, num_games: int, *, threads: int = 1, autoreset: bool = False) -> None:
+    def __init__(
+        self,
+        config: EnvConfig,
+        num_games: int,
+        *,
+        threads: int = 1,
+        autoreset: bool = False,
+        on_opened: Callable[[int], None] = lambda opened: None,
+    ) -> None:
         self.num_games, self._autoreset = num_games, autoreset
-        self._envs = [make_plain_env(config) for _ in range(num_games)]
+        # The emulator lets go of the interpreter lock.
+        self._threads = Workers(max(1, min(threads, num_games)), "nes-py")
+        self._envs: list[ResumableEpisodes] = []
+        try:
+            for number in range(num_games):
+                self._envs.append(make_plain_env(config))
+                on_opened(number + 1)
+        except BaseException:
+            self.close()
+            raise
         shape = (num_games, *(self._envs[0].observation_space.shape or ()))
         self.observations: Pixels = np.zeros(shape, dtype=np.uint8)
         self.final_observations: Pixels = np.zeros(shape, dtype=np.uint8)
@@ -135,8 +154,6 @@ class PlainGames:
         self.terminated, self.truncated = np.zeros((2, num_games), dtype=np.bool_)
         self._results: list[EpisodeResult | None] = [None] * num_games
         self._seeds: list[int | None] = [None] * num_games
-        # The emulator lets go of the interpreter lock.
-        self._threads = ThreadPoolExecutor(max(1, min(threads, num_games)))
 
     def seed(self, number: int, seed: int) -> None:
         self._seeds[number] = seed
@@ -147,7 +164,12 @@ class PlainGames:
         self._seeds[number] = None
 
     def step(self, actions: Sequence[int] | NDArray[np.int64]) -> None:
-        list(self._threads.map(self._step, range(self.num_games), actions))
+        self._in_threads([partial(self._step, number, action) for number, action in enumerate(actions)])
+
+    def _in_threads[Result](self, tasks: Sequence[Callable[[], Result]]) -> list[Result]:
+        """Do a task per game."""
+        playing = [self._threads.submit(task) for task in tasks]
+        return [answer(future, of="nes-py") for future in playing]
 
     def _step(self, number: int, action: int) -> None:
         if action < 0:
@@ -176,10 +198,10 @@ class PlainGames:
     def load_state_dict(self, state: State) -> None:
         if "episodes" not in state:
             raise ValueError("the games' state is of the native emulator")
-        restored = self._threads.map(ResumableEpisodes.restore_episode, self._envs, state["episodes"])
-        self.observations[:] = np.stack(list(restored))
+        episodes = zip(self._envs, state["episodes"], strict=True)
+        self.observations[:] = np.stack(self._in_threads([partial(env.restore_episode, one) for env, one in episodes]))
 
     def close(self) -> None:
-        self._threads.shutdown()
-        for env in self._envs:
-            env.close()
+        if self._threads.close(looks=LOOKS_AT_CLOSING):
+            for env in self._envs:
+                env.close()

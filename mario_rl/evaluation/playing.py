@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,7 +47,7 @@ def evaluate(
         seed: of the sticky actions and random actions.
         stage: None for the stage, or each of the stages, it was trained on.
         device: auto, cpu, cuda or mps. On one machine and thread count the CPU gives the same report every time.
-        should_stop: asked between two agent steps.
+        should_stop: asked between two agent steps, and between two games that are begun.
         on_episode: called after each episode with it and the number of episodes in all.
 
     Raises:
@@ -92,20 +93,23 @@ def evaluate_policy(
         for index, episode_seed in enumerate(episode_seeds(seed, count))
     ]
     played: list[EvaluatedEpisode] = []
+
+    def look() -> None:
+        if should_stop():
+            raise EvaluationInterrupted
+
     for stage in dict.fromkeys(stages):  # a stage may stand there more than once
         env = protocol_env(config.env, stage, rules)
         todo = [start for start in starts if start.stage == stage]
-        games = make_games(env, min(len(todo), SIDE_BY_SIDE))
         try:
-            for episode in _play_all(policy, games, todo, rules.epsilon, config.agent.gamma, should_stop):
-                played.append(episode)
-                if on_episode is not None:
-                    on_episode(episode, len(starts))
+            with closing(make_games(env, min(len(todo), SIDE_BY_SIDE), on_opened=lambda _: look())) as games:
+                for episode in _play_all(policy, games, todo, rules.epsilon, config.agent.gamma, look):
+                    played.append(episode)
+                    if on_episode is not None:
+                        on_episode(episode, len(starts))
         except EvaluationInterrupted:
             report = EvaluationReport(protocol, seed, _in_order(played), asked=len(starts))
             raise EvaluationInterrupted(report if played else None) from None
-        finally:
-            games.close()
     return EvaluationReport(protocol, seed, _in_order(played))
 
 
@@ -143,14 +147,18 @@ def _play_all(
     starts: Sequence[_Start],
     epsilon: float,
     gamma: float,
-    should_stop: Callable[[], bool],
+    look: Callable[[], None],
 ) -> Iterator[EvaluatedEpisode]:
-    """Play every episode to its end, as many at once as there are games; where one ends the next begins."""
+    """Play every episode to its end, as many at once as there are games; where one ends the next begins.
+
+    `look` is called before whatever takes time, and ends it by what it raises.
+    """
     waiting = deque(starts)
     playing: dict[int, _InProgress] = {}
 
     def begin(game: int) -> None:
         if waiting:
+            look()
             start = waiting.popleft()
             games.seed(game, start.seed)
             games.reset(game, noop_frames=start.noop_frames)
@@ -159,8 +167,7 @@ def _play_all(
     for game in range(games.num_games):
         begin(game)
     while playing:
-        if should_stop():
-            raise EvaluationInterrupted
+        look()
         busy = sorted(playing)
         values = policy.q_values(games.observations[busy])
         actions = np.full(games.num_games, -1, dtype=np.int64)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mario_rl.config import EnvConfig
-from mario_rl.errors import GameError, UserError
+from mario_rl.errors import GameError, UnansweredError, UserError
 from mario_rl.game import layout
 from mario_rl.game.actions import action_bytes
 from mario_rl.game.arrays import Arrays, Numbers, lay_out_rules
@@ -31,6 +31,10 @@ from mario_rl.types import EpisodeResult, Pixels, State
 
 LEAVE = -1
 """In place of an action: this game is not played in this step."""
+
+BRIEF_LOOKS, LOOK_SECONDS, PATIENCE_SECONDS = 100_000, 0.001, 600
+LONG_LOOKS = round(PATIENCE_SECONDS / LOOK_SECONDS)
+"""How long helpers are waited for, which mostly takes microseconds: at first without a pause."""
 
 
 class Games:
@@ -166,11 +170,19 @@ class Games:
                 self._buttons[number] += self.bytes_sent(int(number))
 
     def _wait_for_helpers(self) -> None:
-        """Wait until the games are done that helpers are playing; only then may anything else happen here."""
+        """Wait until the games are done that helpers are playing; only then may anything else happen here.
+
+        Raises:
+            UnansweredError: they never are.
+        """
         interruption: KeyboardInterrupt | None = None
+        looks = 0
         while self._turn[layout.DONE // 8] < self.num_games:
+            looks += 1
+            if looks > BRIEF_LOOKS + LONG_LOOKS:
+                raise UnansweredError(f"no answer from the threads that play the games for {PATIENCE_SECONDS} s")
             try:
-                time.sleep(0)
+                time.sleep(0 if looks <= BRIEF_LOOKS else LOOK_SECONDS)
             except KeyboardInterrupt as error:
                 interruption = error
         if interruption is not None:

@@ -48,12 +48,15 @@ def _compile_apart() -> None:
     say_once(COMPILING)
     if usable_cores() == 1:
         codes = ["; ".join(codes)]
-    # A session of its own: they are ended here, not by Ctrl-C.
-    compiling = [
-        subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL, start_new_session=True)
-        for code in codes
-    ]
+    compiling: list[subprocess.Popen[bytes]] = []
+    nothing = subprocess.DEVNULL
     try:
+        for code in codes:
+            # A session of its own: it is ended here, not by Ctrl-C.
+            process = subprocess.Popen(
+                [sys.executable, "-c", code], stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True
+            )
+            compiling.append(process)
         with suppress(subprocess.TimeoutExpired):  # then it is done here
             for process in compiling:
                 process.wait(COMPILING_SECONDS)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Self
+
+from mario_rl.errors import GoneError, StorageError, UserError
 
 RUNS = Path("checkpoints")
 """Where `mario-rl train` puts runs that are given no other place."""
@@ -17,6 +22,10 @@ LATEST = "latest"
 
 MAX_DEPTH = 8  # directories below one that runs are looked for in
 BEGAN = re.compile(r"\d{8}-\d{6}")  # how the names that `mario-rl train` gives begin
+
+STEP_CHECKPOINT = re.compile(r"step_([0-9]{9}|[1-9][0-9]{9,})\.pt")
+REPLAY = re.compile(r"generation_([0-9]{6}|[1-9][0-9]{6,})\.npz")
+"""The names of what a run writes and later deletes: nothing with another name is ever deleted."""
 
 
 @dataclass(frozen=True)
@@ -101,13 +110,145 @@ class RunDir:
     def lock(self) -> Path:
         return self.path / ".lock"
 
+    @property
+    def resume_command(self) -> str:
+        """What goes on with the run, for a shell."""
+        return f"mario-rl train --resume {shlex.quote(str(self.path))}"
+
     def step_checkpoint(self, agent_steps: int) -> Path:
         """Name the checkpoint kept from one moment of training."""
         return self.checkpoints / f"step_{agent_steps:09d}.pt"
 
     def step_checkpoints(self) -> list[Path]:
-        """List the kept checkpoints, oldest first."""
-        return sorted(self.checkpoints.glob("step_*.pt"))
+        """List the kept checkpoints, oldest first; see `_written`."""
+        return _written(self.checkpoints, STEP_CHECKPOINT)
+
+    def replay_file(self, generation: int) -> Path:
+        """Name the replay that one save of the run writes."""
+        return self.replay / f"generation_{generation:06d}.npz"
+
+    def replay_files(self) -> list[Path]:
+        """List the replays that are there, oldest first; see `_written`."""
+        return _written(self.replay, REPLAY)
+
+    def remove_replays(self, *, but: Path | None = None) -> None:
+        """Delete the replays that the run wrote, all but one if one is named; what else is in their folder stays.
+
+        A folder that is empty after that goes as well.
+        """
+        for file in self.replay_files():
+            if file != but:
+                file.unlink(missing_ok=True)
+        if not self.replay.is_symlink():
+            with suppress(OSError):  # something is left in it
+                self.replay.rmdir()
+
+    def require_own_folders(self) -> None:
+        """Refuse a directory whose folders are not its own, before anything is written or deleted in them.
+
+        The directory itself may be a link: its user named it.
+
+        Raises:
+            UserError: one of its folders is a link or no folder, or its lock is a link.
+        """
+        for folder in (self.checkpoints, self.replay, self.tensorboard):
+            if folder.is_symlink() or (os.path.lexists(folder) and not folder.is_dir()):
+                kind = "a symbolic link" if folder.is_symlink() else "not a folder"
+                raise UserError(
+                    f"{folder}: {kind}, but a run writes and deletes files in it; it must be a folder of the run "
+                    "directory, or not be there"
+                )
+        if self.lock.is_symlink():
+            raise UserError(f"{self.lock}: a symbolic link; it must be a file of the run directory, or not be there")
+
+
+class Whereabouts:
+    """Which directory a run's path led to when a sitting began, so that it is noticed when it does so no more.
+
+    It is kept open: its number can't be given to another meanwhile, and the system knows where it has gone to.
+
+    Raises:
+        GoneError: there is none already.
+    """
+
+    def __init__(self, run: RunDir) -> None:
+        self._run = run
+        self._open: int | None = None
+        try:
+            if hasattr(os, "O_DIRECTORY"):  # elsewhere, a directory that is in use can't be moved or deleted
+                self._open = os.open(run.path, os.O_RDONLY | os.O_DIRECTORY)
+            self._known = os.stat(run.path) if self._open is None else os.fstat(self._open)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise self._gone() from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._open is not None:
+            os.close(self._open)
+            self._open = None
+
+    def require(self) -> None:
+        """See that the path still leads there.
+
+        Raises:
+            GoneError: the directory was deleted, moved or replaced; says where it is, where that can be known.
+        """
+        try:
+            there = os.path.samestat(os.stat(self._run.path), self._known)
+        except (FileNotFoundError, NotADirectoryError):
+            there = False
+        if not there:
+            raise self._gone()
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """See to it around a write: where the directory has gone nothing is made anew, and that is said, not the rest.
+
+        Raises:
+            GoneError: as `require`.
+        """
+        self.require()
+        try:
+            yield
+        except (StorageError, OSError):
+            self.require()
+            raise
+
+    def _gone(self) -> GoneError:
+        place = self._moved_to()
+        if place is None:
+            return GoneError(
+                f"{self._run.path}: deleted, moved or replaced while training went on, which has ended; nothing was "
+                "made anew there. If it was moved, it can be resumed where it is now"
+            )
+        latest = RunDir(place).latest
+        kept = f" from {latest}" if latest.is_file() else ""
+        return GoneError(
+            f"{self._run.path}: moved to {place} while training went on, which has ended; it can be resumed there{kept}"
+        )
+
+    def _moved_to(self) -> Path | None:
+        """Where the directory is now, as Linux can tell."""
+        try:
+            place = Path(os.readlink(f"/proc/self/fd/{self._open}"))
+            return place if os.path.samestat(place.stat(), self._known) else None
+        except (OSError, AttributeError):
+            return None
+
+
+def _written(folder: Path, names: re.Pattern[str]) -> list[Path]:
+    """List the files of a folder that have a name which a run gives, by the number in it; no links, none behind one."""
+    if folder.is_symlink() or not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        found = [
+            (int(named[1]), folder / entry.name)
+            for entry in entries
+            if (named := names.fullmatch(entry.name)) and entry.is_file(follow_symlinks=False)
+        ]
+    return [file for _, file in sorted(found)]
 
 
 def find_run(path: Path, *, has: Callable[[RunDir], bool]) -> RunDir | None:

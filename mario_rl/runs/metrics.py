@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mario_rl.errors import UserError
-from mario_rl.runs.directory import RunDir
+from mario_rl.runs.directory import RunDir, Whereabouts
 from mario_rl.runs.tables import (
     EPISODE_COLUMNS,
     EVALUATION_COLUMNS,
@@ -39,11 +39,13 @@ class RunMetrics:
         resume_at: agent steps of the checkpoint a run goes on from, 0 where there is none yet: rows past them are
             dropped and torn last lines too, and TensorBoard hides its events past them.
         evaluated_at: the same for evaluations: agent steps of the last one that checkpoint knows of.
+        whereabouts: looked at before each write; None to write wherever the path leads.
         warn: told, once, if TensorBoard fails: its files go no further then, the tables do.
 
     Raises:
         UserError: a table to go on with is not one of ours, or damaged; all are as they were then.
         StorageError: the disk refused a write, here or in any method.
+        GoneError: the directory or a table is not there any more, in any method but `close`.
     """
 
     def __init__(
@@ -54,9 +56,10 @@ class RunMetrics:
         snapshots: bool = False,
         resume_at: int = 0,
         evaluated_at: int = 0,
+        whereabouts: Whereabouts | None = None,
         warn: Callable[[str], None] = lambda message: None,
     ) -> None:
-        self._warn = warn
+        self._warn, self._whereabouts = warn, whereabouts
         self._episodes = TableWriter(run_dir.episodes, EPISODE_COLUMNS, resume_at)
         self._snapshots = TableWriter(run_dir.snapshot_episodes, EPISODE_COLUMNS, resume_at) if snapshots else None
         self._metrics = TableWriter(run_dir.metrics, METRIC_COLUMNS, resume_at)
@@ -78,7 +81,7 @@ class RunMetrics:
         Raises:
             ValueError: the row's keys are not exactly EPISODE_COLUMNS.
         """
-        self._episodes.append([row])
+        self._append(self._episodes, [row])
         self._show("episode", row, ("return", "x", "length"))
 
     def snapshot_episode(self, row: Row) -> None:
@@ -88,7 +91,7 @@ class RunMetrics:
             ValueError: the row's keys are not exactly EPISODE_COLUMNS.
         """
         assert self._snapshots is not None, "RunMetrics was made without snapshots"
-        self._snapshots.append([row])
+        self._append(self._snapshots, [row])
 
     def interval(self, row: Row) -> None:
         """Write how training stands; None where there is no value yet.
@@ -96,7 +99,7 @@ class RunMetrics:
         Raises:
             ValueError: the row's keys are not exactly METRIC_COLUMNS.
         """
-        self._metrics.append([row])
+        self._append(self._metrics, [row])
         self.last_interval = row["agent_steps"]
         full = row["episodes"] >= RECENT_EPISODES  # before that it would seem to rise or fall
         self._show("training", row, [name for name in METRIC_COLUMNS[1:] if full or name not in RUNNING_MEANS])
@@ -108,7 +111,7 @@ class RunMetrics:
             ValueError: a row's keys are not exactly EVALUATION_COLUMNS; nothing has been written then.
         """
         rows = list(rows)
-        self._evaluation.append(rows)
+        self._append(self._evaluation, rows)
         for protocol in dict.fromkeys(row["protocol"] for row in rows):
             chosen = [row for row in rows if row["protocol"] == protocol]
             summary = {
@@ -131,6 +134,11 @@ class RunMetrics:
     def _tables(self) -> list[TableWriter]:
         tables = (self._episodes, self._snapshots, self._metrics, self._evaluation)
         return [table for table in tables if table is not None]
+
+    def _append(self, table: TableWriter, rows: list[Row]) -> None:
+        if self._whereabouts is not None:
+            self._whereabouts.require()
+        table.append(rows)
 
     def _show(self, group: str, row: Row, names: Iterable[str]) -> None:
         if self._board is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from mario_rl.errors import StorageError, UserError
+from mario_rl.errors import GoneError, StorageError, UserError
 from mario_rl.files import printable, write_atomically
 from mario_rl.names import PROTOCOL_NAMES
 from mario_rl.reading import Refused, read_lines
@@ -230,9 +231,10 @@ class TableWriter:
         """Write rows, in one write to the operating system.
 
         Raises:
-            StorageError: the disk refused.
+            GoneError: the file was deleted, moved or replaced meanwhile. StorageError: the disk refused a write.
         """
         data = _csv_bytes([self._in_order(row) for row in rows])
+        self._require_file()
         try:
             complete = self._file.write(data) == len(data)
         except OSError as error:
@@ -243,6 +245,17 @@ class TableWriter:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+    def _require_file(self) -> None:
+        try:
+            there = os.path.samestat(os.stat(self._path), os.fstat(self._file.fileno()))
+        except (FileNotFoundError, NotADirectoryError):
+            there = False
+        if not there:
+            raise GoneError(
+                f"{self._path}: deleted, moved or replaced while training wrote to it, which has ended; the run can be "
+                "resumed, its other tables are whole"
+            )
 
     def _in_order(self, row: Row) -> list[Any]:
         missing, unknown = set(self._columns) - row.keys(), row.keys() - set(self._columns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 
 from mario_rl.config import Config
@@ -54,9 +55,23 @@ def _check_disk(config: Config, run_dir: RunDir) -> None:
     # A new replay is complete before the old one goes; what an earlier sitting left there will be replaced.
     needed = 2 * estimate_bytes(config.replay.capacity) + ROOM_BESIDES_REPLAY
     existing = next(path for path in (run_dir.path, *run_dir.path.absolute().parents) if path.exists())
-    free = shutil.disk_usage(existing).free + sum(file.stat().st_size for file in run_dir.replay.glob("*"))
-    if free < needed:
-        raise UserError(
-            f"{run_dir.path}: a run with replay.capacity {config.replay.capacity} needs {needed / 1e9:.1f} GB of disk, "
-            f"{free / 1e9:.1f} GB is free; lower replay.capacity or give --run-dir on another disk"
+    kept = sum(file.stat().st_size for file in run_dir.replay_files())
+    free = shutil.disk_usage(existing).free
+    missing = needed - kept - free
+    if missing <= 0:
+        return
+    if run_dir.config.is_file():  # begun: its replay and its place are what they are
+        way_out = (
+            f"free {_gigabytes(missing)} GB more there, or move the run directory to a larger disk and resume it there"
         )
+    else:
+        way_out = "lower replay.capacity or give --run-dir on another disk"
+    raise UserError(
+        f"{run_dir.path}: saving the replay (replay.capacity {config.replay.capacity}) and the checkpoints of this run "
+        f"needs {_gigabytes(needed - kept)} GB of disk, {free / 1e9:.1f} GB is free; {way_out}"
+    )
+
+
+def _gigabytes(count: int) -> str:
+    """Round bytes up: as much is enough."""
+    return f"{math.ceil(count / 1e8) / 10:.1f}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +19,10 @@ from mario_rl.machine import computing_cores
 from mario_rl.replay import ReplayBuffer
 from mario_rl.seeding import generator_state, restore_generator
 from mario_rl.types import EpisodeResult, Pixels, State, Steps
+from mario_rl.workers import Workers, answer
+
+LOOKS_AT_CLOSING = 2
+"""How long closing waits for a step that is being played; it takes milliseconds where the emulator is well."""
 
 
 class FinishedEpisode(NamedTuple):
@@ -55,6 +59,8 @@ class Collector:
         seeds: one per environment.
         generator: for the exploration of all of them.
         exponents: one per environment; it explores with epsilon to that power.
+        should_stop: whether a signal has come, so that games that don't answer are not waited for as long.
+        on_opened: called with the number of games that are open, as they are opened.
     """
 
     def __init__(
@@ -64,14 +70,17 @@ class Collector:
         seeds: tuple[int, ...],
         generator: np.random.Generator,
         exponents: NDArray[np.float64],
+        should_stop: Callable[[], bool] = lambda: False,
+        on_opened: Callable[[int], None] = lambda opened: None,
     ) -> None:
-        self.games = make_games(config, len(seeds), threads=computing_cores(), autoreset=True)
+        self.games = make_games(config, len(seeds), threads=computing_cores(), autoreset=True, on_opened=on_opened)
         self.generator = generator
         self.waited_seconds = 0.0
         """How long `finish` has waited for the games."""
         self._seeds = seeds
         self._exponents = exponents
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="games")
+        self._should_stop = should_stop
+        self._thread = Workers(1, "games")
         self._round: _Round | None = None
 
     def start(self) -> None:
@@ -86,18 +95,18 @@ class Collector:
         observations = self.games.observations
         frame = observations[:, -1].copy()  # they are live
         action = policy.act(observations, epsilon=epsilon**self._exponents, generator=self.generator)
-        self._round = _Round(frame, action, self._thread.submit(self.games.step, action))
+        self._round = _Round(frame, action, self._thread.submit(lambda: self.games.step(action)))
 
     def finish(self, replay: ReplayBuffer) -> Played:
         """Wait until the agent step is played, and store it.
 
         Raises:
-            GameError: a game can't go on.
+            GameError: a game can't go on. UnansweredError: the games don't answer.
         """
         assert self._round is not None, "no step is being played"
         (frame, action, playing), self._round = self._round, None
         began = time.perf_counter()
-        playing.result()
+        answer(playing, of="the games", should_stop=self._should_stop)
         self.waited_seconds += time.perf_counter() - began
         games = self.games
         terminated, truncated = games.terminated, games.truncated
@@ -124,9 +133,9 @@ class Collector:
         self.games.load_state_dict(_to_arrays(state["games"]))
 
     def close(self) -> None:
-        """Let a step that is being played end, and close the emulators."""
-        self._thread.shutdown()
-        self.games.close()
+        """Let a step that is being played end, and close the emulators; one that doesn't end keeps them."""
+        if self._thread.close(looks=LOOKS_AT_CLOSING):
+            self.games.close()
 
 
 def _to_tensors(state: State) -> State:

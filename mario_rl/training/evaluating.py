@@ -18,7 +18,7 @@ def evaluate(session: Session, observer: Observer, interrupts: Interrupts) -> No
             session.config,
             protocol=evaluation.protocol,
             seed=evaluation.seed,
-            should_stop=lambda: interrupts.received is not None,
+            should_stop=interrupts.came,
             on_episode=observer.evaluating,
         )
     except EvaluationInterrupted:

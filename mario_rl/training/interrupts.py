@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Self
 
 ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 """The signals that end a run. SIGHUP is what a terminal sends when it is closed; Windows has none."""
+
+
+class Stopped(BaseException):  # no Exception: what goes on without something that fails must not go on without this
+    """A signal came while there was nothing yet that would have to be saved."""
 
 
 class Interrupts:
@@ -20,6 +26,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
+        self._at_once = False
         self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -36,7 +43,31 @@ class Interrupts:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """While entered, a signal ends what is being done wherever it comes, as Ctrl-C does in any program.
+
+        For preparations: imports, compiling, loading and beginning games ask nobody whether to go on.
+
+        Raises:
+            Stopped: one came, also if some library took the exception for a failure of its own.
+        """
+        self._at_once = True
+        try:
+            yield
+        finally:
+            self._at_once = False
+        if self.received is not None:
+            raise Stopped
+
+    def came(self) -> bool:
+        """Whether a signal came."""
+        return self.received is not None
+
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.received is not None and number == signal.SIGINT:
+        first = self.received is None
+        if not first and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.received = signal.Signals(number)
+        if first and self._at_once:
+            raise Stopped

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,6 +13,10 @@ from mario_rl.runs.tables import RECENT_EPISODES as RECENT_EPISODES
 
 if TYPE_CHECKING:  # what is shown needs no torch
     from mario_rl.evaluation import EvaluatedEpisode, EvaluationReport
+
+
+SECONDS_BETWEEN_WORDS = 5.0
+"""How often is said how far a preparation is; one that takes less is not worth a word."""
 
 
 class Progress(NamedTuple):
@@ -37,6 +42,9 @@ class Progress(NamedTuple):
 
 class Observer:
     """Hears of everything and does nothing; override what you want to show."""
+
+    def preparing(self, message: str) -> None:
+        """Something takes its time before training can begin: what, and how far it is, in one line."""
 
     def started(self, config: Config, run_dir: Path, agent_steps: int) -> None:
         """Training is about to begin, or to go on from `agent_steps`."""
@@ -74,6 +82,10 @@ class Heard(Observer):
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
 
+    def preparing(self, message: str) -> None:
+        with _its_own_failures():
+            self._observer.preparing(message)
+
     def started(self, config: Config, run_dir: Path, agent_steps: int) -> None:
         with _its_own_failures():
             self._observer.started(config, run_dir, agent_steps)
@@ -97,6 +109,19 @@ class Heard(Observer):
     def saved(self, path: Path, agent_steps: int) -> None:
         with _its_own_failures():
             self._observer.saved(path, agent_steps)
+
+
+def now_and_then(tell: Callable[[int], None]) -> Callable[[int], None]:
+    """Pass a count on every SECONDS_BETWEEN_WORDS, the first time after as many."""
+    told_at = time.monotonic()
+
+    def count(number: int) -> None:
+        nonlocal told_at
+        if time.monotonic() - told_at >= SECONDS_BETWEEN_WORDS:
+            told_at = time.monotonic()
+            tell(number)
+
+    return count
 
 
 @contextmanager

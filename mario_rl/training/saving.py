@@ -13,7 +13,7 @@ from mario_rl.evaluation import EvaluationReport
 from mario_rl.files import printable
 from mario_rl.replay import ReplayBuffer
 from mario_rl.runs.checkpoint import TRAINING_KEY, load_checkpoint, save_checkpoint
-from mario_rl.runs.directory import RunDir
+from mario_rl.runs.directory import RunDir, Whereabouts
 from mario_rl.seeding import generator_state, restore_generator
 from mario_rl.training.collect import Collector
 from mario_rl.training.counts import Counts
@@ -30,6 +30,7 @@ class Checkpoints:
 
     Args:
         config, run_dir, rom: of the run; rom as the SHA-256 of its ROM.
+        whereabouts: where the run directory was when the sitting began; nothing is saved anywhere else.
         agent, replay, collector, counts: the parts whose state is saved and restored.
         warn: told, in one line, of what is amiss but no reason to stop.
     """
@@ -40,6 +41,7 @@ class Checkpoints:
         run_dir: RunDir,
         *,
         rom: str,
+        whereabouts: Whereabouts,
         agent: QAgent,
         replay: ReplayBuffer,
         collector: Collector,
@@ -47,6 +49,7 @@ class Checkpoints:
         warn: Callable[[str], None],
     ) -> None:
         self._config, self._run_dir, self._rom, self._warn = config, run_dir, rom, warn
+        self._whereabouts = whereabouts
         self._agent, self._replay, self._collector, self._counts = agent, replay, collector, counts
         self.saved_at = 0
         self.best: tuple[float, ...] | None = None
@@ -66,21 +69,23 @@ class Checkpoints:
 
         Raises:
             DivergedError: as `require_finite`. StorageError: the disk refused; the last checkpoint is intact.
+            GoneError: the run directory is not there any more.
         """
         self._counts.require_finite()
         self.saved_at = self._counts.agent_steps
         previous, self._generation = self._generation, self._generation + 1
         try:
-            self._replay.save(self._replay_file)
-            save_checkpoint(self._run_dir.latest, self._policy_state() | {TRAINING_KEY: self._training_state()})
+            with self._whereabouts.kept():
+                self._replay.save(self._replay_file)
+            state = self._policy_state() | {TRAINING_KEY: self._training_state()}
+            with self._whereabouts.kept():
+                save_checkpoint(self._run_dir.latest, state)
         except StorageError:  # nothing else: after any other interruption latest.pt may name the new one already
             self._replay_file.unlink(missing_ok=True)
             self._generation = previous
             raise
         self._latest_at = self._counts.agent_steps, self._counts.evaluated_at
-        for file in self._run_dir.replay.iterdir():
-            if file != self._replay_file:
-                file.unlink()
+        self._run_dir.remove_replays(but=self._replay_file)
         return self._run_dir.latest
 
     def keep_step(self) -> None:
@@ -88,19 +93,24 @@ class Checkpoints:
 
         Raises:
             DivergedError: as `require_finite`. StorageError: the disk refused.
+            GoneError: the run directory is not there any more.
         """
         self._counts.require_finite()
         keep = self._config.training.keep_checkpoints
         if keep:
-            save_checkpoint(self._run_dir.step_checkpoint(self._counts.agent_steps), self._policy_state())
+            with self._whereabouts.kept():
+                save_checkpoint(self._run_dir.step_checkpoint(self._counts.agent_steps), self._policy_state())
         kept = self._run_dir.step_checkpoints()
         for old in kept[: max(len(kept) - keep, 0)]:
-            old.unlink()
+            old.unlink(missing_ok=True)
 
     def keep_if_best(self, report: EvaluationReport) -> bool:
         """Keep the agent as `best` if none before was better; returns whether so.
 
         What counts is the evaluation in best.pt itself, which a killed process may have written after latest.pt.
+
+        Raises:
+            StorageError: the disk refused. GoneError: the run directory is not there any more.
         """
         if self.best is not None and report.merit < self.best:  # of equals the newer: it has learned from more
             return False
@@ -109,9 +119,10 @@ class Checkpoints:
             return False
         self._kept_best = report.merit
         summary = {key: value for key, value in report.summary().items() if key != "results"}
-        save_checkpoint(
-            self._run_dir.best, self._policy_state() | {"evaluation": summary | {"merit": list(report.merit)}}
-        )
+        with self._whereabouts.kept():
+            save_checkpoint(
+                self._run_dir.best, self._policy_state() | {"evaluation": summary | {"merit": list(report.merit)}}
+            )
         return True
 
     def restore(self) -> None:
@@ -136,7 +147,7 @@ class Checkpoints:
 
     @property
     def _replay_file(self) -> Path:
-        return self._run_dir.replay / f"generation_{self._generation:06d}.npz"
+        return self._run_dir.replay_file(self._generation)
 
     def _policy_state(self) -> State:
         return {

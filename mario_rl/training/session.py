@@ -17,15 +17,17 @@ from mario_rl.evaluation import EvaluationReport
 from mario_rl.files import remove_partials
 from mario_rl.game.rom import load_rom
 from mario_rl.replay import ReplayBuffer
-from mario_rl.runs.directory import RunDir
+from mario_rl.runs.directory import RunDir, Whereabouts
 from mario_rl.runs.metrics import RunMetrics
 from mario_rl.seeding import spawn_streams
 from mario_rl.training.collect import Collector
 from mario_rl.training.counts import Counts
 from mario_rl.training.curve import Curve
 from mario_rl.training.initial import load_initial
-from mario_rl.training.observer import Observer, Progress
+from mario_rl.training.observer import Observer, Progress, now_and_then
 from mario_rl.training.saving import Checkpoints
+
+LARGE_REPLAY_BYTES = 500_000_000  # loading more takes longer than a moment
 
 
 class Session:
@@ -37,22 +39,34 @@ class Session:
     Args:
         config: what was asked for; `check_machine` has found nothing against it.
         run_dir: where its files are; must hold config.yaml, and nobody else trains in it.
-        warn: told, in one line, of what is amiss but no reason to stop.
+        whereabouts: of that directory, since the sitting began.
+        observer: told of what takes its time before training can begin, and of what is amiss but no reason to stop.
+        should_stop: whether a signal has come.
 
     Raises:
         CheckpointError: there is a checkpoint, but it or the replay it names can't be used.
         UserError: the machine has no memory for the replay, or a table of the run can't be read.
     """
 
-    def __init__(self, config: Config, run_dir: RunDir, *, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        run_dir: RunDir,
+        *,
+        whereabouts: Whereabouts,
+        observer: Observer,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.config = config
         self.run_dir = run_dir
         with ExitStack() as opened:  # whatever is refused on the way, nothing stays open
-            self._assemble(opened, warn)
+            self._assemble(opened, whereabouts, observer, should_stop)
             self._opened = opened.pop_all()
 
-    def _assemble(self, opened: ExitStack, warn: Callable[[str], None]) -> None:
-        config, run_dir = self.config, self.run_dir
+    def _assemble(
+        self, opened: ExitStack, whereabouts: Whereabouts, observer: Observer, should_stop: Callable[[], bool]
+    ) -> None:
+        config, run_dir, warn = self.config, self.run_dir, observer.warned
         for folder in (run_dir.path, run_dir.checkpoints, run_dir.replay):
             remove_partials(folder)
         streams = spawn_streams(config.seed, config.training.envs)
@@ -76,6 +90,10 @@ class Session:
             seeds=streams.environments,
             generator=np.random.default_rng(streams.exploration),
             exponents=exploration_exponents(config.training.envs, config.agent.epsilon.spread),
+            should_stop=should_stop,
+            on_opened=now_and_then(
+                lambda opened: observer.preparing(f"opening the games: {opened} of {config.training.envs}")
+            ),
         )
         opened.callback(self.collector.close)
         torch.manual_seed(streams.dropout)  # dropout draws from the global generator
@@ -83,6 +101,7 @@ class Session:
             config,
             run_dir,
             rom=rom,
+            whereabouts=whereabouts,
             agent=self.agent,
             replay=self.replay,
             collector=self.collector,
@@ -90,6 +109,9 @@ class Session:
             warn=warn,
         )
         if run_dir.latest.exists():
+            size = sum(file.stat().st_size for file in run_dir.replay_files())
+            if size > LARGE_REPLAY_BYTES:
+                observer.preparing(f"loading a replay of {size / 1e9:.1f} GB")
             self.checkpoints.restore()
         else:
             self.collector.start()
@@ -99,11 +121,14 @@ class Session:
             snapshots=config.env.snapshot_probability > 0,
             resume_at=self.counts.agent_steps,
             evaluated_at=self.counts.evaluated_at,
+            whereabouts=whereabouts,
             warn=warn,
         )
         opened.callback(metrics.close)
         self.counts.start(metrics)
-        self.curve = Curve(run_dir, every_seconds=config.logging.curve_every_seconds, warn=warn)
+        self.curve = Curve(
+            run_dir, whereabouts=whereabouts, every_seconds=config.logging.curve_every_seconds, warn=warn
+        )
 
     @property
     def updates_due(self) -> int:

@@ -61,6 +61,25 @@ def episode(end: str, x: int, return_: float = 0.0) -> EvaluatedEpisode:
 
 
 @pytest.mark.emulator
+@pytest.mark.parametrize("emulator", ["native", "nes_py"])
+def test_the_end_is_asked_for_also_while_games_are_opened_and_begun(emulator, monkeypatch):
+    if emulator == "nes_py":
+        pytest.importorskip("nes_py")
+    asked = []
+    monkeypatch.setattr(Always, "q_values", lambda policy, observations: pytest.fail("an agent step was taken"))
+    with pytest.raises(EvaluationInterrupted) as interrupted:
+        evaluate_policy(
+            Always(0),
+            config(emulator=emulator),
+            protocol="sticky",
+            episodes=20,
+            seed=0,
+            should_stop=lambda: bool(asked) or asked.append(1),
+        )
+    assert interrupted.value.report is None
+
+
+@pytest.mark.emulator
 def test_greedy_is_one_episode_and_ignores_the_training_noops_and_stickiness():
     report = evaluate_policy(Always(RUN_RIGHT), config(), protocol="greedy", seed=0)
     (one,) = report.episodes

@@ -11,7 +11,8 @@ import pytest
 from gymnasium.error import ResetNeeded
 
 from mario_rl.config import EnvConfig
-from mario_rl.errors import GameError, UserError
+from mario_rl.errors import GameError, UnansweredError, UserError
+from mario_rl.game import games as games_module
 from mario_rl.game import layout
 from mario_rl.game.games import LEAVE, Games
 from mario_rl.nes import layout as console
@@ -47,6 +48,16 @@ def test_games_go_on_from_a_state_as_if_never_interrupted() -> None:
     other = Games(EnvConfig(**DISTURBED), 3, autoreset=True)
     other.load_state_dict(state)
     assert play(other, 120, seed=1) == expected
+
+
+def test_threads_that_never_come_to_the_end_of_a_step_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    games = begun()
+    monkeypatch.setattr(games_module, "BRIEF_LOOKS", 10)
+    monkeypatch.setattr(games_module, "LONG_LOOKS", 10)
+    monkeypatch.setattr(games, "_step_kernel", lambda rules, thread: 1)  # a helper is still playing
+    games._turn[layout.DONE // 8] = 2
+    with pytest.raises(UnansweredError, match="no answer from the threads that play the games for 600 s"):
+        games.step([1, 1, 1])
 
 
 def test_one_game_is_left_as_it_is_while_another_plays() -> None:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from mario_rl.errors import StorageError, UserError
+from mario_rl.errors import GoneError, StorageError, UserError
 from mario_rl.runs.directory import RunDir
 from mario_rl.runs.metrics import RunMetrics, load_tensorboard
 from mario_rl.runs.tables import (
@@ -427,11 +427,26 @@ def test_tables_of_many_blocks_are_read_and_gone_on_with_as_those_of_one(place, 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_full_disk_is_one_clear_line_and_closing_still_works(place, monkeypatch):
     metrics = RunMetrics(place, tensorboard=False)
-    with Path("/dev/full").open("ab", buffering=0) as full:
+    place.episodes.unlink()
+    place.episodes.symlink_to("/dev/full")
+    with place.episodes.open("ab", buffering=0) as full:
         monkeypatch.setattr(metrics._episodes, "_file", full)
         with pytest.raises(StorageError, match=r"episodes\.csv: could not be written \(No space left on device\)"):
             metrics.episode(episode())
         metrics.close()
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_table_that_is_not_in_its_place_any_more_is_missed_at_the_next_row(place, replaced):
+    metrics = RunMetrics(place, tensorboard=False)
+    metrics.episode(episode())
+    place.episodes.unlink()
+    if replaced:
+        place.episodes.write_text("somebody else's\n")
+    with pytest.raises(GoneError, match=r"episodes\.csv: deleted, moved or replaced while training wrote to it"):
+        metrics.episode(episode())
+    assert place.episodes.exists() == replaced
+    metrics.close()
 
 
 def test_tensorboard_gets_episodes_intervals_and_the_means_of_each_evaluation(place):

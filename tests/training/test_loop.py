@@ -186,7 +186,7 @@ def test_a_curve_that_cannot_be_drawn_is_one_warning_and_the_run_is_saved(
 ):
     drawn = []
 
-    def fail(run_dirs: list[Path], output: Path) -> None:
+    def fail(run_dirs: list[Path]) -> None:
         drawn.append(load_checkpoint(RunDir(run_dirs[0]).latest)["agent_steps"])  # saved first, drawn after
         raise error
 
@@ -196,7 +196,7 @@ def test_a_curve_that_cannot_be_drawn_is_one_warning_and_the_run_is_saved(
         def warned(self, message: str) -> None:
             warnings.append(message)
 
-    monkeypatch.setattr(curve, "draw_curves", fail)
+    monkeypatch.setattr(curve, "curve_figure", fail)
     config = load_config(small_run_file, ["training.agent_steps=20"])
     assert train(config, tmp_path / "run", observer=Listen()).progress.agent_steps == 20
     assert drawn == [0, 20]
@@ -325,7 +325,7 @@ def test_a_disk_without_room_for_the_checkpoints_is_refused_at_once(tmp_path, sm
         free = 1_000_000
 
     monkeypatch.setattr(checks.shutil, "disk_usage", lambda path: Nearly)
-    with pytest.raises(UserError, match=r"needs 0\.2 GB of disk, 0\.0 GB is free; lower replay\.capacity"):
+    with pytest.raises(UserError, match=r"needs 0\.3 GB of disk, 0\.0 GB is free; lower replay\.capacity"):
         train(small_run, tmp_path / "run")
 
 

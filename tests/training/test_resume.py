@@ -19,14 +19,14 @@ from small_run import SMALL_RUN
 
 from mario_rl.agents import QAgent
 from mario_rl.config import load_config, load_run_config
-from mario_rl.errors import CheckpointError, ConfigError, UserError
+from mario_rl.errors import CheckpointError, ConfigError, StorageError, UserError
 from mario_rl.evaluation import EvaluationReport
 from mario_rl.game.games import Games
 from mario_rl.nes import layout as console
 from mario_rl.nes.cartridge import SUPER_MARIO_BROS_PAL
 from mario_rl.runs.checkpoint import load_checkpoint, save_checkpoint
 from mario_rl.runs.directory import RunDir
-from mario_rl.training import Observer, collect, resume, train
+from mario_rl.training import Observer, checks, collect, resume, train
 
 pytestmark = pytest.mark.emulator
 
@@ -570,6 +570,62 @@ def test_a_finished_run_is_left_alone(tmp_path, small_run_file):
     before = RunDir(tmp_path / "run").latest.stat().st_mtime_ns
     assert resume(tmp_path / "run").stop == "training.agent_steps"
     assert RunDir(tmp_path / "run").latest.stat().st_mtime_ns == before
+
+
+def test_a_run_for_whose_end_the_disk_has_no_room_is_told_what_can_be_done_about_it(tmp_path, small_run, monkeypatch):
+    """Neither another capacity nor another place is allowed to a run that goes on."""
+
+    class Disk:
+        free = 50_000_000
+
+    place = train(small_run, tmp_path / "run", observer=StopAt(20)).run_dir
+    kept = place.replay_files()[0].stat().st_size
+    monkeypatch.setattr(checks.shutil, "disk_usage", lambda path: Disk)
+    (place.replay / "thesis.npz").write_bytes(bytes(300_000_000))  # not this run's: it will not go
+    missing = 2 * 600 * (84 * 84 + 8) + 200_000_000 - kept - 50_000_000
+    assert 0.15e9 < missing <= 0.2e9
+    with pytest.raises(
+        UserError, match=r"0\.1 GB is free; free 0\.2 GB more there, or move the run directory to a larger disk"
+    ):
+        resume(place.path)
+
+
+def test_a_run_whose_disk_was_full_for_a_while_goes_on_bit_for_bit(tmp_path, small_run, whole_run):
+    """What the operating system refuses: files of more than a megabyte, which `latest.pt` has."""
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    class FillTheDisk(Observer):
+        def saved(self, path, agent_steps: int) -> None:
+            if agent_steps == 80:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
+
+    run = tmp_path / "my run"
+    try:
+        with pytest.raises(StorageError, match=r"\.pt: could not be written .* go on with: .* --resume '.*run'$"):
+            train(small_run, run, observer=FillTheDisk())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert load_checkpoint(RunDir(run).latest)["agent_steps"] == 80
+    assert [file for file in run.rglob("*") if file.suffix == ".partial"] == []
+    resume(run)
+    assert_equal(training_state(whole_run), training_state(run))
+    assert rows(whole_run / "episodes.csv") == rows(run / "episodes.csv")
+
+
+def test_as_many_threads_as_ever_are_no_other_version(tmp_path, small_run):
+    """A run computes with one thread, however many this process would use."""
+
+    class Listen(Observer):
+        warnings: ClassVar[list[str]] = []
+
+        def warned(self, message: str) -> None:
+            self.warnings.append(message)
+
+    train(small_run, tmp_path / "run", observer=StopAt(20))
+    torch.set_num_threads(3)
+    resume(tmp_path / "run", ["training.agent_steps=24"], observer=Listen())
+    assert (Listen.warnings, torch.get_num_threads()) == ([], 3)
 
 
 def test_an_existing_run_is_never_overwritten(tmp_path, small_run):
