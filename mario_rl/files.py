@@ -6,6 +6,7 @@ import errno
 import json
 import math
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -22,6 +23,9 @@ NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, err
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """How disks say that they are full, or that a file has become larger than it may."""
+
+PARTIAL = re.compile(r"\..+\.[0-9]+-[0-9a-f]{8}\.partial", re.DOTALL)
+"""What `_partial` names a file."""
 
 MAX_NAME = 40  # characters of a file's name in that of its partial file, which has to fit into 255 bytes with more
 
@@ -187,9 +191,15 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 
 def remove_partials(folder: Path) -> None:
-    """Remove what killed writers left in a folder; to be called while nobody writes there."""
+    """Remove what killed writers left in a folder; to be called while nobody writes there.
+
+    That is regular files with the names that `write_atomically` gives; nothing behind a link.
+    """
+    if folder.is_symlink():
+        return
     for partial in folder.glob(".*.partial"):
-        partial.unlink(missing_ok=True)
+        if PARTIAL.fullmatch(partial.name) and partial.is_file() and not partial.is_symlink():
+            partial.unlink(missing_ok=True)
 
 
 def require_writable(path: Path) -> None:

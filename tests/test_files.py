@@ -43,12 +43,18 @@ def test_two_writers_of_one_file_do_not_take_each_others_partial_file(tmp_path, 
 
 
 def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path):
-    (tmp_path / ".latest.pt.123-9.partial").write_text("")
-    (tmp_path / ".lock").write_text("")
-    (tmp_path / "latest.pt").write_text("")
-    remove_partials(tmp_path)
-    remove_partials(tmp_path / "not there")
-    assert sorted(file.name for file in tmp_path.iterdir()) == [".lock", "latest.pt"]
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / ".latest.pt.123-0123abcd.partial").write_text("behind a link")
+    run = tmp_path / "run"
+    run.mkdir()
+    kept = [".latest.pt.partial", ".lock", "latest.pt", "somebody.partial"]
+    for name in (*kept, ".latest.pt.123-0123abcd.partial"):
+        (run / name).write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "linked")
+    for folder in (run, tmp_path / "not there", tmp_path / "link"):
+        remove_partials(folder)
+    assert sorted(file.name for file in run.iterdir()) == kept
+    assert len(list((tmp_path / "linked").iterdir())) == 1
 
 
 @pytest.mark.parametrize("path", ["", "file/below.json"])

@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mario_rl.errors import CheckpointError, UserError
-from mario_rl.files import write_atomically
+from mario_rl.files import room_for, write_atomically
 from mario_rl.replay.archive import Flawed, ReplayArchive
 from mario_rl.replay.frames import make_frames
-from mario_rl.replay.memory import check_memory
+from mario_rl.replay.memory import check_memory, estimate_bytes
 from mario_rl.replay.priorities import Priorities
 from mario_rl.replay.rings import Ring, RingPositions, check_ring, check_written
 from mario_rl.types import Batch, Pixels, Steps
@@ -388,7 +388,9 @@ class ReplayBuffer:
 
     def _write(self, path: Path) -> None:
         header = {key: np.array(value) for key, value in self._header().items()}
-        with path.open("wb") as file:  # np.savez would add a suffix to a path
+        filled = int(np.minimum(self._written, self._slots).sum())
+        # A file, since np.savez would add a suffix to a path.
+        with room_for(estimate_bytes(filled, self._frame_shape)), path.open("wb") as file:
             ranks = {} if self._priorities is None else self._priorities.arrays()
             slots: dict[str, NDArray[np.generic]] = {}
             for name, rows in self._blocks():

@@ -17,18 +17,28 @@ def estimate_bytes(capacity: int, frame_shape: tuple[int, int] = (84, 84)) -> in
     return capacity * _slot_bytes(frame_shape)
 
 
-def check_memory(capacity: int, frame_shape: tuple[int, int] = (84, 84)) -> None:
+def check_memory(capacity: int, frame_shape: tuple[int, int] = (84, 84), *, begun: bool = False) -> None:
     """Refuse a buffer that this machine has no memory for, before anything is allocated.
 
+    Args:
+        capacity: frame slots.
+        frame_shape: height and width of a frame, pixels.
+        begun: whether the run has begun, so that its capacity is what it is.
+
     Raises:
-        UserError: it would take more than 90 % of what is available; names the capacity that would fit.
+        UserError: it would take more than 90 % of what is available; says what would help.
     """
     needed, available = estimate_bytes(capacity, frame_shape), available_memory_bytes()
     usable = int(available * (1 - MEMORY_RESERVE))
     if needed > usable:
+        way_out = f"at most {usable // _slot_bytes(frame_shape)} would fit"
+        if begun:
+            way_out = (
+                f"free {(needed - usable) / 1e9:.2f} GB, or resume a copy of the run directory on a larger machine"
+            )
         raise UserError(
             f"replay.capacity {capacity} needs {needed / 1e9:.2f} GB of memory and {available / 1e9:.2f} GB is "
-            f"available; at most {usable // _slot_bytes(frame_shape)} would fit"
+            f"available; {way_out}"
         )
 
 

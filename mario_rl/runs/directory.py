@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -131,17 +131,23 @@ class RunDir:
         """List the replays that are there, oldest first; see `_written`."""
         return _written(self.replay, REPLAY)
 
-    def remove_replays(self, *, but: Path | None = None) -> None:
-        """Delete the replays that the run wrote, all but one if one is named; what else is in their folder stays.
+    def remove_replays(self, *, but: Collection[Path] = ()) -> None:
+        """Delete the replays that the run wrote, all but some; what else is in their folder stays.
 
         A folder that is empty after that goes as well.
         """
         for file in self.replay_files():
-            if file != but:
+            if file not in but:
                 file.unlink(missing_ok=True)
         if not self.replay.is_symlink():
             with suppress(OSError):  # something is left in it
                 self.replay.rmdir()
+
+    def remove_step_checkpoints(self, *, but: Collection[Path] = ()) -> None:
+        """Delete the kept checkpoints that the run wrote, all but some."""
+        for file in self.step_checkpoints():
+            if file not in but:
+                file.unlink(missing_ok=True)
 
     def require_own_folders(self) -> None:
         """Refuse a directory whose folders are not its own, before anything is written or deleted in them.

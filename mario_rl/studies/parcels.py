@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mario_rl.runs.directory import RunDir
-from mario_rl.studies.removing import remove_passing
 
 PIECE_BYTES = 32 << 20
 
@@ -94,7 +93,9 @@ class Receiver:
                 place = self._run_dir.path / name
                 place.parent.mkdir(parents=True, exist_ok=True)
                 (self._incoming / name).replace(place)
-        remove_passing(self._run_dir, but={self._run_dir.path / name for name in paths})
+        kept = {self._run_dir.path / name for name in paths}
+        self._run_dir.remove_step_checkpoints(but=kept)
+        self._run_dir.remove_replays(but=kept)
         self.discard()
 
 

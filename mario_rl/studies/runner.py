@@ -137,7 +137,8 @@ def _work(
         except RunFailed as failure:
             reason = str(failure)
             content = f"{reason}\n".encode(errors="backslashreplace")  # it may name a file whose name is no text
-            write_atomically(error, lambda partial: partial.write_bytes(content))
+            if directory.path.is_dir():  # where it was moved or deleted, nothing is made anew
+                write_atomically(error, lambda partial: partial.write_bytes(content))
             with turn:
                 failed[run] = reason.splitlines()[-1]
                 observer.failed(run, failed[run])

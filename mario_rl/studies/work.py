@@ -21,7 +21,6 @@ from mario_rl.runs.checkpoint import TRAINING_KEY, load_checkpoint, save_checkpo
 from mario_rl.runs.directory import RunDir
 from mario_rl.runs.record import checksum, read_record, require_unchanged
 from mario_rl.runs.tables import EVALUATION_COLUMNS, write_table
-from mario_rl.studies.removing import remove_passing
 from mario_rl.training import Observer, Progress, resume, train
 
 if TYPE_CHECKING:
@@ -199,4 +198,5 @@ def _remove_what_only_training_needs(run_dir: RunDir) -> None:
     state = load_checkpoint(run_dir.latest)
     if state.pop(TRAINING_KEY, None) is not None:
         save_checkpoint(run_dir.latest, {key: value for key, value in state.items() if key != "format"})
-    remove_passing(run_dir)
+    run_dir.remove_step_checkpoints()
+    run_dir.remove_replays()

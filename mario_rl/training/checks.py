@@ -25,7 +25,7 @@ def check_machine(config: Config, run_dir: RunDir) -> None:
     if begins:
         find_initial(config)
     if config.replay.device == "cpu":
-        check_memory(config.replay.capacity)
+        check_memory(config.replay.capacity, begun=run_dir.config.is_file())
     _check_disk(config, run_dir)
     from mario_rl.game.rom import load_rom
 

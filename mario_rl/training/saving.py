@@ -85,7 +85,7 @@ class Checkpoints:
             self._generation = previous
             raise
         self._latest_at = self._counts.agent_steps, self._counts.evaluated_at
-        self._run_dir.remove_replays(but=self._replay_file)
+        self._run_dir.remove_replays(but=[self._replay_file])
         return self._run_dir.latest
 
     def keep_step(self) -> None:
@@ -101,8 +101,7 @@ class Checkpoints:
             with self._whereabouts.kept():
                 save_checkpoint(self._run_dir.step_checkpoint(self._counts.agent_steps), self._policy_state())
         kept = self._run_dir.step_checkpoints()
-        for old in kept[: max(len(kept) - keep, 0)]:
-            old.unlink(missing_ok=True)
+        self._run_dir.remove_step_checkpoints(but=kept[max(len(kept) - keep, 0) :])
 
     def keep_if_best(self, report: EvaluationReport) -> bool:
         """Keep the agent as `best` if none before was better; returns whether so.

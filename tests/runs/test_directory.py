@@ -107,7 +107,7 @@ def test_of_the_replays_only_those_with_the_names_of_the_run_are_ever_deleted_an
     for generation in (999_999, 7, 1_000_000):
         run.replay_file(generation).touch()
     assert run.replay_files() == [run.replay_file(7), run.replay_file(999_999), run.replay_file(1_000_000)]
-    run.remove_replays(but=run.replay_file(1_000_000))
+    run.remove_replays(but=[run.replay_file(1_000_000)])
     assert run.replay_files() == [run.replay_file(1_000_000)]
     run.remove_replays()
     left = {*FOREIGN, "generation_000003.npz", "generation_000004.npz"}
