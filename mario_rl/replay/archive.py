@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_TEXT = 64  # characters
+READ_BYTES = 1 << 20  # at once, since zipfile makes a copy of what it reads
 
 
 class Flawed(ValueError):
@@ -86,6 +87,6 @@ class ReplayArchive:
 def _fill(content: memoryview, part: IO[bytes]) -> int:
     """Read until there is no more room or nothing more; returns how many bytes there were."""
     filled = 0
-    while filled < len(content) and (read := part.readinto(content[filled:])):  # type: ignore[attr-defined]
+    while filled < len(content) and (read := part.readinto(content[filled : filled + READ_BYTES])):  # type: ignore[attr-defined]
         filled += read
     return filled
