@@ -21,6 +21,7 @@ from mario_rl.cli.shared import (
 )
 from mario_rl.files import printable
 from mario_rl.names import PROTOCOL_NAMES
+from mario_rl.shipped import find_agent
 from mario_rl.wording import count_text
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def ship(checkpoint: Path, output: Path, episodes: int, seed: int) -> int:
 
 
 @click.command()
-@click.argument("checkpoints", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="AGENT.pt...")
+@click.argument("checkpoints", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="AGENT...")
 @click.option(
     "--protocol",
     "protocols",
@@ -103,12 +104,13 @@ def verify(checkpoints: tuple[Path, ...], protocols: tuple[Protocol, ...]) -> in
     \b
     Examples:
       mario-rl verify checkpoints/pretrained/*.pt --protocol noop
-      mario-rl verify checkpoints/pretrained/ddqn_right_only_1-1.pt
+      mario-rl verify ddqn_right_only_1-1
     """
     from mario_rl import cards
     from mario_rl.cli.terminal import CountingBar
     from mario_rl.training.interrupts import Interrupts
 
+    checkpoints = tuple(one if one.exists() else find_agent(one) or one for one in checkpoints)
     for checkpoint in checkpoints:
         cards.load_card(checkpoint)  # all that can be refused is, before the first is played
     held = True

@@ -11,13 +11,14 @@ import click
 from mario_rl.cli.shared import FAILED, OK, lines_of
 from mario_rl.errors import UserError
 from mario_rl.runs.directory import runs_below
+from mario_rl.shipped import find_study
 
 if TYPE_CHECKING:
     from mario_rl.compare.report import Report
 
 
 @click.command()
-@click.argument("study", type=click.Path(path_type=Path), metavar="STUDY.yaml|DIR")
+@click.argument("study", type=click.Path(path_type=Path), metavar="STUDY|DIR")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -50,7 +51,7 @@ def compare(
 
     \b
     Examples:
-      mario-rl compare configs/studies/smoke.yaml
+      mario-rl compare smoke
       mario-rl compare configs/studies/action_sets.yaml --dry-run
       mario-rl compare configs/studies/action_sets.yaml --cluster 10.0.0.1:6379 --out action_sets
       mario-rl compare checkpoints/ddqn_right_only --report
@@ -63,6 +64,7 @@ def compare(
             raise click.UsageError("--report takes a directory and no other option: it makes no runs")
         click.echo(lines_of(_report_words(_report(study))))
         return OK
+    study = find_study(study)
     directory = commands.study_directory(study, out)
     if dry_run:
         click.echo(commands.describe_plan(study, directory, jobs=jobs))

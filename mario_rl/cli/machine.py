@@ -44,7 +44,7 @@ class Measured(Protocol):
 @click.option(
     "--agent",
     type=click.Path(path_type=Path),
-    metavar="CHECKPOINT_OR_RUN_DIR",
+    metavar="AGENT|CHECKPOINT|RUN_DIR",
     help="With --emulator: also time a noop evaluation of this agent.",
 )
 @click.option("--seconds", type=click.FloatRange(min=0.1), default=3.0, show_default=True, help="Per part and repeat.")

@@ -11,6 +11,7 @@ import click
 from mario_rl.errors import UserError
 from mario_rl.files import printable, require_writable
 from mario_rl.names import PROTOCOL_NAMES, Protocol
+from mario_rl.shipped import AGENTS
 
 if TYPE_CHECKING:
     from mario_rl.training.interrupts import Interrupts
@@ -19,7 +20,7 @@ OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 type Decorator = Callable[[Callable[..., int]], Callable[..., int]]
 
-CHECKPOINT = click.argument("checkpoint", type=click.Path(path_type=Path), metavar="CHECKPOINT_OR_RUN_DIR")
+CHECKPOINT = click.argument("checkpoint", type=click.Path(path_type=Path), metavar="AGENT|CHECKPOINT|RUN_DIR")
 STAGE = click.option("--stage", help="Another stage than the one trained on, such as 1-2.")
 
 
@@ -87,7 +88,9 @@ def find_the_checkpoint(path: Path) -> Path:
     from mario_rl.runs.checkpoint import find_checkpoint
 
     file = find_checkpoint(path)
-    if file != path:
+    if file.parent == AGENTS and not path.exists():
+        click.echo(f"mario-rl: {path}: taking {file.stem} of the package", err=True)
+    elif file != path:
         say_which(path, file.parent.parent)
     return file
 

@@ -24,6 +24,7 @@ from mario_rl.cli.shared import (
     say_which,
     seed_option,
 )
+from mario_rl.errors import UserError
 from mario_rl.runs.directory import find_run
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@CHECKPOINT
+@click.argument("checkpoint", type=click.Path(path_type=Path), required=False, metavar="[AGENT|CHECKPOINT|RUN_DIR]")
 @STAGE
 @protocol_option("greedy")
 @seed_option(0)
@@ -44,16 +45,18 @@ if TYPE_CHECKING:
 )
 @click.option("--no-browser", is_flag=True, help="Only serve the page; do not open it.")
 def watch(
-    checkpoint: Path, stage: str | None, protocol: Protocol, seed: int, port: int, host: str, no_browser: bool
+    checkpoint: Path | None, stage: str | None, protocol: Protocol, seed: int, port: int, host: str, no_browser: bool
 ) -> int:
     """See an agent think, in the browser: the game live, what the network sees and what it expects.
 
     The page pauses, steps, changes speed, stage, protocol and checkpoint, and lets you take the pad. Of a run that is
-    being trained it shows new checkpoints and the curves as they come. Ctrl-C ends it.
+    being trained it shows new checkpoints and the curves as they come. Ctrl-C ends it. Without an argument, the best
+    agent of the package plays.
 
     \b
     Examples:
-      mario-rl watch checkpoints/pretrained/ddqn_right_only_1-1_seed_1.pt
+      mario-rl watch
+      mario-rl watch ddqn_simple_1-1
       mario-rl watch checkpoints/ddqn_right_only/20261123-104500-seed0 --protocol sticky --port 8123 --no-browser
     """
     import threading
@@ -67,7 +70,7 @@ def watch(
         risk = "anybody who can reach this machine can watch and take the pad"
         click.echo(f"mario-rl: --host {host}: {risk}; they open {address.outside_url}", err=True)
     require_stage(stage, whole_game=False)
-    place = _watched(checkpoint)
+    place = _watched(checkpoint or _best())
     from mario_rl.watch.waiting import wait_for_checkpoint
 
     wait_for_checkpoint(place, lambda: click.echo(f"{place}: waiting for its first checkpoint (Ctrl-C ends)"))
@@ -103,6 +106,16 @@ def _leave_what_hangs() -> None:
         sys.stderr.flush()
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.raise_signal(signal.SIGINT)
+
+
+def _best() -> Path:
+    from mario_rl.shipped import best_agent
+
+    agent = best_agent()
+    if agent is None:
+        raise UserError("the package brings no agent; name a checkpoint (.pt) or a run directory")
+    click.echo(f"mario-rl: taking {agent.stem} of the package", err=True)
+    return agent
 
 
 def _watched(path: Path) -> Path:

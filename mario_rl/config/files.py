@@ -17,6 +17,7 @@ from mario_rl.config.schema import Config, Section
 from mario_rl.config.text import MOST_BYTES, MOST_DEPTH, MOST_VALUES, parse_yaml
 from mario_rl.errors import ConfigError
 from mario_rl.reading import Refused, read_text, require_bounded
+from mario_rl.shipped import find_agent, find_config
 
 COMMAND_LINE = "command line"
 MOST_OVERRIDES = 1_000  # ten times the keys there are
@@ -72,13 +73,14 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """Read a YAML (1.2) file, apply `key=value` overrides to it, and check the whole; paths become absolute.
 
     Args:
-        path: the file; an empty one means the defaults.
+        path: the file, an empty one means the defaults; or the name of a config in the package.
         overrides: such as `agent.gamma=0.9`; the value is YAML as well.
 
     Raises:
         ConfigError: one line naming the file or "command line", the key, its value and what is allowed.
     """
-    tree = _read_config(Path(path))
+    path = find_config(Path(path))
+    tree = _read_config(path)
     given = _apply_overrides(tree, overrides)
     return with_absolute_paths(_check(Config, tree, str(path), _Given(COMMAND_LINE, given)))
 
@@ -117,7 +119,12 @@ def load_configs_with(path: str | Path, variants: Iterable[Mapping[str, Any]], s
 
 def with_absolute_paths(config: Config) -> Config:
     """Let the files that a config names be found from every folder, not only from the one of this moment."""
-    return _with_paths(config, os.path.abspath)  # which resolves no link: as given
+
+    def absolute(path: str) -> str:
+        named = not os.path.lexists(path) and find_agent(Path(path)) is not None  # found from everywhere as it is
+        return path if named else os.path.abspath(path)  # which resolves no link: as given
+
+    return _with_paths(config, absolute)
 
 
 def with_portable_paths(config: Config) -> Config:
@@ -181,7 +188,7 @@ def read_config_text(path: Path, kind: str = "config") -> str:
     try:
         return read_text(path, most_bytes=MOST_BYTES)
     except FileNotFoundError as error:
-        raise ConfigError(f"{path}: no such {kind} file") from error
+        raise ConfigError(f"{path}: no such {kind} file; `mario-rl list` names those of the package") from error
     except Refused as error:
         raise ConfigError(f"{path}: {error}; a {kind} is YAML") from error
     except IsADirectoryError as error:

@@ -16,6 +16,7 @@ from mario_rl.files import write_atomically, write_bytes
 from mario_rl.reading import Refused, require_bounded
 from mario_rl.runs.directory import RunDir, directory_of_latest, find_run
 from mario_rl.runs.schema import flaw
+from mario_rl.shipped import find_agent
 
 if TYPE_CHECKING:
     from mario_rl.types import State
@@ -118,7 +119,8 @@ def find_checkpoint(path: Path) -> Path:
     """Name the file that stands for `path`.
 
     That is the file itself; of a run directory the best checkpoint, else the latest; of another directory those of the
-    newest run below it that has one; and `DIR/latest` is what `DIR` is.
+    newest run below it that has one; and `DIR/latest` is what `DIR` is. Where nothing is there, a name stands for the
+    agent of that name in the package, see `mario_rl.shipped.find_agent`.
 
     Raises:
         CheckpointError: nothing there to load.
@@ -127,6 +129,8 @@ def find_checkpoint(path: Path) -> Path:
         _refuse_other_files(path)
         return path
     run = find_run(path, has=has_checkpoint)
+    if run is None and not path.exists() and (shipped := find_agent(path)) is not None:
+        return shipped
     if run is None:
         raise CheckpointError(_why_none(path))
     return run.best if run.best.is_file() else run.latest
@@ -141,7 +145,8 @@ def _why_none(path: Path) -> str:
     if (below := directory_of_latest(path)) is not None:
         return f"{path}: no run with a checkpoint below {below}"
     if not path.is_dir():
-        return f"{path}: no such file or directory; give a checkpoint (.pt) or a run directory"
+        wanted = "a checkpoint (.pt), a run directory, or an agent that `mario-rl list` names"
+        return f"{path}: no such file or directory; give {wanted}"
     if RunDir(path).config.is_file():
         return f"{path}: this run has no checkpoint yet; its first is written while it trains"
     if files := sorted(path.glob("*.pt")):

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from mario_rl.config import Config, load_configs_with
 from mario_rl.config.study import Study
 from mario_rl.errors import ConfigError
+from mario_rl.shipped import find_config
 from mario_rl.wording import count_text
 
 MAX_RUNS = 10_000
@@ -38,7 +39,7 @@ def expand(study: Study, path: Path) -> list[StudyRun]:
 
     Args:
         study: what `load_study` read.
-        path: the file it came from; the base config is looked for beside it.
+        path: the file it came from; the base config is looked for beside it, then among those of the package.
 
     Raises:
         ConfigError: there are too many, the base or a combination of settings is no config, or an arm can't have a name
@@ -67,7 +68,10 @@ def _arms(study: Study, path: Path) -> Iterator[tuple[str, Config]]:
     combinations = [dict(zip(study.axes, values, strict=True)) for values in itertools.product(*study.axes.values())]
     variants = ({**study.settings, **arm} for arm in combinations)
     seen: set[str] = set()
-    for arm, config in zip(combinations, load_configs_with(path.parent / study.base, variants, str(path)), strict=True):
+    beside = path.parent / study.base
+    base = beside if beside.exists() else find_config(Path(study.base))
+    base = base if base.exists() else beside
+    for arm, config in zip(combinations, load_configs_with(base, variants, str(path)), strict=True):
         name = "-".join(_label(key, value) for key, value in arm.items())
         if len(name) > MAX_NAME:
             raise ConfigError(

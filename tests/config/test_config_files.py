@@ -318,7 +318,7 @@ def test_an_override_that_is_not_yaml_is_named(write):
 
 
 def test_a_missing_file_and_a_directory_get_one_line(write, tmp_path):
-    with pytest.raises(ConfigError, match=r"^nothing\.yaml: no such config file$"):
+    with pytest.raises(ConfigError, match=r"^nothing\.yaml: no such config file; `mario-rl list` names "):
         load_config("nothing.yaml")
     Path("folder.yaml").mkdir()
     with pytest.raises(ConfigError, match=r"^folder\.yaml: a directory, not a config file$"):

@@ -1,0 +1,86 @@
+"""What the package brings, found by name from any folder: configs, studies and agents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mario_rl.reading import Refused, parse_json, read_text
+
+INSTALLED = Path(__file__).parent / "data"
+"""Where they are in an installed package; in a checkout they are beside it."""
+
+MOST_CARD_BYTES = 32_000_000
+
+
+def _folder(in_checkout: str, installed: str) -> Path:
+    return INSTALLED / installed if INSTALLED.is_dir() else Path(__file__).parents[1] / in_checkout
+
+
+CONFIGS = _folder("configs", "configs")
+AGENTS = _folder("checkpoints/pretrained", "agents")
+
+
+def config_names() -> list[str]:
+    """Name the configs: `ddqn_right_only`, `article/dqn_simple`."""
+    paths = (path.relative_to(CONFIGS).with_suffix("") for path in CONFIGS.rglob("*.yaml"))
+    return sorted(path.as_posix() for path in paths if path.parts[0] != "studies")
+
+
+def study_names() -> list[str]:
+    """Name the studies: `smoke`."""
+    return sorted(path.stem for path in (CONFIGS / "studies").glob("*.yaml"))
+
+
+def agent_names() -> list[str]:
+    """Name the agents: `ddqn_right_only_1-1_seed_1`."""
+    return sorted(path.stem for path in AGENTS.glob("*.pt"))
+
+
+def find_config(given: Path) -> Path:
+    """Name the file that a path or a config's name stands for: what is there, else what is shipped, else itself."""
+    return _find(given, config_names(), CONFIGS)
+
+
+def find_study(given: Path) -> Path:
+    """Name the file that a path or the name of a study stands for, as `find_config`."""
+    return _find(given, study_names(), CONFIGS / "studies")
+
+
+def find_agent(given: Path) -> Path | None:
+    """Name the file of the shipped agent that a name stands for; None where there is none of that name.
+
+    A name without its seed, `ddqn_right_only_1-1`, stands for the best of its seeds: the one that cleared most episodes
+    on its card.
+    """
+    name, names = given.as_posix(), agent_names()
+    if name in names:
+        return AGENTS / f"{name}.pt"
+    seeds = [AGENTS / f"{one}.pt" for one in names if one.startswith(f"{name}_seed_")]
+    return max(seeds, key=clears, default=None)
+
+
+def best_agent() -> Path | None:
+    """Name the agent that cleared most episodes on its card; None where no agent is shipped."""
+    return max((AGENTS / f"{name}.pt" for name in agent_names()), key=clears, default=None)
+
+
+def clears(agent: Path) -> int:
+    """Count the episodes that a shipped agent cleared on its card, under all protocols; 0 where it can't be read."""
+    return sum(count for count, _ in results(agent).values())
+
+
+def results(agent: Path) -> dict[str, tuple[int, int]]:
+    """Read clears and episodes from a shipped agent's card, by protocol; none where it can't be read.
+
+    `mario-rl verify` says whether they are so; this is to choose and to list.
+    """
+    try:
+        card = parse_json(read_text(agent.with_suffix(".json"), most_bytes=MOST_CARD_BYTES))
+        return {one["protocol"]: (int(one["clears"]), int(one["episodes"])) for one in card["evaluations"]}
+    except (OSError, Refused, KeyError, TypeError, ValueError):
+        return {}
+
+
+def _find(given: Path, names: list[str], folder: Path) -> Path:
+    name = given.as_posix()
+    return folder / f"{name}.yaml" if name in names and not given.is_file() else given
