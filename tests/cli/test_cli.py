@@ -548,3 +548,9 @@ def _wait_for(path: Path, process: subprocess.Popen[str], seconds: float = 60.0)
         assert process.poll() is None, "it ended before it should"
         assert time.monotonic() < deadline, f"{path} did not appear"
         time.sleep(0.02)
+
+
+def test_a_shell_can_complete_commands(mario_rl_command):
+    asked = {"_MARIO_RL_COMPLETE": "bash_complete", "COMP_WORDS": "mario-rl ev", "COMP_CWORD": "1"}
+    done = subprocess.run(mario_rl_command, capture_output=True, text=True, env={**os.environ, **asked})
+    assert (done.returncode, done.stdout.split()) == (0, ["plain,evaluate"])
