@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from batches import ACTIONS, noise
 
 from mario_rl.agents import NetworkPolicy, QAgent
 from mario_rl.agents.compiled import to_blocks
@@ -26,11 +27,10 @@ from mario_rl.machine import usable_cores
 from mario_rl.replay import ReplayBuffer
 from mario_rl.tensors import draw_shifts
 from mario_rl.training import Observer, Progress, resume, train
-from mario_rl.types import Batch, Steps
+from mario_rl.types import Steps
 
 REPOSITORY = Path(__file__).parents[1]
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
-ACTIONS = 5
 UPDATES = 100  # timed
 BATCH_SIZES = (32, 128, 512, 2048)
 SAMPLED_PER_STEP = 8
@@ -40,22 +40,6 @@ TRAINING_SECONDS = 8.0
 def recipe(*overrides: str) -> Config:
     """Read the shipped recipe, with some keys changed."""
     return load_config(REPOSITORY / "configs" / "ddqn_right_only.yaml", overrides)
-
-
-def noise(size: int, seed: int = 0) -> Batch:
-    """Make a batch of random transitions."""
-    random = np.random.default_rng(seed)
-    pixels = [random.integers(256, size=(size, 4, 84, 84), dtype=np.uint8) for _ in range(2)]
-    return Batch(
-        observation=torch.from_numpy(pixels[0]),
-        action=torch.from_numpy(random.integers(ACTIONS, size=size)),
-        n_step_return=torch.ones(size),
-        next_observation=torch.from_numpy(pixels[1]),
-        terminated=torch.zeros(size, dtype=torch.bool),
-        discount=torch.full((size,), 0.5),
-        weight=torch.ones(size),
-        slot=torch.zeros((size, 2), dtype=torch.int64),
-    )
 
 
 def agent(config: Config, device: torch.device) -> QAgent:

@@ -12,34 +12,16 @@ from pathlib import Path
 from statistics import median
 
 import click
-import numpy as np
 import torch
+from batches import ACTIONS, noise
 from busy import kept_busy
 
 from mario_rl.agents import QAgent
 from mario_rl.config import load_config
 from mario_rl.devices import denormals_flushed, describe_machine, one_thread
 from mario_rl.machine import keep_freed_memory
-from mario_rl.types import Batch
 
 REPOSITORY = Path(__file__).parents[1]
-ACTIONS = 5
-
-
-def noise(size: int, frame_stack: int) -> Batch:
-    """Make a batch of random transitions."""
-    random = np.random.default_rng(0)
-    pixels = [random.integers(256, size=(size, frame_stack, 84, 84), dtype=np.uint8) for _ in range(2)]
-    return Batch(
-        observation=torch.from_numpy(pixels[0]),
-        action=torch.from_numpy(random.integers(ACTIONS, size=size)),
-        n_step_return=torch.ones(size),
-        next_observation=torch.from_numpy(pixels[1]),
-        terminated=torch.zeros(size, dtype=torch.bool),
-        discount=torch.full((size,), 0.5),
-        weight=torch.ones(size),
-        slot=torch.zeros((size, 2), dtype=torch.int64),
-    )
 
 
 @click.command()
@@ -52,7 +34,7 @@ def main(config_file: Path, overrides: tuple[str, ...], busy: int, turns: int, u
     """Time updates; prints the median turn of each number of cores, a turn being the mean of its updates."""
     config = load_config(config_file, overrides)
     keep_freed_memory()
-    batch = noise(config.agent.batch_size, config.env.frame_stack)
+    batch = noise(config.agent.batch_size)
     took: dict[int, list[float]] = {1: [], 2: []}
     with denormals_flushed(), one_thread(), kept_busy(busy):
         learners = {
@@ -60,7 +42,7 @@ def main(config_file: Path, overrides: tuple[str, ...], busy: int, turns: int, u
                 config.agent,
                 config.network,
                 num_actions=ACTIONS,
-                frame_stack=config.env.frame_stack,
+                frame_stack=4,
                 seed=0,
                 device=torch.device("cpu"),
                 cores=cores,

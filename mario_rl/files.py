@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import math
 import os
@@ -218,6 +219,12 @@ def require_writable(path: Path) -> None:
     # Whatever is put in the place of a device such as /dev/null would be taken for it by every other program.
     if not stat.S_ISREG(mode) or not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise UserError(f"{path}: can't be written; name a file in a folder you may write to")
+
+
+def sha256_of(path: Path) -> str:
+    """Digest a file with SHA-256, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def printable(name: str | os.PathLike[str], most: int | None = None) -> str:

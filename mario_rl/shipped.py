@@ -36,14 +36,19 @@ def agent_names() -> list[str]:
     return sorted(path.stem for path in AGENTS.glob("*.pt"))
 
 
-def find_config(given: Path) -> Path:
-    """Name the file that a path or a config's name stands for: what is there, else what is shipped, else itself."""
-    return _find(given, config_names(), CONFIGS)
+def find_config(given: Path, *, name: str | None = None) -> Path:
+    """Name the file that a path or a config's name stands for: what is there, else what is shipped, else itself.
+
+    Args:
+        given: the path.
+        name: where that is another than the path.
+    """
+    return _find(given, name or given.as_posix(), config_names(), CONFIGS)
 
 
 def find_study(given: Path) -> Path:
     """Name the file that a path or the name of a study stands for, as `find_config`."""
-    return _find(given, study_names(), CONFIGS / "studies")
+    return _find(given, given.as_posix(), study_names(), CONFIGS / "studies")
 
 
 def find_agent(given: Path) -> Path | None:
@@ -81,6 +86,5 @@ def results(agent: Path) -> dict[str, tuple[int, int]]:
         return {}
 
 
-def _find(given: Path, names: list[str], folder: Path) -> Path:
-    name = given.as_posix()
-    return folder / f"{name}.yaml" if name in names and not given.is_file() else given
+def _find(given: Path, name: str, names: list[str], folder: Path) -> Path:
+    return folder / f"{name}.yaml" if name in names and not given.exists() else given

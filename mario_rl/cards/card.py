@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, StringConstraints, ValidationError
 
 from mario_rl.errors import CheckpointError
-from mario_rl.files import printable
+from mario_rl.files import printable, sha256_of
 from mario_rl.names import Protocol
 from mario_rl.reading import Refused, parse_json, read_text
+from mario_rl.runs.schema import Sha256
 from mario_rl.runs.tables import COLUMNS, EVALUATION_COLUMNS, YOUNGER_COLUMNS
 from mario_rl.types import EpisodeEnd
 
@@ -51,7 +51,6 @@ def _fitting_row(row: dict[str, Any]) -> dict[str, Any]:
 
 type Text = Annotated[str, StringConstraints(max_length=2_000), AfterValidator(_one_line)]
 type Named = Annotated[dict[Text, Text], Field(max_length=100)]
-type Digest = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 type Count = Annotated[int, Field(ge=0, le=10**15)]
 type Minutes = Annotated[float, Field(ge=0, le=1e10)]
 type Share = Annotated[float, Field(ge=0, le=1)]
@@ -112,8 +111,8 @@ class Facts(BaseModel):
 
     format: Literal["mario_rl card 1"]
     file: Text
-    sha256: Digest
-    rom: Digest
+    sha256: Sha256
+    rom: Sha256
     seed: NonNegativeInt
     agent_steps: Count
     updates: Count
@@ -154,7 +153,7 @@ def load_card(checkpoint: Path) -> Card:
     except (OSError, Refused) as error:
         raise CheckpointError(f"{path}: can't be read as a card ({' '.join(str(error).split())})") from error
     card = checked(Card, tree, path, "a card this version reads")
-    if sha256(checkpoint) != card.sha256:
+    if sha256_of(checkpoint) != card.sha256:
         raise CheckpointError(
             f"{checkpoint}: not the file that {path.name} describes, its SHA-256 is another; where `mario-rl ship` was "
             "cut short between the two, ship the agent again"
@@ -189,9 +188,3 @@ def claim_of(report: EvaluationReport, file: Path) -> Claim:
 def shown(value: object) -> str:
     """Write a value of a card for a message, not all of a long one."""
     return printable(repr(value), MOST_SHOWN)
-
-
-def sha256(path: Path) -> str:
-    """Digest a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mario_rl.cards.card import FORMAT, Facts, checked, sha256
+from mario_rl.cards.card import FORMAT, Facts, checked
 from mario_rl.config import parse_config
-from mario_rl.files import printable
+from mario_rl.files import printable, sha256_of
 
 
 def read_facts(path: Path, name: str | None = None) -> Facts:
@@ -28,7 +28,7 @@ def read_facts(path: Path, name: str | None = None) -> Facts:
     facts = {
         "format": FORMAT,
         "file": printable(called.name),
-        "sha256": sha256(path),
+        "sha256": sha256_of(path),
         "rom": state.get("rom") or load_rom(config.env.rom).sha256,  # older files don't say
         "seed": config.seed,
         "agent_steps": state["agent_steps"],

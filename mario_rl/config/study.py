@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, JsonValue, NonNegativeFloat, PositiveInt, field_validator
+from pydantic import AfterValidator, Field, JsonValue, NonNegativeFloat, PositiveInt
 
 from mario_rl.config.files import parse_keys, parse_section, read_config_text
 from mario_rl.config.schema import Config, EvaluatedEpisodes, PathText, Section, Seed
@@ -13,25 +13,25 @@ from mario_rl.errors import ConfigError
 from mario_rl.names import Protocol
 
 
+def _each_once[T](values: tuple[T, ...]) -> tuple[T, ...]:
+    if len(set(values)) < len(values):
+        raise ValueError("different ones, each once")
+    return values
+
+
+type Distinct[T] = Annotated[tuple[T, ...], Field(strict=False, min_length=1), AfterValidator(_each_once)]
+
+
 class FinalConfig(Section):
     """How the last weights of every run are evaluated when it is done."""
 
-    protocols: Annotated[tuple[Protocol, ...], Field(strict=False, min_length=1)] = Field(
-        ("noop", "sticky", "epsilon"), description="Which protocols, each once."
-    )
+    protocols: Distinct[Protocol] = Field(("noop", "sticky", "epsilon"), description="Which protocols, each once.")
     episodes: EvaluatedEpisodes = Field(
         100, description="Episodes of sticky and epsilon; the others have a fixed number."
     )
     seed: Seed = Field(
         1, description="Of the sticky and random actions; another than evaluation.seed, by which best.pt is chosen."
     )
-
-    @field_validator("protocols")
-    @classmethod
-    def _each_once(cls, protocols: tuple[Protocol, ...]) -> tuple[Protocol, ...]:
-        if len(set(protocols)) < len(protocols):
-            raise ValueError("different protocols, each once")
-        return protocols
 
 
 class Study(Section):
@@ -44,21 +44,12 @@ class Study(Section):
     axes: dict[str, Annotated[tuple[JsonValue, ...], Field(strict=False, min_length=1)]] = Field(
         min_length=1, description="Dotted keys, each with the values to compare; every combination is an arm."
     )
-    seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)] = Field(
-        description="One run of every arm for each."
-    )
+    seeds: Distinct[Seed] = Field(description="One run of every arm for each.")
     threads: PositiveInt = Field(1, le=1024, description="Processor threads of a run.")
     gpus: NonNegativeFloat = Field(
         0.0, le=1024.0, description="Share of a GPU of a run, on a cluster; here `device` decides."
     )
     final: FinalConfig = Field(default_factory=FinalConfig, description="The evaluations at the end of a run.")
-
-    @field_validator("seeds")
-    @classmethod
-    def _each_once(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
-        if len(set(seeds)) < len(seeds):
-            raise ValueError("different seeds, each once")
-        return seeds
 
 
 def load_study(path: Path) -> Study:

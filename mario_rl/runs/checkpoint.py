@@ -15,7 +15,7 @@ from mario_rl.errors import CheckpointError
 from mario_rl.files import write_atomically, write_bytes
 from mario_rl.reading import Refused, require_bounded
 from mario_rl.runs.directory import RunDir, directory_of_latest, find_run
-from mario_rl.runs.schema import flaw
+from mario_rl.runs.schema import REQUIRED, flaw
 from mario_rl.shipped import find_agent
 
 if TYPE_CHECKING:
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 FORMAT = "mario_rl checkpoint 1"
 """What every checkpoint says of itself; the number goes up when old files can no longer be read."""
-
-POLICY_KEYS = ("config", "versions", "machine", "agent_steps", "updates", "episodes", "seconds", "network")
-"""What a checkpoint carries so that it can be evaluated alone. The seed is in its config."""
 
 DAMAGED = "cut short, damaged or not a checkpoint at all"
 
@@ -90,8 +87,7 @@ def load_checkpoint(path: Path) -> State:
     if found != FORMAT:
         shown = repr(found)[:60]
         raise CheckpointError(f"{path}: not a checkpoint this version reads (format {shown}, needed {FORMAT!r})")
-    missing = [key for key in POLICY_KEYS if key not in state]
-    if missing:
+    if missing := [key for key in REQUIRED if key not in state]:
         raise CheckpointError(f"{path}: incomplete checkpoint, it lacks {', '.join(missing)}")
     if (wrong := flaw(state)) is not None:
         raise CheckpointError(f"{path}: refused, {wrong}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +9,7 @@ from pydantic import ConfigDict, Field, NonNegativeInt
 
 from mario_rl.config import Section, parse_section
 from mario_rl.errors import UserError
+from mario_rl.files import sha256_of
 from mario_rl.reading import Refused, parse_json, read_text
 from mario_rl.runs.directory import RunDir
 
@@ -69,12 +69,6 @@ def read_record(run: RunDir) -> Record:
     return parse_section(Record, tree, str(run.record))
 
 
-def checksum(path: Path) -> str:
-    """Compute the SHA-256 of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def require_unchanged(run: RunDir, record: Record, *, but: Path | None = None) -> None:
     """Refuse evidence, but one file, that was edited after the run was done, as far as its record says what it was.
 
@@ -87,5 +81,5 @@ def require_unchanged(run: RunDir, record: Record, *, but: Path | None = None) -
             continue
         if not path.is_file():
             raise UserError(f"{path}: is gone, and was there when the run was done")
-        if checksum(path) != then:
+        if sha256_of(path) != then:
             raise UserError(f"{path}: was changed after the run was done; its SHA-256 is not the one in run.json")

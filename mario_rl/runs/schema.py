@@ -78,6 +78,10 @@ class Checkpoint(_Part):
     training: Training | None = None
 
 
+REQUIRED = tuple(name for name, field in Checkpoint.model_fields.items() if field.is_required())
+"""What no checkpoint lacks: with this much it can be evaluated alone. The seed is in its config."""
+
+
 def flaw(state: dict[str, Any]) -> str | None:
     """Say what is wrong with what a file says, in a few words that name the key; None where nothing is.
 

@@ -68,9 +68,7 @@ def _arms(study: Study, path: Path) -> Iterator[tuple[str, Config]]:
     combinations = [dict(zip(study.axes, values, strict=True)) for values in itertools.product(*study.axes.values())]
     variants = ({**study.settings, **arm} for arm in combinations)
     seen: set[str] = set()
-    beside = path.parent / study.base
-    base = beside if beside.exists() else find_config(Path(study.base))
-    base = base if base.exists() else beside
+    base = find_config(path.parent / study.base, name=study.base)
     for arm, config in zip(combinations, load_configs_with(base, variants, str(path)), strict=True):
         name = "-".join(_label(key, value) for key, value in arm.items())
         if len(name) > MAX_NAME:

@@ -16,10 +16,10 @@ from mario_rl.config.study import FinalConfig
 from mario_rl.errors import UserError
 from mario_rl.evaluation.finals import Finals, look_at_finals
 from mario_rl.evaluation.protocols import PROTOCOLS
-from mario_rl.files import json_text, staged
+from mario_rl.files import json_text, sha256_of, staged
 from mario_rl.runs.checkpoint import TRAINING_KEY, load_checkpoint, save_checkpoint
 from mario_rl.runs.directory import RunDir
-from mario_rl.runs.record import checksum, read_record, require_unchanged
+from mario_rl.runs.record import read_record, require_unchanged
 from mario_rl.runs.tables import EVALUATION_COLUMNS, write_table
 from mario_rl.training import Observer, Progress, resume, train
 
@@ -190,7 +190,7 @@ def _write_finals(run_dir: RunDir, rows: list[dict[str, Any]], record: dict[str,
     with staged(run_dir.record, run_dir.final) as (new_record, new_final):
         write_table(new_final, EVALUATION_COLUMNS, rows)
         evidence = {one.name: one for one in (run_dir.config, run_dir.episodes, run_dir.evaluation) if one.is_file()}
-        files = {name: checksum(one) for name, one in {**evidence, run_dir.final.name: new_final}.items()}
+        files = {name: sha256_of(one) for name, one in {**evidence, run_dir.final.name: new_final}.items()}
         new_record.write_text(json_text({**record, "files": files}, indent=2) + "\n", encoding="utf-8")
 
 

@@ -14,8 +14,8 @@ from made_up import make_finals, make_run
 from mario_rl.config import Config, load_config, parse_config
 from mario_rl.config.study import FinalConfig
 from mario_rl.evaluation.finals import asked_finals, look_at_finals
+from mario_rl.files import sha256_of
 from mario_rl.runs.directory import RunDir
-from mario_rl.runs.record import checksum
 
 ASKED = FinalConfig(protocols=("noop", "sticky"), episodes=5, seed=3)
 EVIDENCE = ("config.yaml", "episodes.csv", "evaluation.csv", "final.csv")
@@ -32,7 +32,7 @@ def run(tmp_path: Path) -> RunDir:
 
 def record_evidence(run: RunDir) -> None:
     record = json.loads(run.record.read_text())
-    record["files"] = {name: checksum(run.path / name) for name in EVIDENCE}
+    record["files"] = {name: sha256_of(run.path / name) for name in EVIDENCE}
     run.record.write_text(json.dumps(record))
 
 

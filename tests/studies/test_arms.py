@@ -82,7 +82,7 @@ def test_the_shipped_studies_are_valid(path):
         (
             "seeds: [3, 1]",
             "seeds: [3, 3]",
-            "study.yaml: seeds: [3, 3] is not allowed; must be different seeds, each once",
+            "study.yaml: seeds: [3, 3] is not allowed; must be different ones, each once",
         ),
         ("seeds: [3, 1]", "seeds: []", "study.yaml: seeds: [] is not allowed; must be"),
         ("seeds: [3, 1]", "seeds: [-1]", "study.yaml: seeds.0: -1 is not allowed; must be at least 0"),
