@@ -39,7 +39,7 @@ endif
 		echo "Creating .venv with $$python"; \
 		"$$python" -m venv --clear .venv; \
 	}
-	@echo "Installing into .venv (about 6 GB on Linux, where PyTorch comes with CUDA; minutes)"
+	@echo "Installing into .venv (about 7 GB on Linux, where PyTorch comes with CUDA; minutes)"
 	@$(RUN) pip install --disable-pip-version-check --editable ".[dev]"
 	@$(RUN) mario_rl.game.kernels
 	@printf '%s\n' "$(CURDIR)" > $@
