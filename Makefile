@@ -10,9 +10,9 @@ RUN := $(VENV_PYTHON) -m
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 18
 
-install: .venv/.installed ## Create .venv with a Python >= 3.13 and install everything into it, once
+install: .venv/.installed ## Create .venv with a Python >= 3.13 and install all that working on it takes, once
 
-demo: .venv/.installed ## Train about 3 minutes on 1-1, evaluate, say where checkpoint, curve, metrics and video are
+demo: .venv/.runnable ## Train about 3 minutes on 1-1, evaluate, say where checkpoint, curve, metrics and video are
 	@sh scripts/demo.sh
 
 test: .venv/.installed ## Lint, types and fast tests: what CI runs
@@ -25,21 +25,29 @@ test-slow: .venv/.installed ## The tests that take minutes
 	$(RUN) pytest -m slow
 
 # The stamp holds the folder it was made in. In another folder (moved, copied) or without a working Python it is void.
-USABLE := $(shell [ "$$(cat .venv/.installed 2>/dev/null)" = "$(CURDIR)" ] && $(VENV_PYTHON) -c "" && echo yes)
+USABLE := $(shell [ "$$(cat .venv/.runnable 2>/dev/null)" = "$(CURDIR)" ] && $(VENV_PYTHON) -c "" && echo yes)
 ifneq ($(USABLE),yes)
-.venv/.installed: FORCE
+.venv/.runnable: FORCE
 endif
 
-# Written last: an interrupted installation has no stamp and is repeated. A .venv that can't serve (an older Python, half
-# made) is made anew.
-.venv/.installed: pyproject.toml
+# What `mario-rl` needs to run. The stamp is written last: an interrupted installation has none and is repeated. A .venv
+# that can't serve (an older Python, half made) is made anew; what is in a .venv already, such as a PyTorch without CUDA,
+# stays.
+.venv/.runnable: pyproject.toml
 	@rm -f $@
 	@$(VENV_PYTHON) -c 'import pip, sys; sys.exit(sys.version_info < (3, 13))' 2>/dev/null || { \
 		python=$$(PYTHON="$(PYTHON)" sh scripts/find_python.sh) || exit 2; \
 		echo "Creating .venv with $$python"; \
 		"$$python" -m venv --clear .venv; \
 	}
-	@echo "Installing into .venv (about 7 GB on Linux, where PyTorch comes with CUDA; minutes)"
-	@$(RUN) pip install --disable-pip-version-check --editable ".[dev]"
+	@echo "Installing into .venv (about 6.4 GB on Linux, 5.3 of them PyTorch with CUDA; minutes)"
+	@$(RUN) pip install --disable-pip-version-check --editable .
 	@$(RUN) mario_rl.game.kernels
 	@printf '%s\n' "$(CURDIR)" > $@
+
+# What working on it takes besides: tests, type checker, documentation, Ray.
+.venv/.installed: .venv/.runnable
+	@rm -f $@
+	@echo "Installing what tests and documentation need (about 0.8 GB)"
+	@$(RUN) pip install --disable-pip-version-check --editable ".[dev]"
+	@touch $@

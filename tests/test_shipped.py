@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -40,37 +36,3 @@ def test_an_agents_name_without_a_seed_is_the_seed_that_cleared_most(elsewhere):
 def test_training_may_begin_with_a_named_agent_and_keeps_the_name(elsewhere):
     config = load_config("ddqn_right_only", ["training.initial_checkpoint=ddqn_right_only_1-1"])
     assert config.training.initial_checkpoint == "ddqn_right_only_1-1"
-
-
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory) -> Path:
-    """The wheel, built and installed into a folder of its own, without what it depends on."""
-    folder = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
-    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
-    (wheel,) = folder.glob("*.whl")
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target"]
-    subprocess.run([*install, str(folder / "site"), str(wheel)], check=True)
-    names = zipfile.ZipFile(wheel).namelist()
-    assert "mario_rl/py.typed" in names
-    assert any(name.endswith("/licenses/LICENSE") for name in names)
-    assert not [name for name in names if name.endswith(".nes")]
-    return folder / "site"
-
-
-@pytest.mark.takes("a wheel is built and an agent of it is played")
-@pytest.mark.emulator
-def test_an_installed_wheel_brings_all_that_names_stand_for(elsewhere, installed):
-    def run(*arguments: str) -> str:
-        environment = {**os.environ, "PYTHONPATH": str(installed)}
-        done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=environment)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    assert str(installed) in run("-c", "import mario_rl; print(mario_rl.__file__)")
-    listed = run("-m", "mario_rl", "list")
-    assert set(shipped.agent_names()) <= set(listed.split())
-    assert "runs below .: none" in listed
-    assert "n_step: " in run("-m", "mario_rl", "config", "ddqn_right_only")
-    assert "cleared" in run("-m", "mario_rl", "evaluate", "ddqn_right_only_1-1", "--protocol", "greedy")
-    assert list(elsewhere.iterdir()) == []
