@@ -37,12 +37,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for path, text in pages.items():
         files.append(File.generated(config, path, content=text))
     files.append(File.generated(config, "start/quickstart.ipynb", abs_src_path=str(NOTEBOOK)))
-    shown = {
-        target
-        for page in files.documentation_pages()
-        if page.inclusion.is_included()
-        for target in linked(page.src_uri, page.content_string)
-    }
+    shown = {target for page in files.documentation_pages() for target in linked(page.src_uri, page.content_string)}
     for file in list(files):
         asset = not file.is_documentation_page() and file.src_uri.startswith(OF_THE_SITE)
         theme = file.src_dir is not None and Path(file.src_dir) != Path(config.docs_dir)
@@ -74,11 +69,11 @@ def notebook_page(notebook: str) -> str:
 
 
 CONFIG_INTRODUCTION = """
-Every key that a config file can have, with its default, what is allowed and what it does. A config states only what differs
-from the defaults. Unknown keys and impossible values are refused in one line.
+Every key that a config file can have, with its default, what is allowed and what it does. A config states only what
+differs from the defaults. Unknown keys and impossible values are refused in one line.
 
-On the command line a key is given as `key=value`: `mario-rl train ddqn_right_only agent.gamma=0.9`. Print a whole config,
-resolved and explained, with `mario-rl config ddqn_right_only`.
+On the command line a key is given as `key=value`: `mario-rl train ddqn_right_only agent.gamma=0.9`. Print a whole
+config, resolved and explained, with `mario-rl config ddqn_right_only`.
 """
 
 STUDY_INTRODUCTION = """
@@ -119,10 +114,11 @@ def _keys(
 ) -> Iterator[str]:
     for key in keys:
         field, described = model.model_fields[key], part["properties"][key]
-        default = "required" if field.is_required() else f"default `{_yaml(field.get_default(call_default_factory=True))}`"
+        value = field.get_default(call_default_factory=True)
+        default = "required" if field.is_required() else f"default `{_yaml(value)}`"
         yield f"### `{prefix}{key}` {{ #{prefix}{key} }}"
         yield f"{_escaped(field.description or '')}"
-        yield f"*{default}; {allowed(described, schema['$defs'] if '$defs' in schema else {})}*"
+        yield f"*{default}; {allowed(described, schema.get('$defs', {}))}*"
 
 
 def _yaml(value: Any) -> str:
@@ -161,9 +157,18 @@ def allowed(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
     if kind == "array":
         items = schema.get("items", {})
         return f"a list ({allowed(items, definitions)})" if items else "a list"
-    bounds = {"minimum": "at least", "exclusiveMinimum": "more than", "maximum": "at most", "exclusiveMaximum": "less than"}
-    said = [f"{word} {_number(schema[bound])}" for bound, word in bounds.items() if bound in schema]
+    said = [f"{word} {_number(bound)}" for word, bound in _bounds(schema)]
     return ", ".join([words[kind], *said])
+
+
+def _bounds(schema: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    lowest, above = schema.get("minimum"), schema.get("exclusiveMinimum")
+    if above is not None and schema.get("type") == "integer":
+        lowest, above = max(above + 1, above + 1 if lowest is None else lowest), None
+    bounds = {"at least": lowest, "more than": above, "at most": schema.get("maximum")}
+    yield from ((word, bound) for word, bound in bounds.items() if bound is not None)
+    if "exclusiveMaximum" in schema:
+        yield "less than", schema["exclusiveMaximum"]
 
 
 def _number(value: float) -> str:
@@ -179,19 +184,19 @@ def commands_page(group: click.Group) -> str:
         inner = click.Context(command, info_name=name, parent=context)
         usage = " ".join(command.collect_usage_pieces(inner))
         lines += [f"## `mario-rl {name}` {{ #{name} }}", f"```text\nmario-rl {name} {usage}\n```", help_text(command)]
-        records = [
-            record for one in command.get_params(inner) if (record := one.get_help_record(inner)) and one.name != "help"
-        ]
-        lines += [f"`{option}`\n:   {_escaped(' '.join(said.split())) or 'See above.'}" for option, said in records]
+        options = [one for one in command.get_params(inner) if isinstance(one, click.Option)]
+        records = [record for one in options if one.name != "help" and (record := one.get_help_record(inner))]
+        lines += [f"`{option}`\n:   {_prose(' '.join(said.split()))}" for option, said in records if said]
+        lines += [f"`{option}`" for option, said in records if not said]
     return "\n\n".join(lines) + "\n"
 
 
 COMMANDS_INTRODUCTION = """
-Every command and option of `mario-rl`. `mario-rl COMMAND --help` says the same in the terminal. Names of configs, studies and
-agents (`mario-rl list`) stand wherever a path does.
+Every command and option of `mario-rl`. `mario-rl COMMAND --help` says the same in the terminal. Names of configs,
+studies and agents (`mario-rl list`) stand wherever a path does.
 
-Exit codes: 0 done; 1 failed, on a full disk for instance; 2 bad input; 130 and 143 interrupted, after saving; 129 the terminal
-was closed, after saving.
+Exit codes: 0 done; 1 failed, on a full disk for instance; 2 bad input; 130 (Ctrl-C), 143 (SIGTERM) and 129 (closed
+terminal) interrupted, after saving.
 """
 
 
