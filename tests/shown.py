@@ -1,4 +1,4 @@
-"""What pages show a reader to type: commands, YAML and Python, found in their Markdown and checked against the program."""
+"""What pages show a reader to type, found in their Markdown; and what of the commands does not exist."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ import click
 from mario_rl.cli import cli
 from mario_rl.config import find_keys
 from mario_rl.shipped import config_names, find_agent, study_names
+
+REPOSITORY = Path(__file__).parents[1]
+NAME = re.compile(r"[a-z0-9_-]+|article/\w+")
+"""What is no path: the name of something that the package brings."""
 
 
 def blocks(text: str, *languages: str) -> list[str]:
@@ -45,17 +49,15 @@ def flaw(command: str, own: frozenset[str] = frozenset()) -> str | None:
             option = options.get(argument.partition("=")[0])
             if option is None and argument not in ("--help", "-h"):
                 return f"{command}: no option {argument}"
-            if option is not None and not option.is_flag and "=" not in argument and next(given, None) is None:
-                return f"{command}: {argument} without a value"
+            if option is not None and not option.is_flag and "=" not in argument:
+                next(given, None)  # its value; a sentence may name the option alone
         elif re.match(r"[a-z_.]+=", argument):
             if argument.partition("=")[0] not in find_keys(argument.partition("=")[0]):
                 return f"{command}: no key {argument}"
-        elif argument.startswith("configs/") and not argument.endswith("/"):
-            if not (Path(__file__).parents[1] / argument).exists():
-                return f"{command}: no file {argument}"
-        elif re.fullmatch(r"[a-z0-9_-]+|article/\w+", argument) and argument not in names:
-            if find_agent(Path(argument)) is None:
-                return f"{command}: neither a config nor a study nor an agent is called {argument}"
+        elif argument.startswith("configs/") and not (REPOSITORY / argument).exists():
+            return f"{command}: no file {argument}"
+        elif NAME.fullmatch(argument) and argument not in names and find_agent(Path(argument)) is None:
+            return f"{command}: neither a config nor a study nor an agent is called {argument}"
     return None
 
 
