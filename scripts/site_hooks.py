@@ -129,7 +129,7 @@ def _yaml(value: Any) -> str:
 
 
 def _escaped(text: str) -> str:
-    return re.sub(r"([*<\[\]_])", r"\\\1", text)
+    return re.sub(r"([*\[\]_])", r"\\\1", text).replace("<", "&lt;")
 
 
 def allowed(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
@@ -155,8 +155,10 @@ def allowed(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
         "any": "any value",
     }
     if kind == "array":
-        items = schema.get("items", {})
-        return f"a list ({allowed(items, definitions)})" if items else "a list"
+        item = allowed(schema.get("items", {}), definitions)
+        if item.startswith(("text", "a list of")):
+            return f"a list of {item.replace('a list', 'lists', 1)}"
+        return f"a list, each {item}" if schema.get("items") else "a list"
     said = [f"{word} {_number(bound)}" for word, bound in _bounds(schema)]
     return ", ".join([words[kind], *said])
 
@@ -172,7 +174,7 @@ def _bounds(schema: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if value == int(value) else f"{value:g}"
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.10g}"
 
 
 def commands_page(group: click.Group) -> str:
@@ -185,7 +187,7 @@ def commands_page(group: click.Group) -> str:
         usage = " ".join(command.collect_usage_pieces(inner))
         lines += [f"## `mario-rl {name}` {{ #{name} }}", f"```text\nmario-rl {name} {usage}\n```", help_text(command)]
         options = [one for one in command.get_params(inner) if isinstance(one, click.Option)]
-        records = [record for one in options if one.name != "help" and (record := one.get_help_record(inner))]
+        records = [record for one in options if "--help" not in one.opts and (record := one.get_help_record(inner))]
         lines += [f"`{option}`\n:   {_prose(' '.join(said.split()))}" for option, said in records if said]
         lines += [f"`{option}`" for option, said in records if not said]
     return "\n\n".join(lines) + "\n"
