@@ -24,8 +24,9 @@ test: .venv/.installed ## Lint, types and fast tests: what CI runs
 test-slow: .venv/.installed ## The tests that take minutes
 	$(RUN) pytest -m slow
 
+# Not --quiet: it drops the warnings that --strict counts.
 docs: .venv/.installed ## Build the documentation site into site/
-	@NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict
 	@echo "The site is in site/. Open site/index.html in a browser, or serve it: $(VENV_PYTHON) -m http.server --directory site 8001"
 
 # The stamp holds the folder it was made in. In another folder (moved, copied) or without a working Python it is void.
