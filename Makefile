@@ -5,7 +5,7 @@ VENV_PYTHON := .venv/bin/python
 RUN := $(VENV_PYTHON) -m
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow FORCE
+.PHONY: help install demo test test-slow docs FORCE
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 18
@@ -23,6 +23,11 @@ test: .venv/.installed ## Lint, types and fast tests: what CI runs
 
 test-slow: .venv/.installed ## The tests that take minutes
 	$(RUN) pytest -m slow
+
+# Not --quiet: it drops the warnings that --strict counts.
+docs: .venv/.installed ## Build the documentation site into site/
+	@NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict
+	@echo "The site is in site/. Open site/index.html in a browser, or serve it: $(VENV_PYTHON) -m http.server --directory site 8001"
 
 # The stamp holds the folder it was made in. In another folder (moved, copied) or without a working Python it is void.
 USABLE := $(shell [ "$$(cat .venv/.runnable 2>/dev/null)" = "$(CURDIR)" ] && $(VENV_PYTHON) -c "" && echo yes)
