@@ -20,6 +20,7 @@ from mario_rl.evaluation import Trained, load_trained
 from mario_rl.game.actions import Buttons
 from mario_rl.report.video import GAME_FPS
 from mario_rl.runs.directory import RunDir
+from mario_rl.shipped import results
 from mario_rl.watch.background import Background
 from mario_rl.watch.loading import Loaded, Loader, written_at
 from mario_rl.watch.mail import Mail
@@ -78,6 +79,13 @@ class Ended(NamedTuple):
     buttons: tuple[int, ...]
     by_hand: bool
     rom: str | None = None
+
+
+class Tally(NamedTuple):
+    """What became of the agent's own episodes of this sitting, with one checkpoint on one stage under one protocol."""
+
+    clears: int = 0
+    episodes: int = 0
 
 
 class Offer(NamedTuple):
@@ -141,6 +149,8 @@ class Game:
         self.stage_picture = StagePicture(stage, 0, b"")
         self.failure: str | None = None
         self._stage_maps: dict[str, StageMap] = {}
+        self._cards: dict[Path, dict[str, tuple[int, int]]] = {}
+        self._tallies: dict[tuple[Path, str, Protocol], Tally] = {}
         self._mail, self._loader = Mail(), Loader()
         self._found = self._seen = Found(
             paths, self.offer.chosen, self._written
@@ -180,13 +190,19 @@ class Game:
         """What can be chosen and what is chosen, as plain values."""
         wish, offer, trained = self.wish, self.offer, self._trained
         config = trained.config
+        tally = self._tallies.get((trained.file, wish.stage, wish.protocol), Tally())
         return {
             "checkpoints": [_checkpoint_name(path, trained.initial_agent_steps) for path in offer.paths],
             "agent_steps": trained.agent_steps,
             "stages": list(STAGES),
             "actions": list(action_names(config.env.action_set)),
             "grayscale": config.env.grayscale,
+            "agent": self.place.stem if self.place.suffix == ".pt" else self.place.name,
+            "seed": self._seed,
+            "card": {protocol: list(clears) for protocol, clears in self._card_of(trained.file).items()},
+            "tally": list(tally),
             "gamma": config.agent.gamma,
+            "points_per_reward": 1 / config.env.reward_scale,
             "stage": wish.stage,
             "protocol": wish.protocol,
             "checkpoint": offer.paths.index(offer.chosen),
@@ -197,6 +213,12 @@ class Game:
             "seen": self._seen_of(wish.stage),
             "failure": self.failure,
         }
+
+    def _card_of(self, file: Path) -> dict[str, tuple[int, int]]:
+        """Clears and episodes on the card beside a checkpoint, by protocol; none where it has no card. Read once."""
+        if file not in self._cards:
+            self._cards[file] = results(file)
+        return self._cards[file]
 
     def refresh(self) -> None:
         """Look for checkpoints that a run in training has written since; not from the game's thread: disks are slow.
@@ -321,6 +343,10 @@ class Game:
             self._trained.config.env.rom,
         )
         self.ended = [*self.ended[1 - KEPT_ENDS :], ended]
+        if result is not None and not episode.played_by_hand:
+            key = (self._trained.file, episode.stage, episode.protocol)
+            clears, episodes = self._tallies.get(key, Tally())
+            self._tallies[key] = Tally(clears + (result.end == "clear"), episodes + 1)
 
     def _wait_for_turn(self) -> None:
         """Wait until the next frame is due, and as long as the game is paused; obey messages meanwhile."""

@@ -81,7 +81,7 @@ class Episode:
     def __init__(
         self, policy: Policy, config: Config, *, stage: str, protocol: Protocol, seed: int, number: int
     ) -> None:
-        self._policy, self._config, self.stage = policy, config, stage
+        self._policy, self._config, self.stage, self.protocol = policy, config, stage, protocol
         rules = PROTOCOLS[protocol]
         count = rules.fixed_episodes or number + 1
         self._number = number % count

@@ -31,6 +31,7 @@ from mario_rl.watch.guard import Guard
 from mario_rl.watch.messages import MAX_MESSAGE_BYTES, read_message
 from mario_rl.watch.port import Address
 from mario_rl.watch.sockets import BoundedSocket
+from mario_rl.watch.words import caption
 
 PAGE = {
     "/": ("index.html", "text/html; charset=utf-8"),
@@ -241,7 +242,7 @@ async def _look_at_files(game: Game) -> None:
 def _plain(episode: Ended) -> dict[str, Any]:
     fields = episode._asdict()
     del fields["buttons"]
-    return fields
+    return fields | {"caption": caption(episode.end, episode.x)}
 
 
 def _last(game: Game) -> Ended | None:
