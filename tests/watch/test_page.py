@@ -88,37 +88,65 @@ def test_the_bars_are_the_values_of_the_network_for_the_observation_at_that_step
     assert page.locator(".bar b").nth(decision.best).get_attribute("title") == page.locator(
         ".bar.chosen b"
     ).get_attribute("title")
-    stack = page.evaluate(
-        "[...by('stack').getContext('2d').getImageData(0, 0, 336, 84).data].filter((_, i) => i % 4 === 0)"
-    )
-    np.testing.assert_array_equal(
-        np.array(stack, dtype=np.uint8).reshape(84, 336), np.hstack(list(decision.observation))
-    )
+    for index, frame in enumerate(decision.observation):
+        shown = page.evaluate(
+            """index => [...document.querySelectorAll("#stack canvas")[index].getContext("2d")
+                .getImageData(0, 0, 84, 84).data].filter((_, i) => i % 4 === 0)""",
+            index,
+        )
+        np.testing.assert_array_equal(np.array(shown, dtype=np.uint8).reshape(84, 84), frame)
+    assert page.locator("#stack figcaption").all_inner_texts() == ["t\u22123", "t\u22122", "t\u22121", "t"]
 
 
-def test_bars_begin_at_zero_to_the_left_of_it_where_the_value_is_below(page):
+def decide(page: Page, q_values: list[float], action: int | None, buttons: str) -> None:
+    """Have the page show a decision of ours, with the game standing still."""
     ask(page, do="pause")
     wait(page, "view.catalog.paused")
     page.wait_for_timeout(200)
-    decision = "{step: 0, q_values: [-1, 3, 0, 1, 2], action: 1, best: 1, buttons: 'right'}"
-    page.evaluate(f"decided({decision})")
-    bars = page.evaluate(
-        """[...document.querySelectorAll(".bar span i")].map((one) => {
-            const track = one.parentElement.getBoundingClientRect(), bar = one.getBoundingClientRect();
-            return [(bar.left - track.left) / track.width, bar.width / track.width];
-        })"""
+    best = int(np.argmax(q_values))
+    decision = {"step": 0, "q_values": q_values, "action": action, "best": best, "buttons": buttons}
+    page.evaluate("decision => { view.widest = 0; decided(decision); }", decision)
+
+
+def bar_lengths(page: Page) -> list[float]:
+    """How much of its track each bar fills."""
+    lengths: list[float] = page.evaluate(
+        """[...document.querySelectorAll(".bar span i")].map((one) =>
+            one.getBoundingClientRect().width / one.parentElement.getBoundingClientRect().width)"""
     )
-    # From -1 to 3: zero stands at a quarter.
-    expected = [(0, 0.25), (0.25, 0.75), (0.25, 0), (0.25, 0.25), (0.25, 0.5)]
-    np.testing.assert_allclose(bars, expected, atol=0.01)
+    return lengths
+
+
+def test_a_bar_is_what_an_action_is_worth_more_than_the_worst(page):
+    decide(page, [-1, 3, 0, 1, 2], 1, "right")
+    np.testing.assert_allclose(bar_lengths(page), [0, 1, 0.25, 0.5, 0.75], atol=0.01)
+    decide(page, [-4, -1, -3, -2, -5], 1, "right")  # all below zero: the worst still has the shortest
+    np.testing.assert_allclose(bar_lengths(page), [0.25, 1, 0.5, 0.75, 0], atol=0.01)
     assert page.evaluate("document.getAnimations().length") == 0  # nothing lags behind or moves but the game itself
 
 
+def test_small_differences_look_small_beside_the_widest_of_the_episode(page):
+    decide(page, [0, 4, 0, 0, 0], 1, "right")
+    page.evaluate("decided({step: 1, q_values: [9, 9.5, 9, 9, 10], action: 4, best: 4, buttons: 'right+A+B'})")
+    np.testing.assert_allclose(bar_lengths(page), [0, 0.125, 0, 0, 0.25], atol=0.01)
+    assert page.locator("#widest").inner_text() == "4.00"
+
+
+def test_with_the_pad_taken_what_the_agent_would_do_is_marked(page):
+    decide(page, [1, 2, 3, 4, 5.5], None, "left")
+    assert page.locator(".bar.chosen").count() == 0
+    assert page.locator(".bar.would b").get_attribute("title") == "right+A+B"
+    assert page.locator("#played").inner_text() == "you: left"
+
+
+def test_actions_are_called_as_in_the_films_and_the_documentation(page):
+    from mario_rl.envs import action_names
+
+    assert page.locator(".bar b").all_inner_texts() == list(action_names("right_only"))
+
+
 def test_a_random_action_is_shown_as_one_and_its_bar_is_the_one_marked(page):
-    ask(page, do="pause")
-    wait(page, "view.catalog.paused")
-    page.wait_for_timeout(200)
-    page.evaluate("decided({step: 0, q_values: [1, 2, 3, 4, 5.5], action: 0, best: 4, buttons: 'NOOP'})")
+    decide(page, [1, 2, 3, 4, 5.5], 0, "NOOP")
     assert page.locator("#played").inner_text() == "random: NOOP"
     assert page.locator("#gap").inner_text() == "best over second by 1.500"
     assert page.locator(".bar.chosen b").get_attribute("title") == "NOOP"
@@ -346,6 +374,78 @@ def test_the_curve_of_a_long_run_begins_with_its_hundredth_episode(tmp_path):
 
 def test_where_there_is_no_run_there_is_noread_curve(tmp_path):
     assert read_curve(tmp_path / "nothing")["mean_x"] == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(1366, 768), (1280, 800), (1920, 1080)])
+def test_the_controls_are_one_bar_under_the_game_in_sight_without_scrolling(page, width, height):
+    page.set_viewport_size({"width": width, "height": height})
+    page.wait_for_timeout(200)
+    screen, bar = (page.locator(one).bounding_box() for one in ("#screen", "#bar"))
+    assert screen["height"] <= 0.6 * height
+    assert 0 <= bar["y"] - (screen["y"] + screen["height"]) <= 16
+    assert bar["y"] + bar["height"] <= height
+    tops = {round(one.bounding_box()["y"]) for one in page.locator("#bar button").all()}
+    assert len(tops) == 1
+    speed = page.locator("#speed").bounding_box()
+    assert abs(speed["y"] - tops.pop()) < 10
+    strip = page.locator("#strip").bounding_box()
+    assert strip["x"] > screen["x"] + screen["width"]  # the room at the right is used
+    assert strip["y"] + strip["height"] <= height
+
+
+def test_on_a_phone_the_controls_take_two_rows_at_most(page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_timeout(200)
+    boxes = [one.bounding_box() for one in page.locator("#bar button, #bar select").all()]
+    middles = sorted({round((one["y"] + one["height"] / 2) / 8) for one in boxes})
+    assert len(middles) <= 2, middles
+
+
+def test_an_end_is_told_by_a_banner_and_counted(page):
+    ask(page, do="speed", speed=8)
+    before = page.evaluate("view.catalog.tally[1]")
+    wait(page, "!by('banner').hidden")
+    ended = page.evaluate("view.ends.at(-1)")
+    word = {"clear": "CLEARED", "death": "DIED", "stall": "STALLED", "limit": "OUT OF STEPS"}[ended["end"]]
+    assert page.locator("#banner").inner_text() == f"{word} at x {ended['x']:,}"
+    wait(page, "before => view.catalog.tally[1] > before", before)
+    clears, episodes = page.evaluate("view.catalog.tally")
+    assert page.locator("#tally").inner_text() == f"cleared {clears} of {episodes}"
+    wait(page, "by('banner').hidden")  # gone with the next episode
+
+
+def test_what_broke_off_or_a_person_played_is_not_counted(page):
+    ask(page, do="stage", stage="2-1")
+    wait(page, "view.catalog.stage === '2-1' && view.shown.stage === '2-1' && view.shown.decision")
+    ask(page, do="restart")
+    ask(page, do="restart")
+    wait(page, "view.ends.some(({end}) => end === 'broken off')")
+    assert page.evaluate("view.catalog.tally") == [0, 0]
+    assert page.locator("#tally").inner_text() == "no episode has ended"
+
+
+def test_ends_differ_in_shape_and_colour_and_a_legend_says_which_is_which(page):
+    page.evaluate("view.ends = ['clear', 'death', 'stall', 'limit'].map((end, i) => ({x: 500 * i, end})); strip();")
+    looks = "[...document.querySelectorAll('%s')].map((one) => [getComputedStyle(one).clipPath, getComputedStyle(one).backgroundColor])"
+    on_stage, in_legend = page.evaluate(looks % "#ends i"), page.evaluate(looks % "#legend i")
+    assert on_stage == in_legend
+    assert len({shape for shape, _ in on_stage}) == len({colour for _, colour in on_stage}) == 4
+
+
+def test_it_says_paused_and_when_it_is_disconnected_the_picture_is_dimmed(page):
+    ask(page, do="pause")
+    wait(page, "!by('state').hidden && by('state').textContent === 'paused'")
+    page.evaluate("socket.close()")
+    wait(page, "getComputedStyle(by('screen')).opacity < 0.5")
+    assert page.locator("#state").inner_text().startswith("disconnected")
+    wait(page, "getComputedStyle(by('screen')).opacity === '1'")  # it has connected anew
+    ask(page, do="play")
+    wait(page, "by('state').hidden")
+
+
+def test_it_says_who_plays_where_and_with_what_chance(page, trained_run):
+    assert page.locator("#title").inner_text() == f"{trained_run.name} on 1-1"
+    assert page.locator("#card").inner_text() == "seed 0, protocol greedy"  # a run has no card
 
 
 @pytest.mark.parametrize("width", [390, 1280, 1920])

@@ -2,7 +2,7 @@
 "use strict";
 const by = (id) => document.getElementById(id);
 const LEAST_STAGE_PIXELS = 3400; // about the width of 1-1; a stage is as long as has been seen of it
-const SPEEDS = [[0.25, "¼×"], [0.5, "½×"], [1, "1×"], [2, "2×"], [4, "4×"], [8, "8×"], [0, "unlimited"]];
+const SPEEDS = [[0.25, "¼×"], [0.5, "½×"], [1, "1×"], [2, "2×"], [4, "4×"], [8, "8×"], [0, "max"]];
 const BUTTONS = [["left", "←", 64], ["right", "→", 128], ["up", "↑", 16], ["down", "↓", 32], ["A", "A", 1], ["B", "B", 2]];
 const KEYS = {ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown: "down", KeyX: "A", KeyZ: "B"};
 const view = {catalog: null, episode: -1, predicted: [], came: null, widest: 0, ends: [], held: new Set(), frames: 0, told: performance.now(), shown: null};
