@@ -24,13 +24,25 @@ from mario_rl.shipped import results
 from mario_rl.watch.background import Background
 from mario_rl.watch.loading import Loaded, Loader, written_at
 from mario_rl.watch.mail import Mail
-from mario_rl.watch.messages import Message, Pad, SetCheckpoint, SetProtocol, SetSaliency, SetSpeed, SetStage, Simple
+from mario_rl.watch.messages import (
+    Message,
+    Pad,
+    Seek,
+    SetCheckpoint,
+    SetProtocol,
+    SetSaliency,
+    SetSpeed,
+    SetStage,
+    Simple,
+)
 from mario_rl.watch.pictures import pack, png, saliency
-from mario_rl.watch.play import PAD, Decision, Episode, Shown
+from mario_rl.watch.play import PAD, Choice, Decision, Episode, Shown
 from mario_rl.watch.stage_map import StageMap
+from mario_rl.watch.words import caption
 from mario_rl.wording import count_text
 
 HELD_SECONDS = 1.5  # the last frame of an episode stays so long, at the game's own speed
+KEPT_EPISODES = 50  # that can be gone back to
 KEPT_ENDS = 200  # past episodes in the strip of the stage
 IDLE_SECONDS = 0.01  # between looks at what viewers ask for, while nothing else is to do
 NEW_PIXELS = 32  # of the stage that come into sight before its picture is drawn anew
@@ -79,6 +91,22 @@ class Ended(NamedTuple):
     buttons: tuple[int, ...]
     by_hand: bool
     rom: str | None = None
+
+
+class Past(NamedTuple):
+    """An episode of this sitting, as far as it was played: what it takes to play it again, frame for frame.
+
+    order: the episode's number under its seed. frames: how many were shown after the reset.
+    """
+
+    number: int
+    trained: Trained
+    stage: str
+    protocol: Protocol
+    order: int
+    choices: tuple[Choice, ...]
+    frames: int
+    caption: str
 
 
 class Tally(NamedTuple):
@@ -150,6 +178,10 @@ class Game:
         self.failure: str | None = None
         self._stage_maps: dict[str, StageMap] = {}
         self._cards: dict[Path, dict[str, tuple[int, int]]] = {}
+        self._past: dict[int, Past] = {}
+        self._seek: Seek | None = None
+        self._number = -1  # of the last course of events that was shown, each has its own
+        self._order = -1  # of the last episode under the seed
         self._tallies: dict[tuple[Path, str, Protocol], Tally] = {}
         self._mail, self._loader = Mail(), Loader()
         self._found = self._seen = Found(
@@ -201,6 +233,7 @@ class Game:
             "seed": self._seed,
             "card": {protocol: list(clears) for protocol, clears in self._card_of(trained.file).items()},
             "tally": list(tally),
+            "past": [[past.number, past.caption] for past in reversed(self._past.values())],
             "gamma": config.agent.gamma,
             "points_per_reward": 1 / config.env.reward_scale,
             "stage": wish.stage,
@@ -237,43 +270,75 @@ class Game:
 
     def _run(self) -> None:
         torch.set_num_threads(1)  # a value takes 2 ms on one; more threads would only take cores from the viewers
-        number = 0
         try:
             while not self._closed.is_set():
-                self._play(number)
-                number += 1
+                seek, self._seek = self._seek, None
+                past = None if seek is None else self._past.get(seek.episode)
+                if seek is None or past is None:
+                    self._play()
+                else:
+                    self._play(past, from_frame=min(seek.frame, past.frames))
         except Exception as error:  # a page that stands still must say why
             self.failure = " ".join(str(error).split()) or type(error).__name__
             if not isinstance(error, (UserError, FailedError)):  # a mistake of ours
                 raise
 
-    def _play(self, number: int) -> None:
-        self._trained = self._next
+    def _play(self, past: Past | None = None, *, from_frame: int = 0) -> None:
+        """Play an episode to its end, or until something else is asked for.
+
+        Args:
+            past: one of this sitting, which is played again; None for the next.
+            from_frame: of which nothing is shown before.
+        """
+        self._trained = self._next if past is None else past.trained
         wish, trained = self.wish, self._trained
         self._again, self._step, self._pause_at = False, -1, 0
         self._due = time.monotonic()
+        number = self._take_number() if past is None else past.number
         episode = Episode(
-            trained.policy, trained.config, stage=wish.stage, protocol=wish.protocol, seed=self._seed, number=number
+            trained.policy,
+            trained.config,
+            stage=wish.stage if past is None else past.stage,
+            protocol=wish.protocol if past is None else past.protocol,
+            seed=self._seed,
+            number=self._take_order() if past is None else past.order,
+            script=() if past is None else past.choices,
         )
         self.predicted = Predicted(number, episode.predicted)
-        x = 0
+        x, frame = 0, 0
         with closing(episode.play(self._held)) as frames:
             for shown in frames:
-                x = max(x, shown.x)
+                x, frame = max(x, shown.x), shown.frame
+                if frame < from_frame:
+                    if self._closed.is_set():
+                        break
+                    continue
+                if past is not None and (episode.is_live or not self.wish.paused):  # another course from here on
+                    episode.cut()
+                    past, number = None, self._take_number()
+                    self.predicted = Predicted(number, episode.predicted)
                 if shown.decision is not None and shown.decision.step != self._step:
                     self._step = shown.decision.step
                     self._look(shown.decision, trained)
-                self._draw_stage(shown, wish.stage)
-                self._show(shown, number, trained)
+                self._draw_stage(shown, episode.stage)
+                self._show(shown, number, trained, frames=frame if past is None else past.frames)
                 self._wait_for_turn()
                 if not self._goes_on:
                     break
-        if episode.rewards:
-            self._keep(episode, number, x)
+        if past is None:
+            self._keep(episode, number, x, frame)
         held_until = time.monotonic() + HELD_SECONDS
         while (self._is_held_back or (self.wish.speed and time.monotonic() < held_until)) and self._goes_on:
             self._obey()
             time.sleep(IDLE_SECONDS)
+
+    def _take_number(self) -> int:
+        self._number += 1
+        return self._number
+
+    def _take_order(self) -> int:
+        self._order += 1
+        return self._order
 
     @property
     def _is_held_back(self) -> bool:
@@ -305,11 +370,12 @@ class Game:
     def _seen_of(self, stage: str) -> int:
         return self.stage_picture.seen if self.stage_picture.stage == stage else 0
 
-    def _show(self, shown: Shown, number: int, trained: Trained) -> None:
+    def _show(self, shown: Shown, number: int, trained: Trained, *, frames: int) -> None:
         decision = shown.decision
         header: dict[str, Any] = {
             "episode": number,
             "frame": shown.frame,
+            "frames": frames,
             "x": shown.x,
             "score": shown.score,
             "coins": shown.coins,
@@ -329,8 +395,22 @@ class Game:
         content = pack(header, [png(shown.screen[..., ::-1]), self._stack, self._saliency])
         self.picture = Picture(self.picture.number + 1, content)
 
-    def _keep(self, episode: Episode, number: int, x: int) -> None:
+    def _keep(self, episode: Episode, number: int, x: int, frames: int) -> None:
         result = episode.result
+        end = "as far as it went" if result is None else caption(result.end, result.x)
+        self._past[number] = Past(
+            number,
+            self._trained,
+            episode.stage,
+            episode.protocol,
+            episode.order,
+            tuple(episode.choices),
+            frames,
+            f"episode {number + 1}, {episode.stage}: {end}",
+        )
+        self._past = dict(list(self._past.items())[-KEPT_EPISODES:])
+        if not episode.rewards or (result is None and self._seek is not None):
+            return  # nothing was played, or it goes on when it has been looked at
         ended = Ended(
             number,
             episode.stage,
@@ -382,6 +462,10 @@ class Game:
                 case SetCheckpoint():
                     if message.index < len(self.offer.paths):
                         self._loader.ask(self.offer.paths[message.index])
+                case Seek():
+                    if message.episode in self._past or message.episode == self.predicted.episode:
+                        self._seek, self._again = message, True
+                        self.wish = replace(self.wish, paused=True)
                 case Simple(do="restart"):
                     self._again = True
                 case Simple(do="step"):

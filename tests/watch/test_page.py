@@ -426,10 +426,94 @@ def test_what_broke_off_or_a_person_played_is_not_counted(page):
 
 def test_ends_differ_in_shape_and_colour_and_a_legend_says_which_is_which(page):
     page.evaluate("view.ends = ['clear', 'death', 'stall', 'limit'].map((end, i) => ({x: 500 * i, end})); strip();")
-    looks = "[...document.querySelectorAll('%s')].map((one) => [getComputedStyle(one).clipPath, getComputedStyle(one).backgroundColor])"
+    looks = """[...document.querySelectorAll("%s")].map(getComputedStyle)
+        .map(({clipPath, backgroundColor}) => [clipPath, backgroundColor])"""
     on_stage, in_legend = page.evaluate(looks % "#ends i"), page.evaluate(looks % "#legend i")
     assert on_stage == in_legend
     assert len({shape for shape, _ in on_stage}) == len({colour for _, colour in on_stage}) == 4
+
+
+SHOWN = "[by('screen').toDataURL(), view.shown.frame, view.shown.x, view.shown.decision]"
+
+
+def stand_still(page: Page) -> None:
+    ask(page, do="pause")
+    wait(page, "view.catalog.paused")
+    page.wait_for_timeout(300)
+
+
+def test_a_frame_gone_back_to_is_the_frame_that_was_shown(page):
+    begin_anew(page)
+    wait(page, "view.shown.frame > 25")
+    stand_still(page)
+    then = page.evaluate(SHOWN)
+    ask(page, do="play")
+    wait(page, "frame => view.shown.frame > frame + 20", then[1])
+    stand_still(page)
+    assert page.evaluate("view.shown.frame") > then[1]
+    page.evaluate("frame => { by('scrub').value = frame; by('scrub').oninput({target: by('scrub')}); }", then[1])
+    wait(page, "frame => view.shown.frame === frame", then[1])
+    page.wait_for_timeout(200)
+    assert page.evaluate(SHOWN) == then
+
+
+def test_it_is_stepped_through_by_frames_both_ways_and_stands_still_in_between(page):
+    begin_anew(page)
+    wait(page, "view.shown.frame > 20")
+    stand_still(page)
+    frame = page.evaluate("view.shown.frame")
+    shots = {}
+    for key, expected in ((",", frame - 1), (",", frame - 2), (".", frame - 1), (".", frame)):
+        page.keyboard.press(key)
+        wait(page, "frame => view.shown.frame === frame", expected)
+        page.wait_for_timeout(100)
+        assert page.evaluate("view.shown.frame") == expected
+        shot = page.evaluate("by('screen').toDataURL()")
+        assert shots.setdefault(expected, shot) == shot
+    assert page.evaluate("by('forth').disabled")
+
+
+def test_play_goes_on_from_there_and_what_would_have_come_comes(page):
+    begin_anew(page)
+    wait(page, "view.shown.decision && view.shown.decision.step > 12")
+    stand_still(page)
+    episode, frame, values = page.evaluate("[view.shown.episode, view.shown.frame, view.predicted]")
+    ask(page, do="seek", episode=episode, frame=frame - 30)
+    wait(page, "frame => view.shown.frame === frame", frame - 30)
+    ask(page, do="play")
+    wait(page, "frame => view.shown.frame > frame + 4", frame)
+    now, again = page.evaluate("[view.shown.episode, view.predicted]")
+    assert now > episode
+    assert again[: len(values)] == values
+
+
+def test_a_person_plays_on_from_where_it_was_gone_back_to(page):
+    begin_anew(page)
+    wait(page, "view.shown.frame > 60")
+    stand_still(page)
+    episode = page.evaluate("view.shown.episode")
+    ask(page, do="seek", episode=episode, frame=30)
+    wait(page, "view.shown.frame === 30")
+    ask(page, do="pad", held=["left"])
+    ask(page, do="play")
+    wait(page, "view.shown.frame > 45 && view.shown.byte === 64")
+    assert page.locator("#played").inner_text() == "you: left"
+
+
+def test_episodes_of_this_sitting_are_found_and_gone_back_to(page):
+    ask(page, do="speed", speed=0)
+    wait(page, "view.catalog.past.some(([, caption]) => / (CLEARED|DIED|STALLED|OUT OF STEPS) at x /.test(caption))")
+    number, caption = page.evaluate("view.catalog.past.find(([, caption]) => / at x /.test(caption))")
+    ends, tally = page.evaluate("[view.ends.length, view.catalog.tally]")
+    stand_still(page)
+    page.locator("#past").select_option(str(number))
+    wait(page, "number => view.shown.episode === number && view.shown.frame === 0", number)
+    ask(page, do="seek", episode=number, frame=10**8)
+    wait(page, "view.shown.frame === view.shown.frames && view.shown.frame > 0")
+    assert f"x {page.evaluate('view.shown.x'):,}" in caption or "DIED" in caption or "CLEARED" in caption
+    page.wait_for_timeout(200)
+    assert page.evaluate("view.catalog.tally[1]") <= tally[1] + 1  # looking is not playing
+    assert page.evaluate("view.ends.length") <= ends + 1
 
 
 def test_it_says_paused_and_when_it_is_disconnected_the_picture_is_dimmed(page):

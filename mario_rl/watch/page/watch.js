@@ -49,8 +49,8 @@ function show(header, screen, stack, map) {
   if (map) overlay(map);
   for (const key of ["x", "score", "coins", "clock", "frame"]) by(key).textContent = header[key].toLocaleString("en");
   by("stage_now").textContent = header.stage;
-  if (header.episode !== view.episode) { view.episode = header.episode; view.predicted = []; view.came = null; view.widest = 0; by("banner").hidden = true; strip(); chart(); }
-  here();
+  if (header.episode !== view.episode) anew(header.episode, []);
+  here(); scrubber(header);
   for (const part of by("controller").children) part.classList.toggle("on", Boolean(header.byte & part.dataset.bit));
   if (header.decision) decided(header.decision);
   const now = performance.now();
@@ -144,12 +144,26 @@ function here() {
   by("here").style.left = `${(view.shown ? view.shown.x : 0) / stage_pixels() * 100}%`;
 }
 
+function anew(episode, predicted) {
+  view.episode = episode; view.predicted = predicted; view.came = null; view.widest = 0;
+  by("banner").hidden = true; strip(); chart();
+}
+
+function scrubber({episode, frame, frames}) {
+  const scrub = by("scrub");
+  scrub.max = frames;
+  if (!view.scrubbing) scrub.value = frame;
+  by("back").disabled = frame === 0; by("forth").disabled = frame >= frames;
+  by("past").value = String(episode);
+}
+const seek = (frame) => { if (view.shown) ask({do: "seek", episode: view.shown.episode, frame: Math.max(0, Math.min(frame, view.shown.frames))}); };
+
 function banner({end, caption}) {
   by("banner").textContent = caption; by("banner").className = end.split(" ")[0]; by("banner").hidden = false;
 }
 
 function heard({catalog, ended, so_far}) {
-  if (so_far) { view.episode = so_far.episode; view.predicted = so_far.predicted; view.came = null; chart(); }
+  if (so_far) anew(so_far.episode, so_far.predicted);
   if (ended) {
     if (view.catalog && ended.stage === view.catalog.stage) view.ends.push(ended);
     if (ended.number === view.episode) { view.predicted = ended.predicted; view.came = ended.returns; chart(); banner(ended); }
@@ -166,6 +180,8 @@ function heard({catalog, ended, so_far}) {
   }
   options("stage", catalog.stages.map((name) => [name, name]), catalog.stage);
   options("checkpoint", catalog.checkpoints.map((name, index) => [index, name]), catalog.checkpoint);
+  const now = view.shown && !catalog.past.some(([number]) => number === view.shown.episode) ? [[view.shown.episode, "this episode"]] : [];
+  options("past", [...now, ...catalog.past], view.shown ? view.shown.episode : "");
   options("speed", SPEEDS, catalog.speed);
   by("protocol").value = catalog.protocol; by("see").checked = catalog.saliency; by("scale").hidden = !catalog.saliency;
   by("title").textContent = `${catalog.agent} on ${catalog.stage}`;
@@ -217,13 +233,17 @@ by("speed").onchange = ({target}) => ask({do: "speed", speed: Number(target.valu
 by("stage").onchange = ({target}) => ask({do: "stage", stage: target.value});
 by("protocol").onchange = ({target}) => ask({do: "protocol", protocol: target.value});
 by("checkpoint").onchange = ({target}) => ask({do: "checkpoint", index: Number(target.value)});
+by("back").onclick = () => seek(view.shown.frame - 1); by("forth").onclick = () => seek(view.shown.frame + 1);
+by("scrub").oninput = ({target}) => { view.scrubbing = true; seek(Number(target.value)); };
+by("scrub").onchange = () => { view.scrubbing = false; };
+by("past").onchange = ({target}) => ask({do: "seek", episode: Number(target.value), frame: 0});
 by("see").onchange = ({target}) => ask({do: "saliency", on: target.checked});
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "SELECT") return;
   const button = view.catalog && view.catalog.pad ? KEYS[event.code] : undefined;
   if (button) { event.preventDefault(); if (!view.held.has(button)) { view.held.add(button); pad(view.held); } return; }
   if (event.repeat || (event.target.tagName === "BUTTON" && event.code === "Space")) return;
-  const act = {Space: toggle_pause, KeyN: () => ask({do: "step"}), KeyR: () => ask({do: "restart"}), KeyP: toggle_pad}[event.code];
+  const act = {Space: toggle_pause, KeyN: () => ask({do: "step"}), KeyR: () => ask({do: "restart"}), Comma: () => seek(view.shown.frame - 1), Period: () => seek(view.shown.frame + 1), KeyP: toggle_pad}[event.code];
   if (act && event.target.tagName !== "INPUT") { event.preventDefault(); act(); }
 });
 addEventListener("keyup", (event) => {
