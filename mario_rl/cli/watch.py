@@ -25,7 +25,7 @@ from mario_rl.cli.shared import (
     seed_option,
 )
 from mario_rl.errors import UserError
-from mario_rl.runs.directory import find_run
+from mario_rl.runs.directory import find_run, runs_below
 
 if TYPE_CHECKING:
     from mario_rl.config import Protocol
@@ -49,7 +49,8 @@ def watch(
 ) -> int:
     """See an agent think, in the browser: the game live, what the network sees and what it expects.
 
-    The page pauses, steps, changes speed, stage, protocol and checkpoint, and lets you take the pad. Of a run that is
+    The page pauses, steps, goes back to any frame of the sitting and plays on from there, changes speed, agent (of the
+    package, or of a run below this folder), stage, protocol and checkpoint, and lets you take the pad. Of a run that is
     being trained it shows new checkpoints and the curves as they come. Ctrl-C ends it. Without an argument, the best
     agent of the package plays.
 
@@ -77,7 +78,7 @@ def watch(
     from mario_rl.watch.game import Game
     from mario_rl.watch.server import make_server
 
-    game = Game(place, stage=stage, protocol=protocol, seed=seed)
+    game = Game(place, others=_others(), stage=stage, protocol=protocol, seed=seed)
     with bind(host, port) as bound:
         click.echo(f"watch at {address.url}  (Ctrl-C ends it)")
         opening = threading.Timer(1.0, webbrowser.open, [address.url])
@@ -116,6 +117,15 @@ def _best() -> Path:
         raise UserError("the package brings no agent; name a checkpoint (.pt) or a run directory")
     click.echo(f"mario-rl: taking {agent.stem} of the package", err=True)
     return agent
+
+
+def _others() -> list[Path]:
+    """The agents of the package, and the runs below this folder that have something to show."""
+    from mario_rl import shipped
+    from mario_rl.runs.checkpoint import has_checkpoint
+
+    agents = [shipped.AGENTS / f"{name}.pt" for name in shipped.agent_names()]
+    return [*agents, *sorted(run.path for run in runs_below(Path()) if has_checkpoint(run))]
 
 
 def _watched(path: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from mario_rl.watch.messages import (
     Message,
     Pad,
     Seek,
+    SetAgent,
     SetCheckpoint,
     SetProtocol,
     SetSaliency,
@@ -150,6 +152,7 @@ class Game:
 
     Args:
         place: a checkpoint file or a run directory.
+        others: more of those, to choose from.
         stage: where to begin; None for the first that the checkpoint was trained on.
         protocol: to begin with.
         seed: of the episodes.
@@ -158,16 +161,25 @@ class Game:
         CheckpointError: there is nothing to play. UserError: no such stage.
     """
 
-    def __init__(self, place: Path, *, stage: str | None = None, protocol: Protocol = "greedy", seed: int = 0) -> None:
+    def __init__(
+        self,
+        place: Path,
+        *,
+        others: Sequence[Path] = (),
+        stage: str | None = None,
+        protocol: Protocol = "greedy",
+        seed: int = 0,
+    ) -> None:
         self.place, self._seed = place, seed
-        paths = self._find_checkpoints()
+        self._places = tuple(dict.fromkeys([place, *others]))
+        self._asked_place = place  # whose checkpoint was asked for last
+        paths = find_checkpoints(place)
         self.offer = Offer(paths, paths[-1])
         self._written = written_at(self.offer.chosen)  # what was last loaded of it, or tried
         self._trained = self._next = load_trained(
             self.offer.chosen
         )  # played, and to be played from the next episode on
-        trained_on = self._trained.config.env.stage
-        stage = stage or (trained_on if isinstance(trained_on, str) else trained_on[0]).replace(WHOLE_GAME, STAGES[0])
+        stage = stage or _first_stage(self._trained)
         if stage not in STAGES:
             raise UserError(f"--stage: {stage} is not allowed; must be a stage from 1-1 to 8-4")
         self.wish = Wish(stage, protocol)
@@ -229,7 +241,8 @@ class Game:
             "stages": list(STAGES),
             "actions": list(action_names(config.env.action_set)),
             "grayscale": config.env.grayscale,
-            "agent": self.place.stem if self.place.suffix == ".pt" else self.place.name,
+            "agents": [_agent_name(place) for place in self._places],
+            "agent": self._places.index(self.place),
             "seed": self._seed,
             "card": {protocol: list(clears) for protocol, clears in self._card_of(trained.file).items()},
             "tally": list(tally),
@@ -259,14 +272,7 @@ class Game:
         New ones are offered from the next frame on. If the chosen one was written anew, as `latest` is, it is loaded.
         """
         chosen = self.offer.chosen
-        self._found = Found(self._find_checkpoints(), chosen, written_at(chosen))
-
-    def _find_checkpoints(self) -> tuple[Path, ...]:
-        if not self.place.is_dir():
-            return (self.place,)
-        run = RunDir(self.place)
-        found = (*run.step_checkpoints(), *(path for path in (run.latest, run.best) if path.is_file()))
-        return found or (self.place,)  # nothing there: loading says so in one line
+        self._found = Found(find_checkpoints(self.place), chosen, written_at(chosen))
 
     def _run(self) -> None:
         torch.set_num_threads(1)  # a value takes 2 ms on one; more threads would only take cores from the viewers
@@ -459,8 +465,13 @@ class Game:
                         self.wish, self._again = replace(self.wish, stage=message.stage), True
                 case SetProtocol():
                     self.wish, self._again = replace(self.wish, protocol=message.protocol), True
+                case SetAgent():
+                    if message.index < len(self._places):
+                        self._asked_place = self._places[message.index]
+                        self._loader.ask(find_checkpoints(self._asked_place)[-1])
                 case SetCheckpoint():
                     if message.index < len(self.offer.paths):
+                        self._asked_place = self.place
                         self._loader.ask(self.offer.paths[message.index])
                 case Seek():
                     if message.episode in self._past or message.episode == self.predicted.episode:
@@ -491,9 +502,31 @@ class Game:
         if loaded.trained is not None:
             self._next = loaded.trained
             self._again = self._again or loaded.path != self.offer.chosen
+            if self._asked_place != self.place and loaded.path in (paths := find_checkpoints(self._asked_place)):
+                self.place, self.offer = self._asked_place, Offer(paths, loaded.path)
+                self.wish = replace(self.wish, stage=_first_stage(loaded.trained))
             self.offer = _offer(self.offer.paths, loaded.path)
         if loaded.path == self.offer.chosen:
             self._written = loaded.written
+
+
+def find_checkpoints(place: Path) -> tuple[Path, ...]:
+    """List the checkpoints of a run, the one to begin with last; a file is its own."""
+    if not place.is_dir():
+        return (place,)
+    run = RunDir(place)
+    found = (*run.step_checkpoints(), *(path for path in (run.latest, run.best) if path.is_file()))
+    return found or (place,)  # nothing there: loading says so in one line
+
+
+def _first_stage(trained: Trained) -> str:
+    stage = trained.config.env.stage
+    return (stage if isinstance(stage, str) else stage[0]).replace(WHOLE_GAME, STAGES[0])
+
+
+def _agent_name(place: Path) -> str:
+    """Name a shipped agent as commands do, a run by its directory and the one above, which is its config's."""
+    return place.stem if place.suffix == ".pt" else "/".join(place.absolute().parts[-2:])
 
 
 def _offer(paths: tuple[Path, ...], chosen: Path) -> Offer:

@@ -67,6 +67,13 @@ class Seek(_Message):
     frame: Annotated[int, Field(ge=0, le=10**9)]
 
 
+class SetAgent(_Message):
+    """One of the agents and runs offered, by its place in their list."""
+
+    do: Literal["agent"]
+    index: Annotated[int, Field(ge=0, lt=100_000)]
+
+
 class SetSaliency(_Message):
     """Whether to work out what the chosen value depends on."""
 
@@ -85,7 +92,8 @@ class Pad(_Message):
 
 
 type Message = Annotated[
-    Simple | SetSpeed | SetStage | SetProtocol | SetCheckpoint | SetSaliency | Seek | Pad, Field(discriminator="do")
+    Simple | SetSpeed | SetStage | SetProtocol | SetCheckpoint | SetAgent | SetSaliency | Seek | Pad,
+    Field(discriminator="do"),
 ]
 
 _ADAPTER: TypeAdapter[Message] = TypeAdapter(Message)

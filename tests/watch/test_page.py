@@ -18,6 +18,7 @@ from test_messages import REFUSED
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from mario_rl import shipped
 from mario_rl.evaluation import load_trained
 from mario_rl.runs.directory import RunDir
 from mario_rl.runs.metrics import RunMetrics
@@ -425,10 +426,14 @@ def test_what_broke_off_or_a_person_played_is_not_counted(page):
 
 
 def test_ends_differ_in_shape_and_colour_and_a_legend_says_which_is_which(page):
-    page.evaluate("view.ends = ['clear', 'death', 'stall', 'limit'].map((end, i) => ({x: 500 * i, end})); strip();")
-    looks = """[...document.querySelectorAll("%s")].map(getComputedStyle)
-        .map(({clipPath, backgroundColor}) => [clipPath, backgroundColor])"""
-    on_stage, in_legend = page.evaluate(looks % "#ends i"), page.evaluate(looks % "#legend i")
+    on_stage, in_legend = page.evaluate(
+        """() => {
+            view.ends = ["clear", "death", "stall", "limit"].map((end, i) => ({x: 500 * i, end})); strip();
+            const looks = (which) => [...document.querySelectorAll(which)].map((one) => getComputedStyle(one))
+                .map(({clipPath, backgroundColor}) => [clipPath, backgroundColor]);
+            return [looks("#ends i"), looks("#legend i")];
+        }"""
+    )
     assert on_stage == in_legend
     assert len({shape for shape, _ in on_stage}) == len({colour for _, colour in on_stage}) == 4
 
@@ -516,6 +521,21 @@ def test_episodes_of_this_sitting_are_found_and_gone_back_to(page):
     assert page.evaluate("view.ends.length") <= ends + 1
 
 
+def test_another_agent_is_chosen_from_all_of_the_package_and_brings_its_card(page, trained_run):
+    names = page.locator("#agent option").all_inner_texts()
+    assert names == [f"{trained_run.parent.name}/{trained_run.name}", *shipped.agent_names()]
+    chosen = "ddqn_simple_1-1_seed_0"
+    page.locator("#agent").select_option(chosen)
+    wait(page, "view.catalog.agent > 0 && view.shown.decision && view.shown.decision.q_values.length === 7")
+    assert page.locator("#title").inner_text() == f"{chosen} on 1-1"
+    clears, episodes = shipped.results(shipped.AGENTS / f"{chosen}.pt")["noop"]
+    assert f"{clears} of {episodes} (noop)" in page.locator("#card").inner_text()
+    assert page.locator("#checkpoint option").all_inner_texts() == [chosen]
+    page.locator("#agent").select_option(index=0)
+    wait(page, "view.catalog.agent === 0 && view.shown.decision && view.shown.decision.q_values.length === 5")
+    assert page.locator("#checkpoint option").all_inner_texts()[-1] == "latest"
+
+
 def test_it_says_paused_and_when_it_is_disconnected_the_picture_is_dimmed(page):
     ask(page, do="pause")
     wait(page, "!by('state').hidden && by('state').textContent === 'paused'")
@@ -528,7 +548,7 @@ def test_it_says_paused_and_when_it_is_disconnected_the_picture_is_dimmed(page):
 
 
 def test_it_says_who_plays_where_and_with_what_chance(page, trained_run):
-    assert page.locator("#title").inner_text() == f"{trained_run.name} on 1-1"
+    assert page.locator("#title").inner_text() == f"{trained_run.parent.name}/{trained_run.name} on 1-1"
     assert page.locator("#card").inner_text() == "seed 0, protocol greedy"  # a run has no card
 
 

@@ -179,12 +179,13 @@ function heard({catalog, ended, so_far}) {
     strip();
   }
   options("stage", catalog.stages.map((name) => [name, name]), catalog.stage);
+  options("agent", catalog.agents.map((name, index) => [index, name]), catalog.agent);
   options("checkpoint", catalog.checkpoints.map((name, index) => [index, name]), catalog.checkpoint);
   const now = view.shown && !catalog.past.some(([number]) => number === view.shown.episode) ? [[view.shown.episode, "this episode"]] : [];
   options("past", [...now, ...catalog.past], view.shown ? view.shown.episode : "");
   options("speed", SPEEDS, catalog.speed);
   by("protocol").value = catalog.protocol; by("see").checked = catalog.saliency; by("scale").hidden = !catalog.saliency;
-  by("title").textContent = `${catalog.agent} on ${catalog.stage}`;
+  by("title").textContent = `${catalog.agents[catalog.agent]} on ${catalog.stage}`;
   const rates = Object.entries(catalog.card).map(([protocol, [clears, episodes]]) => `${clears} of ${episodes} (${protocol})`);
   by("card").textContent = `seed ${catalog.seed}, protocol ${catalog.protocol}${rates.length ? `; its card: clears ${rates.join(", ")}` : ""}`;
   by("unit").textContent = `, in units of ${catalog.points_per_reward.toLocaleString("en")} points, each later agent step counted ${catalog.gamma.toLocaleString("en")} times as much as the one before`;
@@ -232,6 +233,7 @@ by("pause").onclick = toggle_pause; by("step").onclick = () => ask({do: "step"})
 by("speed").onchange = ({target}) => ask({do: "speed", speed: Number(target.value)});
 by("stage").onchange = ({target}) => ask({do: "stage", stage: target.value});
 by("protocol").onchange = ({target}) => ask({do: "protocol", protocol: target.value});
+by("agent").onchange = ({target}) => ask({do: "agent", index: Number(target.value)});
 by("checkpoint").onchange = ({target}) => ask({do: "checkpoint", index: Number(target.value)});
 by("back").onclick = () => seek(view.shown.frame - 1); by("forth").onclick = () => seek(view.shown.frame + 1);
 by("scrub").oninput = ({target}) => { view.scrubbing = true; seek(Number(target.value)); };
