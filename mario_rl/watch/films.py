@@ -55,7 +55,8 @@ class Films:
         episode = self._last()
         assert episode is not None
         path = Path(self._folder.name) / f"{episode.number}.mp4"
-        recording = Recording(episode.stage, episode.buttons, caption(episode.end, episode.x), episode.rom)
+        told = caption(episode.end, episode.x)
+        recording = Recording(episode.stage, episode.buttons, f"{episode.stage}: {told}", episode.rom, banner=told)
         write_video(path, [recording], should_stop=self._stopped.is_set)
         self._kept.append(path)
         for old in self._kept[:-KEPT_FILMS]:
