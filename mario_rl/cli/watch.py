@@ -25,7 +25,8 @@ from mario_rl.cli.shared import (
     seed_option,
 )
 from mario_rl.errors import UserError
-from mario_rl.runs.directory import find_run
+from mario_rl.runs.directory import find_run, runs_below
+from mario_rl.wording import count_text
 
 if TYPE_CHECKING:
     from mario_rl.config import Protocol
@@ -49,7 +50,8 @@ def watch(
 ) -> int:
     """See an agent think, in the browser: the game live, what the network sees and what it expects.
 
-    The page pauses, steps, changes speed, stage, protocol and checkpoint, and lets you take the pad. Of a run that is
+    The page pauses, steps, goes back to any frame of the sitting and plays on from there, changes speed, agent (of the
+    package, or of a run below this folder), stage, protocol and checkpoint, and lets you take the pad. Of a run that is
     being trained it shows new checkpoints and the curves as they come. Ctrl-C ends it. Without an argument, the best
     agent of the package plays.
 
@@ -77,7 +79,7 @@ def watch(
     from mario_rl.watch.game import Game
     from mario_rl.watch.server import make_server
 
-    game = Game(place, stage=stage, protocol=protocol, seed=seed)
+    game = Game(place, others=_others(), stage=stage, protocol=protocol, seed=seed)
     with bind(host, port) as bound:
         click.echo(f"watch at {address.url}  (Ctrl-C ends it)")
         opening = threading.Timer(1.0, webbrowser.open, [address.url])
@@ -118,6 +120,15 @@ def _best() -> Path:
     return agent
 
 
+def _others() -> list[Path]:
+    """The agents of the package, and the runs below this folder that have something to show."""
+    from mario_rl import shipped
+    from mario_rl.runs.checkpoint import has_checkpoint
+
+    agents = [shipped.AGENTS / f"{name}.pt" for name in shipped.agent_names()]
+    return [*agents, *sorted(run.path for run in runs_below(Path()) if has_checkpoint(run))]
+
+
 def _watched(path: Path) -> Path:
     """Find what there is to watch: a checkpoint, or a run, which may have none yet.
 
@@ -143,6 +154,11 @@ def _watched(path: Path) -> Path:
 @seed_option(0)
 @STAGE
 @click.option("--overlay", is_flag=True, help="Show values, buttons and the network's input beside the game.")
+@click.option(
+    "--progress",
+    is_flag=True,
+    help="Of a run: one greedy episode of each of its checkpoints, from the first to the best.",
+)
 def record(
     checkpoint: Path,
     output: Path,
@@ -151,6 +167,7 @@ def record(
     seed: int,
     stage: str | None,
     overlay: bool,
+    progress: bool,
 ) -> int:
     """Film an agent: what `watch` shows, as an MP4 that browsers and phones play.
 
@@ -158,6 +175,7 @@ def record(
     Examples:
       mario-rl record checkpoints/pretrained/ddqn_right_only_1-1_seed_1.pt --output mario.mp4 --overlay
       mario-rl record RUN_DIR --output sticky.mp4 --protocol sticky --episodes 10 --seed 7
+      mario-rl record RUN_DIR --output learned.mp4 --progress
     """
     from mario_rl.cli.terminal import CountingBar
     from mario_rl.evaluation.protocols import PROTOCOLS
@@ -165,6 +183,8 @@ def record(
 
     require_output("--output", output, ".mp4")
     require_stage(stage)
+    if progress:
+        return _record_progress(checkpoint, output)
     file = find_the_checkpoint(checkpoint)
     from mario_rl.evaluation import EvaluationInterrupted
     from mario_rl.watch.record import record as film
@@ -190,3 +210,28 @@ def record(
         click.echo("CUT SHORT: the episodes above are whole, the video ends in the one that was being played")
     click.echo(f"video: {output}")
     return exit_code(interrupts)
+
+
+def _record_progress(path: Path, output: Path) -> int:
+    from mario_rl.cli.terminal import CountingBar
+    from mario_rl.evaluation import EvaluationInterrupted
+    from mario_rl.report.video import FilmingInterrupted
+    from mario_rl.runs.checkpoint import has_checkpoint
+    from mario_rl.training.interrupts import Interrupts
+    from mario_rl.watch.record import record_progress
+
+    run = find_run(path, has=has_checkpoint)
+    if run is None:
+        raise UserError(f"{path}: no run with checkpoints; --progress takes a run directory")
+    say_which(path, run.path)
+    with Interrupts() as interrupts, closing(CountingBar("recording", "checkpoint")) as bar:
+        try:
+            played = record_progress(
+                run.path, output, should_stop=lambda: interrupts.received is not None, on_episode=bar
+            )
+        except (EvaluationInterrupted, FilmingInterrupted):
+            return complain("interrupted: there is no video", exit_code(interrupts))
+    for trained, result in played:
+        click.echo(f"{count_text(trained.agent_steps, 'agent step')}: {result.end} at x {result.x}")
+    click.echo(f"video: {output}")
+    return OK

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import av
+import cv2
 import numpy as np
 from av.video import VideoStream
 from av.video.reformatter import ColorRange, Colorspace
@@ -18,6 +19,7 @@ from mario_rl.errors import UserError
 from mario_rl.files import require_writable, write_atomically
 from mario_rl.types import Pixels
 
+HEIGHT = 240  # pixels of the screen
 GAME_FPS = 60  # frames the game shows per second
 
 
@@ -46,13 +48,16 @@ class Recording(NamedTuple):
     """One episode, as it was played.
 
     stage: such as "1-1", or "game". buttons: the joypad byte of every emulator frame since the reset.
-    caption: what to call it. rom: `env.rom` of what it was played on.
+    caption: what to call it. rom: `env.rom` of what it was played on. heading: written over it from beginning to end.
+    banner: written over its last frame, which is held for a second.
     """
 
     stage: str
     buttons: Sequence[int]
     caption: str
     rom: str | None = None
+    heading: str = ""
+    banner: str = ""
 
 
 class FilmingInterrupted(Exception):
@@ -118,6 +123,20 @@ def write_screens(path: Path, screens: Iterator[Pixels], *, title: str, scale: i
     return path
 
 
+def written_over(screen: Pixels, *, heading: str = "", banner: str = "") -> Pixels:
+    """Write over a screen, uint8 (240, 256, 3): a line at its foot, and one across its middle; without them, itself."""
+    if not heading and not banner:
+        return screen
+    screen = screen.copy()
+    for text, baseline, size in ((heading, HEIGHT - 8, 0.4), (banner, HEIGHT // 2, 0.5)):
+        if text:
+            width, height = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)[0]
+            screen[baseline - height - 6 : baseline + 7] //= 5
+            place = ((screen.shape[1] - width) // 2, baseline)
+            cv2.putText(screen, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, (255, 255, 255), 1, cv2.LINE_AA)
+    return screen
+
+
 def _until(should_stop: Callable[[], bool], screens: Iterator[Pixels]) -> Iterator[Pixels]:
     for screen in screens:
         if should_stop():
@@ -133,13 +152,14 @@ def _replay(episode: Recording, *, every: int) -> Iterator[Pixels]:
     env = envs.make_game(EnvConfig(stage=episode.stage, rom=episode.rom))
     try:
         screen, _ = env.reset()
-        yield screen
+        yield written_over(screen, heading=episode.heading)
         for number, button in enumerate(episode.buttons, start=1):
             screen, *_ = env.step(button)
             if number % every == 0:
-                yield screen
+                yield written_over(screen, heading=episode.heading)
+        last = written_over(screen, heading=episode.heading, banner=episode.banner)
         for _ in range(GAME_FPS // every):
-            yield screen
+            yield last
     finally:
         env.close()
 

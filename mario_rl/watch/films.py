@@ -11,6 +11,7 @@ from pathlib import Path
 from mario_rl.report.video import Recording, write_video
 from mario_rl.watch.background import Newest
 from mario_rl.watch.game import Ended
+from mario_rl.watch.words import caption
 
 KEPT_FILMS = 3  # an older one may still be on its way to somebody slow
 
@@ -54,8 +55,8 @@ class Films:
         episode = self._last()
         assert episode is not None
         path = Path(self._folder.name) / f"{episode.number}.mp4"
-        caption = f"{episode.stage}: {episode.end} at x {episode.x}"
-        recording = Recording(episode.stage, episode.buttons, caption, episode.rom)
+        told = caption(episode.end, episode.x)
+        recording = Recording(episode.stage, episode.buttons, f"{episode.stage}: {told}", episode.rom, banner=told)
         write_video(path, [recording], should_stop=self._stopped.is_set)
         self._kept.append(path)
         for old in self._kept[:-KEPT_FILMS]:

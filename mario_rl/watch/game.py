@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,16 +21,30 @@ from mario_rl.evaluation import Trained, load_trained
 from mario_rl.game.actions import Buttons
 from mario_rl.report.video import GAME_FPS
 from mario_rl.runs.directory import RunDir
+from mario_rl.shipped import results
 from mario_rl.watch.background import Background
 from mario_rl.watch.loading import Loaded, Loader, written_at
 from mario_rl.watch.mail import Mail
-from mario_rl.watch.messages import Message, Pad, SetCheckpoint, SetProtocol, SetSaliency, SetSpeed, SetStage, Simple
+from mario_rl.watch.messages import (
+    Message,
+    Pad,
+    Seek,
+    SetAgent,
+    SetCheckpoint,
+    SetProtocol,
+    SetSaliency,
+    SetSpeed,
+    SetStage,
+    Simple,
+)
 from mario_rl.watch.pictures import pack, png, saliency
-from mario_rl.watch.play import PAD, Decision, Episode, Shown
+from mario_rl.watch.play import PAD, Choice, Decision, Episode, Shown
 from mario_rl.watch.stage_map import StageMap
+from mario_rl.watch.words import caption
 from mario_rl.wording import count_text
 
 HELD_SECONDS = 1.5  # the last frame of an episode stays so long, at the game's own speed
+KEPT_EPISODES = 50  # that can be gone back to
 KEPT_ENDS = 200  # past episodes in the strip of the stage
 IDLE_SECONDS = 0.01  # between looks at what viewers ask for, while nothing else is to do
 NEW_PIXELS = 32  # of the stage that come into sight before its picture is drawn anew
@@ -80,6 +95,29 @@ class Ended(NamedTuple):
     rom: str | None = None
 
 
+class Past(NamedTuple):
+    """An episode of this sitting, as far as it was played: what it takes to play it again, frame for frame.
+
+    order: the episode's number under its seed. frames: how many were shown after the reset.
+    """
+
+    number: int
+    trained: Trained
+    stage: str
+    protocol: Protocol
+    order: int
+    choices: tuple[Choice, ...]
+    frames: int
+    caption: str
+
+
+class Tally(NamedTuple):
+    """What became of the agent's own episodes of this sitting, with one checkpoint on one stage under one protocol."""
+
+    clears: int = 0
+    episodes: int = 0
+
+
 class Offer(NamedTuple):
     """The checkpoints there are. chosen: the one that is played, which is one of `paths`."""
 
@@ -114,6 +152,7 @@ class Game:
 
     Args:
         place: a checkpoint file or a run directory.
+        others: more of those, to choose from.
         stage: where to begin; None for the first that the checkpoint was trained on.
         protocol: to begin with.
         seed: of the episodes.
@@ -122,16 +161,25 @@ class Game:
         CheckpointError: there is nothing to play. UserError: no such stage.
     """
 
-    def __init__(self, place: Path, *, stage: str | None = None, protocol: Protocol = "greedy", seed: int = 0) -> None:
+    def __init__(
+        self,
+        place: Path,
+        *,
+        others: Sequence[Path] = (),
+        stage: str | None = None,
+        protocol: Protocol = "greedy",
+        seed: int = 0,
+    ) -> None:
         self.place, self._seed = place, seed
-        paths = self._find_checkpoints()
+        self._places = tuple(dict.fromkeys([place, *others]))
+        self._asked_place = place  # whose checkpoint was asked for last
+        paths = find_checkpoints(place)
         self.offer = Offer(paths, paths[-1])
         self._written = written_at(self.offer.chosen)  # what was last loaded of it, or tried
         self._trained = self._next = load_trained(
             self.offer.chosen
         )  # played, and to be played from the next episode on
-        trained_on = self._trained.config.env.stage
-        stage = stage or (trained_on if isinstance(trained_on, str) else trained_on[0]).replace(WHOLE_GAME, STAGES[0])
+        stage = stage or _first_stage(self._trained)
         if stage not in STAGES:
             raise UserError(f"--stage: {stage} is not allowed; must be a stage from 1-1 to 8-4")
         self.wish = Wish(stage, protocol)
@@ -141,6 +189,12 @@ class Game:
         self.stage_picture = StagePicture(stage, 0, b"")
         self.failure: str | None = None
         self._stage_maps: dict[str, StageMap] = {}
+        self._cards: dict[Path, dict[str, tuple[int, int]]] = {}
+        self._past: dict[int, Past] = {}
+        self._seek: Seek | None = None
+        self._number = -1  # of the last course of events that was shown, each has its own
+        self._order = -1  # of the last episode under the seed
+        self._tallies: dict[tuple[Path, str, Protocol], Tally] = {}
         self._mail, self._loader = Mail(), Loader()
         self._found = self._seen = Found(
             paths, self.offer.chosen, self._written
@@ -180,13 +234,21 @@ class Game:
         """What can be chosen and what is chosen, as plain values."""
         wish, offer, trained = self.wish, self.offer, self._trained
         config = trained.config
+        tally = self._tallies.get((trained.file, wish.stage, wish.protocol), Tally())
         return {
             "checkpoints": [_checkpoint_name(path, trained.initial_agent_steps) for path in offer.paths],
             "agent_steps": trained.agent_steps,
             "stages": list(STAGES),
             "actions": list(action_names(config.env.action_set)),
             "grayscale": config.env.grayscale,
+            "agents": [_agent_name(place) for place in self._places],
+            "agent": self._places.index(self.place),
+            "seed": self._seed,
+            "card": {protocol: list(clears) for protocol, clears in self._card_of(trained.file).items()},
+            "tally": list(tally),
+            "past": [[past.number, past.caption] for past in reversed(self._past.values())],
             "gamma": config.agent.gamma,
+            "points_per_reward": 1 / config.env.reward_scale,
             "stage": wish.stage,
             "protocol": wish.protocol,
             "checkpoint": offer.paths.index(offer.chosen),
@@ -198,60 +260,91 @@ class Game:
             "failure": self.failure,
         }
 
+    def _card_of(self, file: Path) -> dict[str, tuple[int, int]]:
+        """Clears and episodes on the card beside a checkpoint, by protocol; none where it has no card. Read once."""
+        if file not in self._cards:
+            self._cards[file] = results(file)
+        return self._cards[file]
+
     def refresh(self) -> None:
         """Look for checkpoints that a run in training has written since; not from the game's thread: disks are slow.
 
         New ones are offered from the next frame on. If the chosen one was written anew, as `latest` is, it is loaded.
         """
         chosen = self.offer.chosen
-        self._found = Found(self._find_checkpoints(), chosen, written_at(chosen))
-
-    def _find_checkpoints(self) -> tuple[Path, ...]:
-        if not self.place.is_dir():
-            return (self.place,)
-        run = RunDir(self.place)
-        found = (*run.step_checkpoints(), *(path for path in (run.latest, run.best) if path.is_file()))
-        return found or (self.place,)  # nothing there: loading says so in one line
+        self._found = Found(find_checkpoints(self.place), chosen, written_at(chosen))
 
     def _run(self) -> None:
         torch.set_num_threads(1)  # a value takes 2 ms on one; more threads would only take cores from the viewers
-        number = 0
         try:
             while not self._closed.is_set():
-                self._play(number)
-                number += 1
+                seek, self._seek = self._seek, None
+                past = None if seek is None else self._past.get(seek.episode)
+                if seek is None or past is None:
+                    self._play()
+                else:
+                    self._play(past, from_frame=min(seek.frame, past.frames))
         except Exception as error:  # a page that stands still must say why
             self.failure = " ".join(str(error).split()) or type(error).__name__
             if not isinstance(error, (UserError, FailedError)):  # a mistake of ours
                 raise
 
-    def _play(self, number: int) -> None:
-        self._trained = self._next
+    def _play(self, past: Past | None = None, *, from_frame: int = 0) -> None:
+        """Play an episode to its end, or until something else is asked for.
+
+        Args:
+            past: one of this sitting, which is played again; None for the next.
+            from_frame: of which nothing is shown before.
+        """
+        self._trained = self._next if past is None else past.trained
         wish, trained = self.wish, self._trained
         self._again, self._step, self._pause_at = False, -1, 0
         self._due = time.monotonic()
+        number = self._take_number() if past is None else past.number
         episode = Episode(
-            trained.policy, trained.config, stage=wish.stage, protocol=wish.protocol, seed=self._seed, number=number
+            trained.policy,
+            trained.config,
+            stage=wish.stage if past is None else past.stage,
+            protocol=wish.protocol if past is None else past.protocol,
+            seed=self._seed,
+            number=self._take_order() if past is None else past.order,
+            script=() if past is None else past.choices,
         )
         self.predicted = Predicted(number, episode.predicted)
-        x = 0
+        x, frame = 0, 0
         with closing(episode.play(self._held)) as frames:
             for shown in frames:
-                x = max(x, shown.x)
+                x, frame = max(x, shown.x), shown.frame
+                if frame < from_frame:
+                    if self._closed.is_set():
+                        break
+                    continue
+                if past is not None and (episode.is_live or not self.wish.paused):  # another course from here on
+                    episode.cut()
+                    past, number = None, self._take_number()
+                    self.predicted = Predicted(number, episode.predicted)
                 if shown.decision is not None and shown.decision.step != self._step:
                     self._step = shown.decision.step
                     self._look(shown.decision, trained)
-                self._draw_stage(shown, wish.stage)
-                self._show(shown, number, trained)
+                self._draw_stage(shown, episode.stage)
+                self._show(shown, number, trained, frames=frame if past is None else past.frames)
                 self._wait_for_turn()
                 if not self._goes_on:
                     break
-        if episode.rewards:
-            self._keep(episode, number, x)
+        if past is None:
+            self._keep(episode, number, x, frame)
         held_until = time.monotonic() + HELD_SECONDS
         while (self._is_held_back or (self.wish.speed and time.monotonic() < held_until)) and self._goes_on:
             self._obey()
             time.sleep(IDLE_SECONDS)
+
+    def _take_number(self) -> int:
+        self._number += 1
+        return self._number
+
+    def _take_order(self) -> int:
+        self._order += 1
+        return self._order
 
     @property
     def _is_held_back(self) -> bool:
@@ -283,11 +376,12 @@ class Game:
     def _seen_of(self, stage: str) -> int:
         return self.stage_picture.seen if self.stage_picture.stage == stage else 0
 
-    def _show(self, shown: Shown, number: int, trained: Trained) -> None:
+    def _show(self, shown: Shown, number: int, trained: Trained, *, frames: int) -> None:
         decision = shown.decision
         header: dict[str, Any] = {
             "episode": number,
             "frame": shown.frame,
+            "frames": frames,
             "x": shown.x,
             "score": shown.score,
             "coins": shown.coins,
@@ -307,8 +401,22 @@ class Game:
         content = pack(header, [png(shown.screen[..., ::-1]), self._stack, self._saliency])
         self.picture = Picture(self.picture.number + 1, content)
 
-    def _keep(self, episode: Episode, number: int, x: int) -> None:
+    def _keep(self, episode: Episode, number: int, x: int, frames: int) -> None:
         result = episode.result
+        end = "as far as it went" if result is None else caption(result.end, result.x)
+        self._past[number] = Past(
+            number,
+            self._trained,
+            episode.stage,
+            episode.protocol,
+            episode.order,
+            tuple(episode.choices),
+            frames,
+            f"episode {number + 1}, {episode.stage}: {end}",
+        )
+        self._past = dict(list(self._past.items())[-KEPT_EPISODES:])
+        if not episode.rewards or (result is None and self._seek is not None):
+            return  # nothing was played, or it goes on when it has been looked at
         ended = Ended(
             number,
             episode.stage,
@@ -321,6 +429,10 @@ class Game:
             self._trained.config.env.rom,
         )
         self.ended = [*self.ended[1 - KEPT_ENDS :], ended]
+        if result is not None and not episode.played_by_hand:
+            key = (self._trained.file, episode.stage, episode.protocol)
+            clears, episodes = self._tallies.get(key, Tally())
+            self._tallies[key] = Tally(clears + (result.end == "clear"), episodes + 1)
 
     def _wait_for_turn(self) -> None:
         """Wait until the next frame is due, and as long as the game is paused; obey messages meanwhile."""
@@ -353,9 +465,18 @@ class Game:
                         self.wish, self._again = replace(self.wish, stage=message.stage), True
                 case SetProtocol():
                     self.wish, self._again = replace(self.wish, protocol=message.protocol), True
+                case SetAgent():
+                    if message.index < len(self._places):
+                        self._asked_place = self._places[message.index]
+                        self._loader.ask(find_checkpoints(self._asked_place)[-1])
                 case SetCheckpoint():
                     if message.index < len(self.offer.paths):
+                        self._asked_place = self.place
                         self._loader.ask(self.offer.paths[message.index])
+                case Seek():
+                    if message.episode in self._past or message.episode == self.predicted.episode:
+                        self._seek, self._again = message, True
+                        self.wish = replace(self.wish, paused=True)
                 case Simple(do="restart"):
                     self._again = True
                 case Simple(do="step"):
@@ -381,9 +502,31 @@ class Game:
         if loaded.trained is not None:
             self._next = loaded.trained
             self._again = self._again or loaded.path != self.offer.chosen
+            if self._asked_place != self.place and loaded.path in (paths := find_checkpoints(self._asked_place)):
+                self.place, self.offer = self._asked_place, Offer(paths, loaded.path)
+                self.wish = replace(self.wish, stage=_first_stage(loaded.trained))
             self.offer = _offer(self.offer.paths, loaded.path)
         if loaded.path == self.offer.chosen:
             self._written = loaded.written
+
+
+def find_checkpoints(place: Path) -> tuple[Path, ...]:
+    """List the checkpoints of a run, the one to begin with last; a file is its own."""
+    if not place.is_dir():
+        return (place,)
+    run = RunDir(place)
+    found = (*run.step_checkpoints(), *(path for path in (run.latest, run.best) if path.is_file()))
+    return found or (place,)  # nothing there: loading says so in one line
+
+
+def _first_stage(trained: Trained) -> str:
+    stage = trained.config.env.stage
+    return (stage if isinstance(stage, str) else stage[0]).replace(WHOLE_GAME, STAGES[0])
+
+
+def _agent_name(place: Path) -> str:
+    """Name a shipped agent as commands do, a run by its directory and the one above, which is its config's."""
+    return place.stem if place.suffix == ".pt" else "/".join(place.absolute().parts[-2:])
 
 
 def _offer(paths: tuple[Path, ...], chosen: Path) -> Offer:

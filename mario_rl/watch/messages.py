@@ -59,6 +59,21 @@ class SetCheckpoint(_Message):
     index: Annotated[int, Field(ge=0, lt=100_000)]
 
 
+class Seek(_Message):
+    """A frame of the episode so far, or of one before, to be gone back to; the game then stands still there."""
+
+    do: Literal["seek"]
+    episode: Annotated[int, Field(ge=0, le=10**9)]
+    frame: Annotated[int, Field(ge=0, le=10**9)]
+
+
+class SetAgent(_Message):
+    """One of the agents and runs offered, by its place in their list."""
+
+    do: Literal["agent"]
+    index: Annotated[int, Field(ge=0, lt=100_000)]
+
+
 class SetSaliency(_Message):
     """Whether to work out what the chosen value depends on."""
 
@@ -77,7 +92,8 @@ class Pad(_Message):
 
 
 type Message = Annotated[
-    Simple | SetSpeed | SetStage | SetProtocol | SetCheckpoint | SetSaliency | Pad, Field(discriminator="do")
+    Simple | SetSpeed | SetStage | SetProtocol | SetCheckpoint | SetAgent | SetSaliency | Seek | Pad,
+    Field(discriminator="do"),
 ]
 
 _ADAPTER: TypeAdapter[Message] = TypeAdapter(Message)

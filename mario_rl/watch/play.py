@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
 from itertools import product
 from typing import Any, NamedTuple
@@ -43,6 +44,13 @@ class Decision(NamedTuple):
     observation: Pixels
 
 
+class Choice(NamedTuple):
+    """What an agent step was chosen by: the values, and what a person held down; None where the agent played."""
+
+    q_values: tuple[float, ...]
+    held: Buttons | None
+
+
 class Shown(NamedTuple):
     """One emulator frame.
 
@@ -76,14 +84,25 @@ class Episode:
         protocol: the source of chance.
         seed: of it.
         number: of the episode, counted from 0, over all of that seed; under noop, the frames without input.
+        script: choices of this very episode, played earlier, that are made again first. All that follows from them is
+            the same as then, since the game is deterministic and the chance is the seed's.
     """
 
     def __init__(
-        self, policy: Policy, config: Config, *, stage: str, protocol: Protocol, seed: int, number: int
+        self,
+        policy: Policy,
+        config: Config,
+        *,
+        stage: str,
+        protocol: Protocol,
+        seed: int,
+        number: int,
+        script: Sequence[Choice] = (),
     ) -> None:
-        self._policy, self._config, self.stage = policy, config, stage
+        self._policy, self._config, self.stage, self.protocol = policy, config, stage, protocol
         rules = PROTOCOLS[protocol]
         count = rules.fixed_episodes or number + 1
+        self.order = number
         self._number = number % count
         self._seed = episode_seeds(seed, count)[self._number]
         self._noop_frames = self._number if protocol == "noop" else 0
@@ -93,6 +112,9 @@ class Episode:
         both = protocol_env(config.env, stage, rules).model_copy(update={"action_set": (*actions, *PAD)})
         self._env = make_env(both)
         self._choose = partial(epsilon_greedy, epsilon=rules.epsilon, generator=np.random.default_rng(self._seed))
+        self._script = deque(script)
+        self.choices: list[Choice] = []
+        self.is_live = not script
         self.predicted: list[float] = []
         self.rewards: list[float] = []
         self.played_by_hand = False
@@ -107,6 +129,10 @@ class Episode:
     def returns(self) -> list[float]:
         """The discounted return that followed each agent step, as far as it has been played."""
         return discounted_returns(self.rewards, self._config.agent.gamma)
+
+    def cut(self) -> None:
+        """Leave the rest of the script: what comes now is chosen anew."""
+        self._script.clear()
 
     def play(self, hand: Callable[[], Buttons | None] = lambda: None) -> Generator[Shown]:
         """Play to the end, a frame at a time.
@@ -138,14 +164,23 @@ class Episode:
             self._env.close()
 
     def _decide(self, observation: Pixels, held: Buttons | None) -> Decision:
-        q_values = self._policy.q_values(observation[np.newaxis])
+        if held is not None:
+            self.cut()
+        if self._script:
+            scripted = self._script.popleft()
+            held, q_values = scripted.held, np.array([scripted.q_values], dtype=np.float32)
+        else:
+            self.is_live = True
+            q_values = self._policy.q_values(observation[np.newaxis])
         chosen = int(self._choose(q_values)[0])  # also when a person plays: the agent's chance stays its own
         if held is not None:
             self.played_by_hand = True
         buttons = action_buttons(self._config.env.action_set)[chosen] if held is None else held
+        values = tuple(float(value) for value in q_values[0])
+        self.choices.append(Choice(values, held))
         return Decision(
             step=len(self.rewards),
-            q_values=tuple(float(value) for value in q_values[0]),
+            q_values=values,
             action=chosen if held is None else None,
             best=int(q_values[0].argmax()),
             buttons="+".join(buttons),

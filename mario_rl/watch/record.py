@@ -12,12 +12,14 @@ import numpy as np
 
 from mario_rl.config import Protocol
 from mario_rl.envs import action_names
-from mario_rl.evaluation import EvaluationInterrupted, Trained, load_trained
+from mario_rl.evaluation import EvaluationInterrupted, Trained, evaluate_policy, load_trained
 from mario_rl.evaluation.protocols import PROTOCOLS
 from mario_rl.game.actions import BUTTON_BITS
-from mario_rl.report.video import GAME_FPS, write_screens
+from mario_rl.report.video import GAME_FPS, Recording, write_screens, write_video, written_over
+from mario_rl.runs.directory import RunDir
 from mario_rl.types import EpisodeResult, Pixels
 from mario_rl.watch.play import Decision, Episode, Shown
+from mario_rl.watch.words import caption
 
 SCALE = 2
 PANEL = 288  # pixels beside the game
@@ -67,25 +69,70 @@ def record(
     def screens() -> Iterator[Pixels]:
         for number in range(count):
             episode = Episode(trained.policy, trained.config, stage=where, protocol=protocol, seed=seed, number=number)
-            last = None
             with closing(episode.play()) as frames:
                 for shown in frames:
                     if should_stop():
                         if not results:
                             raise EvaluationInterrupted
                         return
-                    last = _picture(shown, trained) if overlay else _enlarged(shown.screen)
-                    yield last
-            assert last is not None
+                    yield _picture(shown, trained) if overlay else _enlarged(shown.screen)
             assert episode.result is not None
             results.append(episode.result)
             on_episode(episode.result, count)
-            yield from repeat(last, GAME_FPS)
+            end = caption(episode.result.end, episode.result.x)
+            ended = shown._replace(screen=written_over(shown.screen, banner=end))
+            yield from repeat(_picture(ended, trained) if overlay else _enlarged(ended.screen), GAME_FPS)
 
     frames = screens()
     begin = next(frames)  # so that a checkpoint that can't play fails before anything is written
     write_screens(output, chain([begin], frames), title=f"{trained.file.name}, {where}, {protocol}", scale=1)
     return results
+
+
+def record_progress(
+    run: Path,
+    output: Path,
+    *,
+    should_stop: Callable[[], bool] = lambda: False,
+    on_episode: Callable[[EpisodeResult, int], None] = lambda result, total: None,
+) -> list[tuple[Trained, EpisodeResult]]:
+    """Film what a run learned: a greedy episode of each of its checkpoints, first to best.
+
+    Args:
+        run: a run directory.
+        output: the MP4: H.264, 512 x 480 pixels. Each episode has its agent steps and minutes of training at its foot.
+        should_stop: asked at every frame; there is no film then.
+        on_episode: told how each went, and how many there are.
+
+    Returns:
+        The checkpoints filmed and how their episodes went, in that order.
+
+    Raises:
+        CheckpointError: there is none, or one can't be used. FilmingInterrupted: `should_stop` said so.
+        StorageError: the disk refused.
+    """
+    kept = RunDir(run)
+    files = [*kept.step_checkpoints(), *(path for path in (kept.latest, kept.best) if path.is_file())]
+    by_age = {trained.agent_steps: trained for trained in map(load_trained, files or [run])}  # the same but once
+    best = load_trained(kept.best) if kept.best.is_file() else None
+    order = [by_age[age] for age in sorted(by_age) if best is None or age != best.agent_steps]
+    order += [] if best is None else [best]
+    played: list[tuple[Trained, EpisodeResult]] = []
+    recordings = []
+    for trained in order:
+        episode = evaluate_policy(
+            trained.policy, trained.config, protocol="greedy", seed=0, should_stop=should_stop
+        ).episodes[0]
+        heading = f"{trained.agent_steps:,} agent steps, {trained.seconds / 60:,.0f} min"
+        stage, rom, result = episode.stage, trained.config.env.rom, episode.result
+        banner = caption(result.end, result.x)
+        recordings.append(
+            Recording(stage, episode.buttons, f"{heading}: {banner}", rom, heading=heading, banner=banner)
+        )
+        played.append((trained, result))
+        on_episode(result, len(order))
+    write_video(output, recordings, should_stop=should_stop)
+    return played
 
 
 def _enlarged(screen: Pixels) -> Pixels:

@@ -26,11 +26,12 @@ from mario_rl.files import json_text
 from mario_rl.watch.background import Closing, Newest, in_background, unfinished
 from mario_rl.watch.curve import read_curve
 from mario_rl.watch.films import Films
-from mario_rl.watch.game import CLOSE_SECONDS, Ended, Game
+from mario_rl.watch.game import CLOSE_SECONDS, Ended, Game, Predicted
 from mario_rl.watch.guard import Guard
 from mario_rl.watch.messages import MAX_MESSAGE_BYTES, read_message
 from mario_rl.watch.port import Address
 from mario_rl.watch.sockets import BoundedSocket
+from mario_rl.watch.words import caption
 
 PAGE = {
     "/": ("index.html", "text/html; charset=utf-8"),
@@ -202,13 +203,14 @@ async def _listen(game: Game, viewer: WebSocket) -> None:
 
 async def _show(game: Game, viewer: WebSocket, closing: asyncio.Event) -> None:
     """Send the newest picture whenever there is one, and what else has changed; a slow viewer misses pictures."""
-    number, ended = -1, -1
-    catalog, so_far = game.catalog(), game.predicted  # who comes in the middle of an episode gets what was predicted
-    values = [round(value, 4) for value in so_far.values]
+    number, ended, so_far = -1, -1, game.predicted
+    catalog = game.catalog()
     with contextlib.suppress(WebSocketDisconnect, RuntimeError):
-        begin = {"catalog": catalog, "so_far": {"episode": so_far.episode, "predicted": values}}
-        await viewer.send_text(json_text(begin))
+        await viewer.send_text(json_text({"catalog": catalog, "so_far": _so_far(so_far)}))
         while not closing.is_set():
+            if (predicted := game.predicted) is not so_far:  # another episode, which may be in its middle already
+                so_far = predicted
+                await viewer.send_text(json_text({"so_far": _so_far(so_far)}))
             if (now := game.catalog()) != catalog:
                 catalog = now
                 await viewer.send_text(json_text({"catalog": catalog}))
@@ -238,10 +240,14 @@ async def _look_at_files(game: Game) -> None:
             await asyncio.wrap_future(in_background("looking for checkpoints", game.refresh))
 
 
+def _so_far(predicted: Predicted) -> dict[str, Any]:
+    return {"episode": predicted.episode, "predicted": [round(value, 4) for value in predicted.values]}
+
+
 def _plain(episode: Ended) -> dict[str, Any]:
     fields = episode._asdict()
     del fields["buttons"]
-    return fields
+    return fields | {"caption": caption(episode.end, episode.x)}
 
 
 def _last(game: Game) -> Ended | None:

@@ -18,6 +18,7 @@ from test_messages import REFUSED
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from mario_rl import shipped
 from mario_rl.evaluation import load_trained
 from mario_rl.runs.directory import RunDir
 from mario_rl.runs.metrics import RunMetrics
@@ -88,37 +89,65 @@ def test_the_bars_are_the_values_of_the_network_for_the_observation_at_that_step
     assert page.locator(".bar b").nth(decision.best).get_attribute("title") == page.locator(
         ".bar.chosen b"
     ).get_attribute("title")
-    stack = page.evaluate(
-        "[...by('stack').getContext('2d').getImageData(0, 0, 336, 84).data].filter((_, i) => i % 4 === 0)"
-    )
-    np.testing.assert_array_equal(
-        np.array(stack, dtype=np.uint8).reshape(84, 336), np.hstack(list(decision.observation))
-    )
+    for index, frame in enumerate(decision.observation):
+        shown = page.evaluate(
+            """index => [...document.querySelectorAll("#stack canvas")[index].getContext("2d")
+                .getImageData(0, 0, 84, 84).data].filter((_, i) => i % 4 === 0)""",
+            index,
+        )
+        np.testing.assert_array_equal(np.array(shown, dtype=np.uint8).reshape(84, 84), frame)
+    assert page.locator("#stack figcaption").all_inner_texts() == ["t\u22123", "t\u22122", "t\u22121", "t"]
 
 
-def test_bars_begin_at_zero_to_the_left_of_it_where_the_value_is_below(page):
+def decide(page: Page, q_values: list[float], action: int | None, buttons: str) -> None:
+    """Have the page show a decision of ours, with the game standing still."""
     ask(page, do="pause")
     wait(page, "view.catalog.paused")
     page.wait_for_timeout(200)
-    decision = "{step: 0, q_values: [-1, 3, 0, 1, 2], action: 1, best: 1, buttons: 'right'}"
-    page.evaluate(f"decided({decision})")
-    bars = page.evaluate(
-        """[...document.querySelectorAll(".bar span i")].map((one) => {
-            const track = one.parentElement.getBoundingClientRect(), bar = one.getBoundingClientRect();
-            return [(bar.left - track.left) / track.width, bar.width / track.width];
-        })"""
+    best = int(np.argmax(q_values))
+    decision = {"step": 0, "q_values": q_values, "action": action, "best": best, "buttons": buttons}
+    page.evaluate("decision => { view.widest = 0; decided(decision); }", decision)
+
+
+def bar_lengths(page: Page) -> list[float]:
+    """How much of its track each bar fills."""
+    lengths: list[float] = page.evaluate(
+        """[...document.querySelectorAll(".bar span i")].map((one) =>
+            one.getBoundingClientRect().width / one.parentElement.getBoundingClientRect().width)"""
     )
-    # From -1 to 3: zero stands at a quarter.
-    expected = [(0, 0.25), (0.25, 0.75), (0.25, 0), (0.25, 0.25), (0.25, 0.5)]
-    np.testing.assert_allclose(bars, expected, atol=0.01)
+    return lengths
+
+
+def test_a_bar_is_what_an_action_is_worth_more_than_the_worst(page):
+    decide(page, [-1, 3, 0, 1, 2], 1, "right")
+    np.testing.assert_allclose(bar_lengths(page), [0, 1, 0.25, 0.5, 0.75], atol=0.01)
+    decide(page, [-4, -1, -3, -2, -5], 1, "right")  # all below zero: the worst still has the shortest
+    np.testing.assert_allclose(bar_lengths(page), [0.25, 1, 0.5, 0.75, 0], atol=0.01)
     assert page.evaluate("document.getAnimations().length") == 0  # nothing lags behind or moves but the game itself
 
 
+def test_small_differences_look_small_beside_the_widest_of_the_episode(page):
+    decide(page, [0, 4, 0, 0, 0], 1, "right")
+    page.evaluate("decided({step: 1, q_values: [9, 9.5, 9, 9, 10], action: 4, best: 4, buttons: 'right+A+B'})")
+    np.testing.assert_allclose(bar_lengths(page), [0, 0.125, 0, 0, 0.25], atol=0.01)
+    assert page.locator("#widest").inner_text() == "4.00"
+
+
+def test_with_the_pad_taken_what_the_agent_would_do_is_marked(page):
+    decide(page, [1, 2, 3, 4, 5.5], None, "left")
+    assert page.locator(".bar.chosen").count() == 0
+    assert page.locator(".bar.would b").get_attribute("title") == "right+A+B"
+    assert page.locator("#played").inner_text() == "you: left"
+
+
+def test_actions_are_called_as_in_the_films_and_the_documentation(page):
+    from mario_rl.envs import action_names
+
+    assert page.locator(".bar b").all_inner_texts() == list(action_names("right_only"))
+
+
 def test_a_random_action_is_shown_as_one_and_its_bar_is_the_one_marked(page):
-    ask(page, do="pause")
-    wait(page, "view.catalog.paused")
-    page.wait_for_timeout(200)
-    page.evaluate("decided({step: 0, q_values: [1, 2, 3, 4, 5.5], action: 0, best: 4, buttons: 'NOOP'})")
+    decide(page, [1, 2, 3, 4, 5.5], 0, "NOOP")
     assert page.locator("#played").inner_text() == "random: NOOP"
     assert page.locator("#gap").inner_text() == "best over second by 1.500"
     assert page.locator(".bar.chosen b").get_attribute("title") == "NOOP"
@@ -346,6 +375,181 @@ def test_the_curve_of_a_long_run_begins_with_its_hundredth_episode(tmp_path):
 
 def test_where_there_is_no_run_there_is_noread_curve(tmp_path):
     assert read_curve(tmp_path / "nothing")["mean_x"] == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(1366, 768), (1280, 800), (1920, 1080)])
+def test_the_controls_are_one_bar_under_the_game_in_sight_without_scrolling(page, width, height):
+    page.set_viewport_size({"width": width, "height": height})
+    page.wait_for_timeout(200)
+    screen, bar = (page.locator(one).bounding_box() for one in ("#screen", "#bar"))
+    assert screen["height"] <= 0.6 * height
+    assert 0 <= bar["y"] - (screen["y"] + screen["height"]) <= 16
+    assert bar["y"] + bar["height"] <= height
+    tops = {round(one.bounding_box()["y"]) for one in page.locator("#bar button").all()}
+    assert len(tops) == 1
+    speed = page.locator("#speed").bounding_box()
+    assert abs(speed["y"] - tops.pop()) < 10
+    strip = page.locator("#strip").bounding_box()
+    assert strip["x"] > screen["x"] + screen["width"]  # the room at the right is used
+    assert strip["y"] + strip["height"] <= height
+
+
+def test_on_a_phone_the_controls_take_two_rows_at_most(page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_timeout(200)
+    boxes = [one.bounding_box() for one in page.locator("#bar button, #bar select").all()]
+    middles = sorted({round((one["y"] + one["height"] / 2) / 8) for one in boxes})
+    assert len(middles) <= 2, middles
+
+
+def test_an_end_is_told_by_a_banner_and_counted(page):
+    ask(page, do="speed", speed=8)
+    before = page.evaluate("view.catalog.tally[1]")
+    wait(page, "!by('banner').hidden")
+    ended = page.evaluate("view.ends.at(-1)")
+    word = {"clear": "CLEARED", "death": "DIED", "stall": "STALLED", "limit": "OUT OF STEPS"}[ended["end"]]
+    assert page.locator("#banner").inner_text() == f"{word} at x {ended['x']:,}"
+    wait(page, "before => view.catalog.tally[1] > before", before)
+    clears, episodes = page.evaluate("view.catalog.tally")
+    assert page.locator("#tally").inner_text() == f"cleared {clears} of {episodes}"
+    wait(page, "by('banner').hidden")  # gone with the next episode
+
+
+def test_what_broke_off_or_a_person_played_is_not_counted(page):
+    ask(page, do="stage", stage="2-1")
+    wait(page, "view.catalog.stage === '2-1' && view.shown.stage === '2-1' && view.shown.decision")
+    ask(page, do="restart")
+    ask(page, do="restart")
+    wait(page, "view.ends.some(({end}) => end === 'broken off')")
+    assert page.evaluate("view.catalog.tally") == [0, 0]
+    assert page.locator("#tally").inner_text() == "no episode has ended"
+
+
+def test_ends_differ_in_shape_and_colour_and_a_legend_says_which_is_which(page):
+    on_stage, in_legend = page.evaluate(
+        """() => {
+            view.ends = ["clear", "death", "stall", "limit"].map((end, i) => ({x: 500 * i, end})); strip();
+            const looks = (which) => [...document.querySelectorAll(which)].map((one) => getComputedStyle(one))
+                .map(({clipPath, backgroundColor}) => [clipPath, backgroundColor]);
+            return [looks("#ends i"), looks("#legend i")];
+        }"""
+    )
+    assert on_stage == in_legend
+    assert len({shape for shape, _ in on_stage}) == len({colour for _, colour in on_stage}) == 4
+
+
+SHOWN = "[by('screen').toDataURL(), view.shown.frame, view.shown.x, view.shown.decision]"
+
+
+def stand_still(page: Page) -> None:
+    ask(page, do="pause")
+    wait(page, "view.catalog.paused")
+    page.wait_for_timeout(300)
+
+
+def test_a_frame_gone_back_to_is_the_frame_that_was_shown(page):
+    begin_anew(page)
+    wait(page, "view.shown.frame > 25")
+    stand_still(page)
+    then = page.evaluate(SHOWN)
+    ask(page, do="play")
+    wait(page, "frame => view.shown.frame > frame + 20", then[1])
+    stand_still(page)
+    assert page.evaluate("view.shown.frame") > then[1]
+    page.evaluate("frame => { by('scrub').value = frame; by('scrub').oninput({target: by('scrub')}); }", then[1])
+    wait(page, "frame => view.shown.frame === frame", then[1])
+    page.wait_for_timeout(200)
+    assert page.evaluate(SHOWN) == then
+
+
+def test_it_is_stepped_through_by_frames_both_ways_and_stands_still_in_between(page):
+    begin_anew(page)
+    wait(page, "view.shown.frame > 20")
+    stand_still(page)
+    frame = page.evaluate("view.shown.frame")
+    shots = {}
+    for key, expected in ((",", frame - 1), (",", frame - 2), (".", frame - 1), (".", frame)):
+        page.keyboard.press(key)
+        wait(page, "frame => view.shown.frame === frame", expected)
+        page.wait_for_timeout(100)
+        assert page.evaluate("view.shown.frame") == expected
+        shot = page.evaluate("by('screen').toDataURL()")
+        assert shots.setdefault(expected, shot) == shot
+    assert page.evaluate("by('forth').disabled")
+
+
+def test_play_goes_on_from_there_and_what_would_have_come_comes(page):
+    begin_anew(page)
+    wait(page, "view.shown.decision && view.shown.decision.step > 12")
+    stand_still(page)
+    episode, frame, values = page.evaluate("[view.shown.episode, view.shown.frame, view.predicted]")
+    ask(page, do="seek", episode=episode, frame=frame - 30)
+    wait(page, "frame => view.shown.frame === frame", frame - 30)
+    ask(page, do="play")
+    wait(page, "frame => view.shown.frame > frame + 4", frame)
+    now, again = page.evaluate("[view.shown.episode, view.predicted]")
+    assert now > episode
+    assert again[: len(values)] == values
+
+
+def test_a_person_plays_on_from_where_it_was_gone_back_to(page):
+    begin_anew(page)
+    wait(page, "view.shown.frame > 60")
+    stand_still(page)
+    episode = page.evaluate("view.shown.episode")
+    ask(page, do="seek", episode=episode, frame=30)
+    wait(page, "view.shown.frame === 30")
+    ask(page, do="pad", held=["left"])
+    ask(page, do="play")
+    wait(page, "view.shown.frame > 45 && view.shown.byte === 64")
+    assert page.locator("#played").inner_text() == "you: left"
+
+
+def test_episodes_of_this_sitting_are_found_and_gone_back_to(page):
+    ask(page, do="speed", speed=0)
+    wait(page, "view.catalog.past.some(([, caption]) => / (CLEARED|DIED|STALLED|OUT OF STEPS) at x /.test(caption))")
+    number, caption = page.evaluate("view.catalog.past.find(([, caption]) => / at x /.test(caption))")
+    ends, tally = page.evaluate("[view.ends.length, view.catalog.tally]")
+    stand_still(page)
+    page.locator("#past").select_option(str(number))
+    wait(page, "number => view.shown.episode === number && view.shown.frame === 0", number)
+    ask(page, do="seek", episode=number, frame=10**8)
+    wait(page, "view.shown.frame === view.shown.frames && view.shown.frame > 0")
+    assert f"x {page.evaluate('view.shown.x'):,}" in caption or "DIED" in caption or "CLEARED" in caption
+    page.wait_for_timeout(200)
+    assert page.evaluate("view.catalog.tally[1]") <= tally[1] + 1  # looking is not playing
+    assert page.evaluate("view.ends.length") <= ends + 1
+
+
+def test_another_agent_is_chosen_from_all_of_the_package_and_brings_its_card(page, trained_run):
+    names = page.locator("#agent option").all_inner_texts()
+    assert names == [f"{trained_run.parent.name}/{trained_run.name}", *shipped.agent_names()]
+    chosen = "ddqn_simple_1-1_seed_0"
+    page.locator("#agent").select_option(chosen)
+    wait(page, "view.catalog.agent > 0 && view.shown.decision && view.shown.decision.q_values.length === 7")
+    assert page.locator("#title").inner_text() == f"{chosen} on 1-1"
+    clears, episodes = shipped.results(shipped.AGENTS / f"{chosen}.pt")["noop"]
+    assert f"{clears} of {episodes} (noop)" in page.locator("#card").inner_text()
+    assert page.locator("#checkpoint option").all_inner_texts() == [chosen]
+    page.locator("#agent").select_option(index=0)
+    wait(page, "view.catalog.agent === 0 && view.shown.decision && view.shown.decision.q_values.length === 5")
+    assert page.locator("#checkpoint option").all_inner_texts()[-1] == "latest"
+
+
+def test_it_says_paused_and_when_it_is_disconnected_the_picture_is_dimmed(page):
+    ask(page, do="pause")
+    wait(page, "!by('state').hidden && by('state').textContent === 'paused'")
+    page.evaluate("socket.close()")
+    wait(page, "getComputedStyle(by('screen')).opacity < 0.5")
+    assert page.locator("#state").inner_text().startswith("disconnected")
+    wait(page, "getComputedStyle(by('screen')).opacity === '1'")  # it has connected anew
+    ask(page, do="play")
+    wait(page, "by('state').hidden")
+
+
+def test_it_says_who_plays_where_and_with_what_chance(page, trained_run):
+    assert page.locator("#title").inner_text() == f"{trained_run.parent.name}/{trained_run.name} on 1-1"
+    assert page.locator("#card").inner_text() == "seed 0, protocol greedy"  # a run has no card
 
 
 @pytest.mark.parametrize("width", [390, 1280, 1920])

@@ -129,3 +129,33 @@ def test_outside_the_area_the_episode_began_in_there_is_no_left_edge():
     inside = [one.left for one in shown].index(None)
     assert shown[inside - 1].x > 800  # at the fourth pipe
     assert all(one.left is not None for one in shown[:inside])
+
+
+@pytest.mark.emulator
+@pytest.mark.parametrize("protocol", ["sticky", "epsilon"])
+def test_choices_made_again_show_the_same_frames_and_what_is_chosen_after_them_is_what_would_have_been(protocol):
+    settled = settings(max_agent_steps=30)
+    first = Episode(ByPicture(), settled, stage="1-1", protocol=protocol, seed=3, number=1)
+    held: dict[int, tuple[str, ...]] = {4: ("left", "A"), 5: ("left",)}
+    shown = list(first.play(lambda: held.get(len(first.rewards))))
+    again = Episode(ByPicture(), settled, stage="1-1", protocol=protocol, seed=3, number=1, script=first.choices[:12])
+    for one, other in zip(shown, again.play(), strict=True):
+        np.testing.assert_array_equal(one.screen, other.screen)
+        assert one._replace(screen=0, decision=0) == other._replace(screen=0, decision=0)
+        if one.decision is not None:
+            assert one.decision._replace(observation=0) == other.decision._replace(observation=0)
+            np.testing.assert_array_equal(one.decision.observation, other.decision.observation)
+        assert again.is_live == (one.decision is not None and one.decision.step >= 12)
+    assert again.choices == first.choices
+    assert again.played_by_hand
+
+
+@pytest.mark.emulator
+def test_a_person_who_takes_the_pad_on_the_way_leaves_the_script():
+    settled = settings(max_agent_steps=20)
+    first = Episode(ByPicture(), settled, stage="1-1", protocol="greedy", seed=0, number=0)
+    list(first.play())
+    again = Episode(ByPicture(), settled, stage="1-1", protocol="greedy", seed=0, number=0, script=first.choices)
+    list(again.play(lambda: ("left",) if len(again.rewards) >= 8 else None))
+    assert again.choices[:8] == first.choices[:8]
+    assert {choice.held for choice in again.choices[8:]} == {("left",)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import av
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from mario_rl.cli import main
-from mario_rl.evaluation import EvaluationInterrupted, evaluate
+from mario_rl.evaluation import EvaluationInterrupted, evaluate, load_trained
 from mario_rl.report.video import Recording, _replay
 from mario_rl.runs.directory import RunDir
 from mario_rl.types import Pixels
@@ -68,3 +69,37 @@ def test_stopped_before_an_episode_has_ended_there_is_no_video(trained_run, tmp_
     with pytest.raises(EvaluationInterrupted):
         record(trained_run, tmp_path / "mario.mp4", episodes=2, protocol="sticky", should_stop=lambda: True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_film_of_what_a_run_learned_goes_through_its_checkpoints_to_the_best(trained_run, tmp_path, capsys):
+    video = tmp_path / "learned.mp4"
+    run = RunDir(tmp_path / "run")
+    shutil.copytree(trained_run, run.path)
+    shutil.copy(run.step_checkpoints()[1], run.best)  # which is not the last
+    assert main(["record", str(run.path), "--output", str(video), "--progress"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    ages = sorted({load_trained(path).agent_steps for path in (*run.step_checkpoints(), run.latest, run.best)})
+    best = load_trained(run.best).agent_steps
+    order = [age for age in ages if age != best] + [best]
+    assert [line.split(":")[0] for line in said[:-1]] == [f"{age:,} agent steps" for age in order]
+    with av.open(str(video)) as container:
+        title = container.metadata["title"]
+    assert [part.split(",")[0] for part in title.split("; ")] == [f"{age} agent steps" for age in order]
+    frames = frames_of(video)
+    assert len(frames) > (1 + 60) * len(order)
+    foot = [frame[2 * 220 : 2 * 236].astype(int) for frame in frames]
+    assert all((part > 200).all(axis=2).any() for part in foot)  # how long it was trained, in white
+
+
+def test_a_film_ends_with_what_became_of_the_episode(trained_run, tmp_path):
+    video = tmp_path / "mario.mp4"
+    assert main(["record", str(trained_run), "--output", str(video), "--protocol", "greedy"]) == 0
+    frames = frames_of(video)
+    middle = [frame[2 * 108 : 2 * 126].mean() for frame in frames]
+    assert middle[-1] < 0.6 * middle[-61]  # the banner darkens what it is written on
+    assert np.abs(frames[-1].astype(int) - frames[-59]).mean() < 2
+
+
+def test_progress_takes_a_run(tmp_path, capsys):
+    assert main(["record", str(tmp_path), "--output", str(tmp_path / "a.mp4"), "--progress"]) == 2
+    assert "--progress takes a run directory" in capsys.readouterr().err

@@ -2,18 +2,27 @@
 "use strict";
 const by = (id) => document.getElementById(id);
 const LEAST_STAGE_PIXELS = 3400; // about the width of 1-1; a stage is as long as has been seen of it
-const SPEEDS = [[0.25, "¼×"], [0.5, "½×"], [1, "1×"], [2, "2×"], [4, "4×"], [8, "8×"], [0, "unlimited"]];
+const SPEEDS = [[0.25, "¼×"], [0.5, "½×"], [1, "1×"], [2, "2×"], [4, "4×"], [8, "8×"], [0, "max"]];
 const BUTTONS = [["left", "←", 64], ["right", "→", 128], ["up", "↑", 16], ["down", "↓", 32], ["A", "A", 1], ["B", "B", 2]];
 const KEYS = {ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown: "down", KeyX: "A", KeyZ: "B"};
-const view = {catalog: null, episode: -1, predicted: [], followed: null, ends: [], held: new Set(), frames: 0, told: performance.now(), shown: null};
+const view = {catalog: null, episode: -1, predicted: [], came: null, widest: 0, ends: [], held: new Set(), frames: 0, told: performance.now(), shown: null};
 window.view = view; // for tests, and for whoever is curious
 
 let socket = null, busy = false, newest = null;
 function connect() {
   socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/socket`);
   socket.binaryType = "arraybuffer";
+  socket.onopen = () => { document.querySelector(".screen").classList.remove("lost"); state(); };
   socket.onmessage = ({data}) => { if (typeof data === "string") heard(JSON.parse(data)); else { newest = data; if (!busy) draw(); } };
-  socket.onclose = ({reason}) => { by("status").textContent = `disconnected${reason ? `: ${reason}` : ""}; trying again`; setTimeout(connect, 1000); };
+  socket.onclose = ({reason}) => { disconnected(reason); setTimeout(connect, 1000); };
+}
+function disconnected(reason) {
+  by("status").textContent = `disconnected${reason ? `: ${reason}` : ""}; trying again`;
+  document.querySelector(".screen").classList.add("lost"); state();
+}
+function state() { // what keeps the picture from moving
+  const lost = document.querySelector(".screen").classList.contains("lost"), paused = view.catalog && view.catalog.paused;
+  by("state").textContent = lost ? "disconnected: this is the last picture" : "paused"; by("state").hidden = !lost && !paused;
 }
 const ask = (message) => { if (socket && socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message)); };
 
@@ -35,13 +44,13 @@ async function draw() {
 function show(header, screen, stack, map) {
   view.frames += 1; view.shown = header;
   by("screen").getContext("2d").drawImage(screen, 0, 0);
-  if (stack) by("stack").getContext("2d").drawImage(stack, 0, 0);
+  if (stack) frames(stack);
   by("saliency").hidden = !map;
   if (map) overlay(map);
   for (const key of ["x", "score", "coins", "clock", "frame"]) by(key).textContent = header[key].toLocaleString("en");
   by("stage_now").textContent = header.stage;
-  if (header.episode !== view.episode) { view.episode = header.episode; view.predicted = []; view.followed = null; strip(); chart(); }
-  here();
+  if (header.episode !== view.episode) anew(header.episode, []);
+  here(); scrubber(header);
   for (const part of by("controller").children) part.classList.toggle("on", Boolean(header.byte & part.dataset.bit));
   if (header.decision) decided(header.decision);
   const now = performance.now();
@@ -52,11 +61,24 @@ function show(header, screen, stack, map) {
   }
 }
 
+function frames(stack) { // side by side in one picture, oldest first
+  const count = Math.round(stack.width / 84), box = by("stack");
+  if (box.children.length !== count) {
+    box.replaceChildren(...Array.from({length: count}, (_, index) => {
+      const figure = document.createElement("figure"), canvas = document.createElement("canvas"), caption = document.createElement("figcaption");
+      canvas.width = canvas.height = 84; caption.textContent = index + 1 < count ? `t\u2212${count - 1 - index}` : "t";
+      figure.append(canvas, caption);
+      return figure;
+    }));
+  }
+  [...box.querySelectorAll("canvas")].forEach((canvas, index) => canvas.getContext("2d").drawImage(stack, -84 * index, 0));
+}
+
 function overlay(map) {
   const canvas = by("saliency"), pen = canvas.getContext("2d", {willReadFrequently: true});
   pen.clearRect(0, 0, 84, 84); pen.drawImage(map, 0, 0);
   const pixels = pen.getImageData(0, 0, 84, 84), data = pixels.data;
-  for (let i = 0; i < data.length; i += 4) { data[i + 3] = Math.min(220, data[i] * 1.4); data[i] = 255; data[i + 1] = 60; data[i + 2] = 200; }
+  for (let i = 0; i < data.length; i += 4) { data[i + 3] = Math.max(0, data[i] - 85) * 220 / 170; data[i] = 255; data[i + 1] = 60; data[i + 2] = 200; }
   pen.putImageData(pixels, 0, 0);
   // The article's picture is rows 18 to 101 of 110; the plain one is the whole screen.
   const [top, height] = view.catalog && view.catalog.grayscale === "article" ? [18 / 110, 84 / 110] : [0, 1];
@@ -66,13 +88,15 @@ function overlay(map) {
 function decided({step, q_values, action, best, buttons}) {
   const bars = by("bars").children;
   if (bars.length !== q_values.length) return;
-  const low = Math.min(0, ...q_values), high = Math.max(low + 1e-9, 0, ...q_values); // bars begin at zero, also those below it
+  const worst = Math.min(...q_values);
+  view.widest = Math.max(view.widest, Math.max(...q_values) - worst);
   q_values.forEach((value, index) => {
-    const bar = bars[index].querySelector("i").style;
-    bar.left = `${(Math.min(0, value) - low) / (high - low) * 100}%`; bar.width = `${Math.abs(value) / (high - low) * 100}%`;
+    bars[index].querySelector("i").style.width = `${view.widest ? (value - worst) / view.widest * 100 : 0}%`;
     bars[index].querySelector("output").textContent = value.toFixed(2);
     bars[index].classList.toggle("chosen", index === action);
+    bars[index].classList.toggle("would", index === best && action !== best);
   });
+  by("widest").textContent = view.widest.toFixed(2);
   const sorted = [...q_values].sort((a, b) => b - a);
   by("gap").textContent = `best over second by ${(sorted[0] - (sorted[1] ?? sorted[0])).toFixed(3)}`;
   by("played").textContent = action === null ? `you: ${buttons}` : action === best ? `agent: ${buttons}` : `random: ${buttons}`;
@@ -100,7 +124,7 @@ function lines(canvas, sets, from_zero) {
 
 function chart() {
   const series = (values) => values.map((value, step) => [step, value]).filter(([, value]) => value !== undefined);
-  lines(by("chart"), [{points: series(view.predicted), colour: "--main"}, ...(view.followed ? [{points: series(view.followed), colour: "--best"}] : [])]);
+  lines(by("chart"), [{points: series(view.predicted), colour: "--main"}, ...(view.came ? [{points: series(view.came), colour: "--best"}] : [])]);
 }
 
 const stage_pixels = () => Math.max(LEAST_STAGE_PIXELS, view.catalog ? view.catalog.seen : 0, view.shown ? view.shown.x : 0, ...view.ends.map(({x}) => x));
@@ -109,7 +133,7 @@ function strip() {
   const whole = stage_pixels();
   by("ends").replaceChildren(...view.ends.map(({x, end}) => {
     const mark = document.createElement("i");
-    mark.style.left = `${x / whole * 100}%`; mark.className = end; mark.title = `${end} at x ${x}`;
+    mark.style.left = `${x / whole * 100}%`; mark.className = end.split(" ")[0]; mark.title = `${end} at x ${x}`;
     return mark;
   }));
   by("stage_picture").style.width = `${(view.catalog ? view.catalog.seen : 0) / whole * 100}%`;
@@ -120,11 +144,29 @@ function here() {
   by("here").style.left = `${(view.shown ? view.shown.x : 0) / stage_pixels() * 100}%`;
 }
 
+function anew(episode, predicted) {
+  view.episode = episode; view.predicted = predicted; view.came = null; view.widest = 0;
+  by("banner").hidden = true; strip(); chart();
+}
+
+function scrubber({episode, frame, frames}) {
+  const scrub = by("scrub");
+  scrub.max = frames;
+  if (!view.scrubbing) scrub.value = frame;
+  by("back").disabled = frame === 0; by("forth").disabled = frame >= frames;
+  by("past").value = String(episode);
+}
+const seek = (frame) => { if (view.shown) ask({do: "seek", episode: view.shown.episode, frame: Math.max(0, Math.min(frame, view.shown.frames))}); };
+
+function banner({end, caption}) {
+  by("banner").textContent = caption; by("banner").className = end.split(" ")[0]; by("banner").hidden = false;
+}
+
 function heard({catalog, ended, so_far}) {
-  if (so_far) { view.episode = so_far.episode; view.predicted = so_far.predicted; view.followed = null; chart(); }
+  if (so_far) anew(so_far.episode, so_far.predicted);
   if (ended) {
     if (view.catalog && ended.stage === view.catalog.stage) view.ends.push(ended);
-    if (ended.number === view.episode) { view.predicted = ended.predicted; view.followed = ended.returns; chart(); }
+    if (ended.number === view.episode) { view.predicted = ended.predicted; view.came = ended.returns; chart(); banner(ended); }
     strip();
   }
   if (!catalog) return;
@@ -137,9 +179,18 @@ function heard({catalog, ended, so_far}) {
     strip();
   }
   options("stage", catalog.stages.map((name) => [name, name]), catalog.stage);
+  options("agent", catalog.agents.map((name, index) => [index, name]), catalog.agent);
   options("checkpoint", catalog.checkpoints.map((name, index) => [index, name]), catalog.checkpoint);
+  const now = view.shown && !catalog.past.some(([number]) => number === view.shown.episode) ? [[view.shown.episode, "this episode"]] : [];
+  options("past", [...now, ...catalog.past], view.shown ? view.shown.episode : "");
   options("speed", SPEEDS, catalog.speed);
-  by("protocol").value = catalog.protocol; by("see").checked = catalog.saliency;
+  by("protocol").value = catalog.protocol; by("see").checked = catalog.saliency; by("scale").hidden = !catalog.saliency;
+  by("title").textContent = `${catalog.agents[catalog.agent]} on ${catalog.stage}`;
+  const rates = Object.entries(catalog.card).map(([protocol, [clears, episodes]]) => `${clears} of ${episodes} (${protocol})`);
+  by("card").textContent = `seed ${catalog.seed}, protocol ${catalog.protocol}${rates.length ? `; its card: clears ${rates.join(", ")}` : ""}`;
+  by("unit").textContent = `, in units of ${catalog.points_per_reward.toLocaleString("en")} points, each later agent step counted ${catalog.gamma.toLocaleString("en")} times as much as the one before`;
+  by("tally").textContent = catalog.tally[1] ? `cleared ${catalog.tally[0]} of ${catalog.tally[1]}` : "no episode has ended";
+  state();
   by("pause").textContent = catalog.paused ? "Play" : "Pause";
   by("pad").textContent = catalog.pad ? "Give the pad back" : "Take the pad"; by("pad").setAttribute("aria-pressed", catalog.pad);
   if (!before || before.actions.join() !== catalog.actions.join()) bars(catalog.actions);
@@ -156,11 +207,10 @@ function options(id, choices, chosen) {
 }
 
 function bars(actions) {
-  const glyphs = {right: "→", left: "←", up: "↑", down: "↓", NOOP: "stand"};
   by("bars").replaceChildren(...actions.map((name) => {
     const row = document.createElement("div"); row.className = "bar";
     const label = document.createElement("b"), track = document.createElement("span"), value = document.createElement("output");
-    label.textContent = name.split("+").map((part) => glyphs[part] || part).join(" "); label.title = name;
+    label.textContent = label.title = name;
     track.append(document.createElement("i")); row.append(label, track, value);
     return row;
   }));
@@ -183,14 +233,19 @@ by("pause").onclick = toggle_pause; by("step").onclick = () => ask({do: "step"})
 by("speed").onchange = ({target}) => ask({do: "speed", speed: Number(target.value)});
 by("stage").onchange = ({target}) => ask({do: "stage", stage: target.value});
 by("protocol").onchange = ({target}) => ask({do: "protocol", protocol: target.value});
+by("agent").onchange = ({target}) => ask({do: "agent", index: Number(target.value)});
 by("checkpoint").onchange = ({target}) => ask({do: "checkpoint", index: Number(target.value)});
+by("back").onclick = () => seek(view.shown.frame - 1); by("forth").onclick = () => seek(view.shown.frame + 1);
+by("scrub").oninput = ({target}) => { view.scrubbing = true; seek(Number(target.value)); };
+by("scrub").onchange = () => { view.scrubbing = false; };
+by("past").onchange = ({target}) => ask({do: "seek", episode: Number(target.value), frame: 0});
 by("see").onchange = ({target}) => ask({do: "saliency", on: target.checked});
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "SELECT") return;
   const button = view.catalog && view.catalog.pad ? KEYS[event.code] : undefined;
   if (button) { event.preventDefault(); if (!view.held.has(button)) { view.held.add(button); pad(view.held); } return; }
   if (event.repeat || (event.target.tagName === "BUTTON" && event.code === "Space")) return;
-  const act = {Space: toggle_pause, KeyN: () => ask({do: "step"}), KeyR: () => ask({do: "restart"}), KeyP: toggle_pad}[event.code];
+  const act = {Space: toggle_pause, KeyN: () => ask({do: "step"}), KeyR: () => ask({do: "restart"}), Comma: () => seek(view.shown.frame - 1), Period: () => seek(view.shown.frame + 1), KeyP: toggle_pad}[event.code];
   if (act && event.target.tagName !== "INPUT") { event.preventDefault(); act(); }
 });
 addEventListener("keyup", (event) => {
