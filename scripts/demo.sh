@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-agent=checkpoints/pretrained/ddqn_right_only_1-1_seed_1.pt
+agent=ddqn_right_only_1-1
 run="checkpoints/demo/$(date +%Y%m%d-%H%M%S)"
 mario_rl() { .venv/bin/python -m mario_rl "$@"; }
 
