@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 @click.option(
     "--jobs",
     type=click.IntRange(min=1, max=1024),
-    help="Runs at once.  [default: as many as cores and memory carry]",
+    help="Runs in parallel.  [default: as many as cores and memory allow]",
 )
 @click.option(
     "--cluster",
     metavar="ADDRESS|local",
     help="Work on a Ray cluster, such as 10.0.0.1:6379; local: one of this machine alone.  Needs mario-rl[cluster].",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and what it takes.")
+@click.option("--dry-run", is_flag=True, help="Estimate runs, time, memory and disk; do nothing.")
 @click.option("--report", "report_only", is_flag=True, help="Rebuild the report of a directory from the runs in it.")
 @click.option("--pack", "pack_only", is_flag=True, help="Pack the tables of the runs in a directory into its runs.zip.")
 def compare(
