@@ -346,6 +346,7 @@ final: {episodes: 20}
 """
 
 
+@pytest.mark.takes("a report, and four runs are looked at three times")
 def test_runs_that_are_only_packed_are_not_made_anew_and_a_line_says_how_to_go_on(tmp_path, capfd, monkeypatch):
     monkeypatch.setattr(Drawn, "write_png", lambda drawn, path: None)  # figures are on the page
     (tmp_path / "base.yaml").write_text("device: cpu\n")
