@@ -1,6 +1,7 @@
 """When runs first cleared the stage, and when a share of their last 100 episodes did: agent steps, updates, minutes.
 
-    python benchmarks/minutes.py docs/performance/minutes/* --update-ms 32=16,64=22,128=34 --step-ms 0.2
+    python -m zipfile -e docs/performance/runs.zip DIR
+    python benchmarks/minutes.py DIR/minutes/* --update-ms 32=16,64=22,128=34 --step-ms 0.2
 
 For runs of one stage in training, random actions included. The minutes are what a run would take on a machine whose
 update of each batch size, and whose agent step, take so long; without these, those of the machine it was made on.

@@ -28,11 +28,21 @@ def read_text(path: Path, *, most_bytes: int) -> str:
         Refused: it is too large, no regular file, or not UTF-8.
         OSError: it can't be read.
     """
-    with _open_regular(path) as file:
+    return _as_text(read_bytes(path, most_bytes=most_bytes))
+
+
+def read_bytes(path: Path, *, most_bytes: int) -> bytes:
+    """Read a whole file that has a size, as `read_text` does.
+
+    Raises:
+        Refused: it is too large or no regular file.
+        OSError: it can't be read.
+    """
+    with open_regular(path) as file:
         content = file.read(most_bytes + 1)
     if len(content) > most_bytes:
         raise _too_large(most_bytes)
-    return _as_text(content)
+    return content
 
 
 def read_lines(path: Path, *, most_bytes: int, most_line_bytes: int) -> Iterator[list[str]]:
@@ -44,7 +54,7 @@ def read_lines(path: Path, *, most_bytes: int, most_line_bytes: int) -> Iterator
         Refused: the file or one line is too large, it is no regular file, or not UTF-8.
         OSError: it can't be read.
     """
-    with _open_regular(path) as file:
+    with open_regular(path) as file:
         if os.fstat(file.fileno()).st_size > most_bytes:
             raise _too_large(most_bytes)
         torn, size = b"", 0
@@ -59,8 +69,12 @@ def read_lines(path: Path, *, most_bytes: int, most_line_bytes: int) -> Iterator
                 yield _as_text(b"\n".join(lines)).replace("\r\n", "\n").removesuffix("\r").split("\n")
 
 
-def _open_regular(path: Path) -> BinaryIO:
-    """Open a file that has a size."""
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file that has a size; not a device or a pipe, which may never end.
+
+    Raises:
+        Refused: it is no regular file. OSError: it can't be opened.
+    """
     if "\0" in str(path):
         raise Refused("a path can't hold the character NUL")
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))

@@ -32,7 +32,7 @@ def study_names() -> list[str]:
 
 
 def agent_names() -> list[str]:
-    """Name the agents: `ddqn_right_only_1-1_seed_1`."""
+    """Name the agents: `ddqn_simple_1-1_seed_0`."""
     return sorted(path.stem for path in AGENTS.glob("*.pt"))
 
 

@@ -1,4 +1,4 @@
-"""Writes the table of shipped agents, from their cards and their runs' episodes, into README.md and docs/results.md.
+"""Writes the table of shipped agents, from their cards and their runs' episodes, into docs/results.md.
 
 python scripts/results.py
 """
@@ -13,17 +13,18 @@ from mario_rl.config import Protocol, parse_config
 from mario_rl.evaluation.protocols import PROTOCOLS
 from mario_rl.names import ALGORITHMS
 from mario_rl.runs.directory import RunDir
+from mario_rl.runs.packed import unpacked
 from mario_rl.runs.tables import read_episodes
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 AGENTS = REPOSITORY / "checkpoints" / "pretrained"
-RUNS = REPOSITORY / "docs" / "results"
-DOCUMENTS = (REPOSITORY / "README.md", REPOSITORY / "docs" / "results.md")
+RUNS = REPOSITORY / "docs" / "results" / "runs.zip"
+DOCUMENTS = (REPOSITORY / "docs" / "results.md",)
 BEGIN, END = "<!-- agents: written by scripts/results.py -->", "<!-- end of agents -->"
 
 PROTOCOL_ORDER: tuple[Protocol, ...] = ("noop", "greedy", "sticky", "epsilon")
 HEAD = (
-    "| agent | seed | trained [agent steps] | first clear in training | `noop`, 31 starts | `greedy` | `sticky` "
+    "| agent | seed | training [agent steps] | first clear in training | `noop`, 31 starts | `greedy` | `sticky` "
     "| `epsilon` |",
     "| --- | --- | --- | --- | --- | --- | --- | --- |",
 )
@@ -66,7 +67,7 @@ def _row(name: str, card: Card, run: RunDir) -> str:
     trained = f"{before}{card.agent_steps:,}"
     # a run that goes on with an agent which cleared the stage says nothing of how long a first clear takes
     initial = config.training.initial_checkpoint
-    first_clear = f"goes on with `{Path(initial).stem}`" if initial else _first_clear(run)
+    first_clear = "went on with an earlier agent" if initial else _first_clear(run)
     cells = [what, str(card.seed), trained, first_clear, *(claims[one] for one in PROTOCOL_ORDER)]
     return f"| {' | '.join(cells)} |"
 
@@ -90,7 +91,8 @@ def _first_clear(run: RunDir) -> str:
 
 
 if __name__ == "__main__":
-    table = agents_table(AGENTS, RUNS)
+    with unpacked(RUNS) as runs:
+        table = agents_table(AGENTS, runs)
     for document in DOCUMENTS:
         document.write_text(with_table(document.read_text(encoding="utf-8"), table), encoding="utf-8")
         click.echo(f"written: {document.relative_to(REPOSITORY)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -26,11 +27,16 @@ def test_a_name_stands_for_what_is_shipped_and_a_file_of_that_name_goes_before(e
     assert load_config("demo").seed == 77
 
 
-def test_an_agents_name_without_a_seed_is_the_seed_that_cleared_most(elsewhere):
-    named = [name for name in shipped.agent_names() if name.startswith("ddqn_right_only_1-1_seed_")]
-    cleared = {name: shipped.clears(shipped.AGENTS / f"{name}.pt") for name in named}
-    assert len(set(cleared.values())) > 1
-    assert cleared[find_checkpoint(Path("ddqn_right_only_1-1")).stem] == max(cleared.values())
+def test_an_agents_name_without_a_seed_is_the_seed_that_cleared_most(elsewhere, monkeypatch):
+    assert find_checkpoint(Path("ddqn_right_only_1-1")).stem == "ddqn_right_only_1-1_seed_0_continued_twice"
+    names = ["dqn_right_only_1-1_seed_0", "ddqn_complex_1-1_seed_0", "ddqn_right_only_1-1_seed_0_continued_twice"]
+    for seed, name in enumerate(names):  # the same agents, as if they were seeds of one
+        for suffix in (".pt", ".json"):
+            shutil.copy((shipped.AGENTS / name).with_name(f"{name}{suffix}"), elsewhere / f"ours_seed_{seed}{suffix}")
+    monkeypatch.setattr(shipped, "AGENTS", elsewhere)
+    cleared = [shipped.clears(elsewhere / f"ours_seed_{seed}.pt") for seed in range(3)]
+    assert max(cleared) == cleared[2] > min(cleared)
+    assert find_checkpoint(Path("ours")) == elsewhere / "ours_seed_2.pt"
 
 
 def test_training_may_begin_with_a_named_agent_and_keeps_the_name(elsewhere):

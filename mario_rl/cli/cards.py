@@ -96,7 +96,7 @@ def verify(checkpoints: tuple[Path, ...], protocols: tuple[Protocol, ...]) -> in
     """Verify the cards of shipped agents: compare all that they say, and repeat their evaluations.
 
     A card says how its agent was trained, as the agent's file does, and lists the episodes that its numbers come from;
-    whatever is not so is named. With the card's versions and platform every episode must go as the card says, to the
+    differences are reported. With the card's versions and platform every episode must go as the card says, to the
     last number. Elsewhere rounding can change an episode: there a claim is called near if the clear rate is not below
     its 95 % interval. When, where and with which versions a card was made nobody can verify. Exit code 1 if anything
     fails.

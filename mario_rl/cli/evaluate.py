@@ -71,9 +71,9 @@ def evaluate(
     """Play a checkpoint and report how often it clears the stage.
 
     Of a run directory, the best checkpoint is taken, else the latest; of a directory with runs below it, and of
-    DIR/latest, that of the newest run. The game is deterministic, so a clear rate needs a declared source of
-    randomness: the protocol, which replaces the no-ops and sticky actions of training. Ctrl-C reports the episodes
-    that have ended.
+    DIR/latest, that of the newest run. The game is deterministic, so a clear rate depends on where
+    randomness enters: the protocol fixes that, and replaces the no-ops and sticky actions of training. Ctrl-C reports
+    the episodes that have ended.
 
     \b
     Examples:

@@ -82,7 +82,7 @@ def benchmark(
     Examples:
       mario-rl benchmark configs/ddqn_right_only.yaml
       mario-rl benchmark configs/ddqn_right_only.yaml agent.batch_size=64 agent.bfloat16=false
-      mario-rl benchmark --emulator --repeats 5 --agent checkpoints/pretrained/ddqn_right_only_1-1_seed_1.pt
+      mario-rl benchmark --emulator --repeats 5 --agent ddqn_right_only_1-1
     """
     if emulator:
         return _benchmark_emulator(agent, seconds=seconds, repeats=repeats, output=output)

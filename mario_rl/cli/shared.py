@@ -42,7 +42,7 @@ def protocol_option(default: Protocol) -> Decorator:
         type=click.Choice(PROTOCOL_NAMES),
         default=default,
         show_default=True,
-        help="The source of chance.",
+        help="Where randomness enters.",
     )
 
 

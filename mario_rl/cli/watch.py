@@ -173,7 +173,7 @@ def record(
 
     \b
     Examples:
-      mario-rl record checkpoints/pretrained/ddqn_right_only_1-1_seed_1.pt --output mario.mp4 --overlay
+      mario-rl record ddqn_right_only_1-1 --output mario.mp4 --overlay
       mario-rl record RUN_DIR --output sticky.mp4 --protocol sticky --episodes 10 --seed 7
       mario-rl record RUN_DIR --output learned.mp4 --progress
     """

@@ -78,11 +78,11 @@ def _how_much_sooner(between: Sequence[Contest]) -> str:
         ours, other = contest.names
         needed = ", ".join(f"{percent_text(pair.agent_steps_needed)} with {pair.setting}" for pair in contest.each)
         article = ' (the article\'s "DDQN" and "DQN")' if _of_the_article(contest) else ""
-        parts.append(f"of the agent steps in which {other} came to where it ended, {ours} needed {needed}{article}")
+        parts.append(f"of the agent steps in which {other} reached its final mean x, {ours} needed {needed}{article}")
     shares = [pair.agent_steps_needed for contest in between for pair in contest.each]
     judged = [share for share in shares if not math.isnan(share.low)]
     if not judged:
-        claim = "from one seed a side the article's claim of one fifth can't be judged"
+        claim = "with one seed per side the article's claim of one fifth can't be judged"
     else:
         holds = sum(share.high <= ARTICLE_CLAIM for share in judged)
         below = sum(share.low > ARTICLE_CLAIM for share in judged)
@@ -99,11 +99,11 @@ def _what_was_overestimated(arms: Sequence[Arm]) -> str:
         if len(at):
             gaps.setdefault(ALGORITHMS[arm.target], []).append(predicted_RM[:, -1] - followed_RM[:, -1])
     if len(gaps) < 2:
-        return "How far predictions exceed what follows was not measured for two targets in these runs."
+        return "How far predictions exceed actual returns was not measured for two targets in these runs."
     found = {name: estimate_over_arms(*of_arms) for name, of_arms in gaps.items()}
     differences = list_text(f"{name} by {gap_text(gap)}" for name, gap in found.items())
     return (
-        "In the last evaluation the predicted values differ from the returns that followed for "
+        "In the last evaluation the predicted values differ from the actual returns for "
         f"{differences} reward units: {_which_are_too_high(found)}."
     )
 

@@ -216,9 +216,9 @@ def _overestimation(arms: Sequence[Arm], look: dict[str, Style]) -> Drawn:
     grid = figure.subplots(2, len(settings), sharex=True, sharey="row", squeeze=False)
     drawn = Drawn(
         "overestimation",
-        "What was predicted, and what followed",
+        "Predicted values and actual returns",
         "Above, solid: the highest predicted value, averaged over the states visited in the evaluations during "
-        "training; dotted: the discounted return that really followed from those states, in the reward that the agent "
+        "training; dotted: the discounted return actually obtained from those states, in the reward that the agent "
         "is trained on. Below: the first minus the second; values are overestimated where it lies above zero. "
         "Interquartile means over seeds; bands: 95 % bootstrap intervals, where there are several seeds. After van "
         "Hasselt et al. 2016, figure 3.",
@@ -231,7 +231,7 @@ def _overestimation(arms: Sequence[Arm], look: dict[str, Style]) -> Drawn:
             at, predicted_RM, followed_RM = overestimation(arm)
             if not len(at):
                 continue
-            for values_RM, what, line in ((predicted_RM, "predicted", "-"), (followed_RM, "followed", ":")):
+            for values_RM, what, line in ((predicted_RM, "predicted", "-"), (followed_RM, "actual", ":")):
                 shown = over_runs(at, values_RM)
                 values.plot(at, shown.value, line, color=look[arm.name].colour, gid=arm.name)
                 values_curves.append(curve_values(arm, shown, f"{arm.label}, {what}"))
@@ -245,13 +245,13 @@ def _overestimation(arms: Sequence[Arm], look: dict[str, Style]) -> Drawn:
             axes.xaxis.set_major_formatter(EngFormatter(sep=""))
             finish(axes)
             drawn.panels.append({"axes": axes, "curves": curves, "over": "agent steps"})
-    for axes, label in zip(grid[:, 0], ("value per visited state", "predicted minus followed"), strict=True):
+    for axes, label in zip(grid[:, 0], ("value per visited state", "predicted minus actual"), strict=True):
         axes.set_ylabel(f"{label} [reward units]")
     colours_tell_arms = of_one_target(arms)
     colours = {arm.label if colours_tell_arms else ALGORITHMS[arm.target]: look[arm.name].colour for arm in arms}
     handles = [Line2D([], [], color=colour, label=name) for name, colour in colours.items()]
     handles.append(Line2D([], [], color=INK, label="predicted"))
-    handles.append(Line2D([], [], color=INK, linestyle=":", label="the return that followed"))
+    handles.append(Line2D([], [], color=INK, linestyle=":", label="actual return"))
     columns = 3 if colours_tell_arms else 5
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, labelcolor=INK)
     return laid_out(drawn)

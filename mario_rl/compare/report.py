@@ -70,7 +70,7 @@ def write_report(path: Path) -> Report:
     for table in tables:
         _write(path / "tables" / f"{table.name}.csv", _csv(table.rows))
     page = path / "index.html"
-    _write(page, _page(path, arms, answer(arms, between), tables, figures, left_out))
+    _write(page, _page(path, arms, answer(arms, between), tables, figures, left_out, article=bool(between)))
     return Report(page, left_out)
 
 
@@ -155,6 +155,8 @@ def _page(
     tables: Sequence[Listing],
     figures: Sequence[tuple[Drawn, str]],
     left_out: Sequence[LeftOut],
+    *,
+    article: bool,
 ) -> str:
     environment = Environment(
         loader=PackageLoader("mario_rl.compare", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
@@ -171,6 +173,7 @@ def _page(
         panels=_script_json({drawn.name: drawn.panels for drawn, _ in figures}),
         tables=tables,
         left_out=len(left_out),
+        article=article,
         films=[film for arm in settled(arms) if (film := _film(path, arm))],
         runs=sum(len(arm.runs) for arm in arms),
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import filecmp
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +20,7 @@ from mario_rl.evaluation.finals import look_at_finals
 from mario_rl.files import printable
 from mario_rl.names import ALGORITHMS, Target
 from mario_rl.runs.directory import RunDir
+from mario_rl.runs.packed import TABLES, archives_below, unpacked
 from mario_rl.runs.record import Record, read_record
 from mario_rl.runs.run import load_run
 from mario_rl.runs.study import StudyDir
@@ -53,7 +56,8 @@ class StudyRunData:
 
     episodes, evaluations: its tables as they were read, with a column `minutes`. final: the evaluations at
     its end, without rows where it is not done. record: what `run.json` says, empty where there is none. otherwise: why
-    it does not count as done though it has evaluations at its end, others than its study asks for.
+    it does not count as done though it has evaluations at its end, others than its study asks for. failure: why it
+    failed, where it did.
     """
 
     place: RunDir
@@ -63,6 +67,7 @@ class StudyRunData:
     final: Table
     record: Record
     otherwise: str = ""
+    failure: str = ""
 
     @property
     def seed(self) -> int:
@@ -137,6 +142,13 @@ class LeftOut(NamedTuple):
     reason: str
 
 
+class Place(NamedTuple):
+    """Where a run is read from, and where it is: elsewhere, if it lies in an archive that was unpacked for reading."""
+
+    read: RunDir
+    run: RunDir
+
+
 class Found(NamedTuple):
     """The runs below a directory, sorted into arms, and those that could not be or must not count."""
 
@@ -147,15 +159,20 @@ class Found(NamedTuple):
 def load_arms(directory: Path) -> Found:
     """Read every run directory below one and sort the runs into arms by what their configs differ in.
 
+    The runs in an archive below it, `runs.zip`, are read as if their directories lay where the archive is. Where there
+    is such a directory, that is read.
+
     The same seed of an arm counts once, however often it is there: the run that is done, else the one that has come
     furthest, else the first by its path.
 
     Raises:
-        UserError: there is no run whose first episode has ended, or the study of one can't be read.
+        UserError: there is no run whose first episode has ended, or the study of one, or an archive, can't be read.
+        StorageError: there is no room to unpack an archive.
     """
-    places = _places(directory)
-    studies = _studies(places)
-    runs, left_out = _load_all(places, studies)
+    with _found(directory) as (places, left_out):
+        studies = _studies(places)
+        runs, unread = _load_all(places, studies)
+    left_out += unread
     if not runs:
         raise UserError(
             f"{directory}: no run in it whose first episode has ended, so there is nothing to report{_first(left_out)}"
@@ -191,7 +208,38 @@ def settled(arms: Sequence[Arm]) -> list[Arm]:
     return [replace(arm, runs=runs or arm.runs) for arm, runs in zip(arms, done, strict=True)]
 
 
-def _places(directory: Path) -> list[RunDir]:
+@contextmanager
+def _found(directory: Path) -> Iterator[tuple[list[Place], list[LeftOut]]]:
+    """Find what may be runs below a directory, by their paths, those of archives unpacked meanwhile.
+
+    Also yields which runs of archives do not count, since a directory with other tables does.
+    """
+    found = {run.path: Place(run, run) for run in _run_dirs(directory)}
+    left_out: list[LeftOut] = []
+    with ExitStack() as stack:
+        for archive in archives_below(directory):
+            folder = stack.enter_context(unpacked(archive))
+            for packed in _run_dirs(folder):
+                run = RunDir(archive.parent / packed.path.relative_to(folder))
+                known = found.setdefault(run.path, Place(packed, run)).read
+                if not _same_tables(known, packed):
+                    reason = f"the copy in {printable(archive)} has other tables than the directory, which counts"
+                    left_out.append(LeftOut(run.path, reason))
+        yield [found[path] for path in sorted(found, key=os.fspath)], left_out
+
+
+def _same_tables(one: RunDir, other: RunDir) -> bool:
+    """Whether two run directories have the same files that are packed, byte by byte."""
+    if one.path == other.path:
+        return True
+    there = [[(run.path / name).is_file() for name in TABLES] for run in (one, other)]
+    names = [name for name, is_there in zip(TABLES, there[0], strict=True) if is_there]
+    with suppress(OSError):  # what can't be read is told when it is loaded
+        return there[0] == there[1] and not any(filecmp.cmpfiles(one.path, other.path, names, shallow=False)[1:])
+    return False
+
+
+def _run_dirs(directory: Path) -> list[RunDir]:
     """List what may be run directories below one, by their paths."""
     paths = {file.parent for name in ("config.yaml", "episodes.csv") for file in directory.rglob(name)}
     paths |= {file.with_suffix("") for file in directory.rglob("seed_*.error")}  # of a study; it may have made nothing
@@ -199,13 +247,13 @@ def _places(directory: Path) -> list[RunDir]:
     return [place for place in places if place.episodes.is_file() or _is_begun(place)]
 
 
-def _studies(places: Sequence[RunDir]) -> dict[Path, Study]:
+def _studies(places: Sequence[Place]) -> dict[Path, Study]:
     """Read the studies that runs are of, by their directories.
 
     Raises:
         UserError: a study file can't be read, and so nobody knows which runs belong together.
     """
-    roots = sorted({root for place in places if (root := _root(place)) is not None}, key=os.fspath)
+    roots = sorted({root for place in places if (root := _root(place.run)) is not None}, key=os.fspath)
     return {root: load_study(file) for root in roots if (file := StudyDir(root).study).is_file()}
 
 
@@ -215,22 +263,22 @@ def _root(place: RunDir) -> Path | None:
     return path.parents[2] if path.match("runs/*/seed_*") else None
 
 
-def _load_all(places: Sequence[RunDir], studies: Mapping[Path, Study]) -> tuple[list[StudyRunData], list[LeftOut]]:
+def _load_all(places: Sequence[Place], studies: Mapping[Path, Study]) -> tuple[list[StudyRunData], list[LeftOut]]:
     """Read all runs, and say why each of the others can't be."""
     runs: list[StudyRunData] = []
     left_out: list[LeftOut] = []
-    for place in places:
+    for read, place in places:
         root = _root(place)
         study = None if root is None else studies.get(root)
         try:
-            run = _load(place, None if study is None else study.final) if place.path.exists() else None
+            run = _load(read, None if study is None else study.final) if read.path.exists() else None
         except (UserError, OSError) as error:
-            left_out.append(LeftOut(place.path, _within(place, str(error))))
+            left_out.append(LeftOut(place.path, _within(read, str(error))))
             continue
         if run is None:
-            left_out.append(LeftOut(place.path, f"no episode has ended yet{_failure(place.path)}"))
+            left_out.append(LeftOut(place.path, f"no episode has ended yet{_failure(read.path)}"))
         else:
-            runs.append(run)
+            runs.append(replace(run, place=place))
     return runs, left_out
 
 
@@ -272,7 +320,9 @@ def _load(place: RunDir, asked: FinalConfig | None) -> StudyRunData | None:
     otherwise, final = "", finals.table
     if finals.state == "others":
         otherwise, final = _within(place, finals.why), {name: column[:0] for name, column in final.items()}
-    return StudyRunData(place, run.config, run.episodes, evaluations, final, read_record(place), otherwise)
+    return StudyRunData(
+        place, run.config, run.episodes, evaluations, final, read_record(place), otherwise, _failure(place.path)
+    )
 
 
 def _failure(path: Path) -> str:
@@ -338,7 +388,7 @@ def _not_done(arms: Sequence[Arm]) -> list[LeftOut]:
 
 
 def _why_not(run: StudyRunData, *, drawn: bool, counting: bool) -> str:
-    failure = run.otherwise or _failure(run.place.path).removeprefix("; ")
+    failure = run.otherwise or run.failure.removeprefix("; ")
     where = "in curves only" if drawn else "in no figure"
     if not counting:
         return f"not done, so {where}: others have been evaluated at their end" + (f"; {failure}" if failure else "")

@@ -16,6 +16,7 @@ class StudyDir:
     study.yaml              the study, as it was last asked for
     runs/ARM/seed_N/        an ordinary run directory, with final.csv, run.json and best.mp4 when it is done
     runs/ARM/seed_N.error   why it failed, where it did
+    runs.zip                the tables of all runs in one file, where they have been packed, see `runs/packed.py`
     index.html              the report; its figures are in figures/, its tables in tables/
     ```
     """

@@ -31,7 +31,7 @@ def test_an_arm_whose_runs_all_end_higher_is_said_to_and_the_articles_claim_is_j
     assert first.endswith(
         "; all together, Double DQN ended higher than DQN: probability of improvement 94% (78% to 100%), p = 0.015."
     )
-    assert second.startswith("Of the agent steps in which DQN came to where it ended, Double DQN needed ")
+    assert second.startswith("Of the agent steps in which DQN reached its final mean x, Double DQN needed ")
     assert second.endswith("; the article's claim of one fifth holds in 0 of 2 and lies below the interval in 2.")
     # Made up: at the last evaluation, 3.5 / 60,000 for every agent step with DQN, nothing with Double DQN.
     assert "Double DQN by +0.00 (+0.00 to +0.00) and DQN by +" in third
@@ -73,7 +73,7 @@ def test_one_seed_is_said_to_be_one_seed(tmp_path):
     assert first.count("(one seed)") == 2
     assert " p = " not in first
     assert "(one seed)" in second
-    assert second.endswith("from one seed a side the article's claim of one fifth can't be judged.")
+    assert second.endswith("with one seed per side the article's claim of one fifth can't be judged.")
     assert "DQN by +" in third
     assert "reward units: one seed an arm can't tell whether that is overestimation. " in third
     assert "a single seed: that shows what happened once, not what to expect" in third

@@ -128,7 +128,7 @@ def test_the_values_told_are_those_of_the_runs(page):
 def test_overestimation_is_what_was_predicted_minus_what_followed(page):
     values, gaps = page.evaluate("panels.overestimation.slice(0, 2).map(({curves}) => curves)")
     predicted, followed = values[:2]
-    assert (predicted["label"], followed["label"]) == ("DQN, right_only, predicted", "DQN, right_only, followed")
+    assert (predicted["label"], followed["label"]) == ("DQN, right_only, predicted", "DQN, right_only, actual")
     assert gaps[0]["label"] == "DQN, right_only"
     # Made up: two episodes an evaluation, over by 3 and by 4 times the agent steps by 60,000, with both seeds.
     expected = [3.5 * at / 60_000 for at in gaps[0]["at"]]

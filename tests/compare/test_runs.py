@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 import shutil
 from html import unescape
 from pathlib import Path
@@ -26,6 +27,7 @@ from mario_rl.config.study import FinalConfig
 from mario_rl.errors import ConfigError, UserError
 from mario_rl.files import printable
 from mario_rl.runs.directory import RunDir
+from mario_rl.runs.packed import pack
 
 
 def make_runs(folder: Path, name: str, *settings: str, seeds: tuple[int, ...] = (0, 1), **numbers: float) -> list[Path]:
@@ -305,6 +307,78 @@ def test_without_any_run_to_report_the_reason_of_the_first_is_said_in_one_line(t
         f"({places[0]}: config.yaml: missing, and 1 more)"
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["runs"]
+
+
+# Runs that are packed.
+
+
+def pages(folder: Path) -> dict[str, bytes]:
+    """What a report has written: page, figures, tables."""
+    write_report(folder)
+    written = [folder / "index.html", *(folder / "figures").iterdir(), *(folder / "tables").iterdir()]
+    return {path.name: path.read_bytes() for path in written}
+
+
+@pytest.mark.takes("eleven figures are drawn twice, since the point is that they are the same")
+def test_a_report_from_an_archive_is_the_report_from_the_directories(tmp_path):
+    study = tmp_path / "study"
+    make_study(study, targets=("target", "double"), action_sets=("simple",), seeds=(0, 1), episodes=120)
+    torn, bare = make_runs(study, "odd", seeds=(0, 1))
+    RunDir(torn).episodes.write_text(RunDir(torn).episodes.read_text() + "1,2\n")
+    RunDir(bare).config.unlink()
+    (study / "runs" / "odd" / "seed_9.error").write_text("MemoryError: no room\n")
+    (study / "study.yaml").write_text("base: x\naxes: {agent.target: [1]}\nseeds: [0]\nfinal: {episodes: 20}\n")
+    expected = pages(study)
+    assert main(["compare", str(study), "--pack"]) == 0
+    (study / "runs").rename(tmp_path / "elsewhere")
+    packed = pages(study)
+    assert len(packed["left_out.csv"].splitlines()) == 4
+    assert sorted(packed) == sorted(expected)
+    assert [name for name in packed if packed[name] != expected[name]] == []
+
+
+def test_of_a_run_that_is_packed_too_the_directory_counts_and_where_they_differ_that_is_said(tmp_path):
+    same, changed = make_runs(tmp_path, "a")
+    pack(tmp_path)
+    assert left_out(tmp_path) == {}
+    header, *rows = RunDir(changed).episodes.read_text().splitlines(keepends=True)
+    RunDir(changed).episodes.write_text("".join([header, *rows[:10]]))
+    (arm,) = load_arms(tmp_path).arms
+    assert [len(run.episodes["x"]) for run in arm.runs] == [20, 10]
+    why = f"the copy in {tmp_path / 'runs.zip'} has other tables than the directory, which counts"
+    assert left_out(tmp_path) == {"a/seed_1": why}
+    shutil.rmtree(changed)
+    (arm,) = load_arms(tmp_path).arms
+    assert [len(run.episodes["x"]) for run in arm.runs] == [20, 20]
+    assert [run.place.path for run in arm.runs] == [same, changed]
+
+
+def test_archives_further_below_are_read_too(tmp_path):
+    make_runs(tmp_path / "one", "a", seeds=(0,))
+    make_runs(tmp_path / "two", "a", seeds=(1,))
+    pack(tmp_path / "two")
+    shutil.rmtree(tmp_path / "two" / "runs")
+    assert list(seeds_of(tmp_path).values()) == [[0, 1]]
+
+
+def test_an_archive_that_can_not_be_read_ends_the_report_in_one_line(tmp_path, capsys):
+    make_runs(tmp_path, "a")
+    (tmp_path / "runs.zip").write_bytes(b"?" * 100)
+    assert main(["compare", str(tmp_path), "--report"]) == 2
+    says = "damaged, or no zip archive; `mario-rl compare DIR --pack` writes one"
+    assert capsys.readouterr().err == f"mario-rl: {tmp_path / 'runs.zip'}: {says}\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["runs", "runs.zip"]
+
+
+def test_packing_says_what_it_wrote_and_takes_no_other_option(tmp_path, capsys):
+    make_runs(tmp_path, "a")
+    assert main(["compare", str(tmp_path), "--pack"]) == 0
+    assert re.fullmatch(rf"packed: 2 runs, 0\.\d MB: {tmp_path}/runs\.zip\n", capsys.readouterr().out)
+    for other in (["--report"], ["--jobs", "1"], ["--dry-run"], ["--out", "x"]):
+        assert main(["compare", str(tmp_path), "--pack", *other]) == 2
+        assert "takes a directory and no other option" in capsys.readouterr().err
+    assert main(["compare", str(tmp_path / "none"), "--pack"]) == 2
+    assert "none: no such directory; --pack takes one with run directories in it" in capsys.readouterr().err
 
 
 # Names are text.

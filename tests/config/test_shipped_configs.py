@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from mario_rl.config import Config, load_config, load_run_config
+from mario_rl.runs.packed import archives_below, unpacked
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 FILES = sorted(path for path in CONFIGS.rglob("*.yaml") if path.parent.name != "studies")  # those are no configs
@@ -44,10 +46,12 @@ def test_each_begins_with_a_comment_loads_and_states_only_what_differs_from_the_
 
 
 def test_every_run_in_docs_can_be_read_though_older_versions_wrote_some():
-    written = list((CONFIGS.parent / "docs").rglob("config.yaml"))
-    for actors in ("0", "1"):
-        assert any(f"\n  actors: {actors}\n" in path.read_text(encoding="utf-8") for path in written)
-    assert all(load_run_config(path).training.envs in (1, 8, 16, 32) for path in written)
+    with ExitStack() as stack:
+        folders = [stack.enter_context(unpacked(archive)) for archive in archives_below(CONFIGS.parent / "docs")]
+        written = [path for folder in folders for path in folder.rglob("config.yaml")]
+        for actors in ("0", "1"):
+            assert any(f"\n  actors: {actors}\n" in path.read_text(encoding="utf-8") for path in written)
+        assert all(load_run_config(path).training.envs in (1, 8, 16, 32) for path in written)
 
 
 @pytest.mark.parametrize("actions", ACTION_SETS)

@@ -28,6 +28,20 @@ def write_sparse_checkpoint(path: Path) -> None:
         file.write(whole)
 
 
+def write_packed_runs(folder: Path) -> None:
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "runs.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for number in range(3):
+            archive.writestr(f"{number}/episodes.csv", bytes(334_000_000))
+
+
+def write_many_packed_files(folder: Path) -> None:
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "runs.zip", "w") as archive:
+        for number in range(30_000):
+            archive.writestr(f"{number}/{'x' * 150}/episodes.csv", b"")
+
+
 def write_aliases(path: Path) -> None:
     doubled = (f"a{place}: &a{place} [{', '.join([f'*a{place - 1}'] * 9)}]" for place in range(1, 30))
     path.write_text("\n".join(["a0: &a0 [lol]", *doubled]))
@@ -41,6 +55,8 @@ def write_study(path: Path, base: str, axes: int) -> None:
 BOMBS: dict[str, tuple[str, Callable[[Path], object], list[str], str]] = {
     "a checkpoint that unpacks": ("a.pt", write_packed_checkpoint, ["evaluate"], "it is compressed"),
     "a checkpoint of 6 GB": ("a.pt", write_sparse_checkpoint, ["watch", "--no-browser"], "6.0 GB; a checkpoint has"),
+    "packed runs that unpack": ("a", write_packed_runs, ["compare", "--report"], "unpacks to more than 1,000,000,000"),
+    "packed runs without number": ("a", write_many_packed_files, ["compare", "--report"], "lists more than 10,000"),
     "aliases of aliases": ("a.yaml", write_aliases, ["train"], "more than 10,000 values"),
     "a thousand million runs": (
         "a.yaml",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from mario_rl.errors import GoneError, StorageError, UserError
 from mario_rl.runs.directory import RunDir
 from mario_rl.runs.metrics import RunMetrics, load_tensorboard
+from mario_rl.runs.packed import ARCHIVE, archives_below, unpacked
 from mario_rl.runs.tables import (
     COLUMNS,
     EPISODE_COLUMNS,
@@ -241,7 +243,8 @@ def test_a_table_that_went_through_windows_is_read(tmp_path):
     assert read_table(path, EPISODE_COLUMNS)["end"].tolist() == ["death"]
 
 
-REAL = Path(__file__).parents[2] / "docs" / "results" / "ddqn_right_only_1-1_seed_1_continued"
+DOCUMENTS = Path(__file__).parents[2] / "docs"
+REAL = DOCUMENTS / "results" / ARCHIVE
 REAL_TABLES = {"episodes": EPISODE_COLUMNS, "metrics": METRIC_COLUMNS, "evaluation": EVALUATION_COLUMNS}
 
 
@@ -302,10 +305,19 @@ def all_in_range(table: dict[str, Any]) -> bool:
     return len({len(values) for values in table.values()}) == 1
 
 
+@pytest.fixture(scope="module")
+def real_run() -> Iterator[Path]:
+    """The directory of a run whose agent is shipped."""
+    with unpacked(REAL) as runs:
+        yield runs / "ddqn_right_only_1-1_seed_0_continued_twice"
+
+
 @pytest.mark.parametrize("name", REAL_TABLES)
 @given(data=st.data())
-def test_a_damaged_table_is_read_with_all_its_values_in_range_or_refused_by_one_line(tmp_path_factory, name, data):
-    whole = (REAL / f"{name}.csv").read_bytes()
+def test_a_damaged_table_is_read_with_all_its_values_in_range_or_refused_by_one_line(
+    tmp_path_factory, real_run, name, data
+):
+    whole = (real_run / f"{name}.csv").read_bytes()
     path = tmp_path_factory.getbasetemp() / f"{name}.csv"
     path.write_bytes(data.draw(damaged(b"".join(whole.splitlines(keepends=True)[:40]))))
     try:
@@ -317,11 +329,14 @@ def test_a_damaged_table_is_read_with_all_its_values_in_range_or_refused_by_one_
         assert all_in_range(table)
 
 
-@pytest.mark.parametrize("path", sorted(REAL.parents[1].rglob("*.csv")), ids=lambda path: "-".join(path.parts[-3:]))
-def test_every_table_of_every_run_in_the_documents_is_read(path):
-    name = "evaluation" if path.stem == "final" else path.stem
-    if name in REAL_TABLES:
-        assert len(read_table(path, REAL_TABLES[name])["agent_steps"]) == len(path.read_text().splitlines()) - 1
+@pytest.mark.parametrize("archive", archives_below(DOCUMENTS), ids=lambda path: path.parent.name)
+def test_every_table_of_every_run_in_the_documents_is_read(archive):
+    with unpacked(archive) as runs:
+        paths = [path for path in runs.rglob("*.csv") if path.stem != "snapshots"]
+        assert len(paths) > 3
+        for path in paths:
+            columns = REAL_TABLES["evaluation" if path.stem == "final" else path.stem]
+            assert len(read_table(path, columns)["agent_steps"]) == len(path.read_text().splitlines()) - 1
 
 
 def test_bytes_that_are_no_text_get_one_line_that_names_the_file(tmp_path):

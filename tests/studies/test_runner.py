@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from mario_rl.compare.looks import Drawn
 from mario_rl.config.study import FinalConfig, load_study
 from mario_rl.errors import UserError
 from mario_rl.runs.directory import RunDir
+from mario_rl.runs.packed import pack
 from mario_rl.runs.study import StudyDir
 from mario_rl.studies import commands, runner
 from mario_rl.studies.arms import StudyRun, expand
@@ -341,6 +344,26 @@ axes: {agent.target: [target, double], env.action_set: [simple]}
 seeds: [0, 1]
 final: {episodes: 20}
 """
+
+
+@pytest.mark.takes("a report, and four runs are looked at three times")
+def test_runs_that_are_only_packed_are_not_made_anew_and_a_line_says_how_to_go_on(tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(Drawn, "write_png", lambda drawn, path: None)  # figures are on the page
+    (tmp_path / "base.yaml").write_text("device: cpu\n")
+    study, out = tmp_path / "study.yaml", StudyDir(tmp_path / "out")
+    study.write_text(PUBLISHED)
+    make_study(out.path, targets=("target", "double"), action_sets=("simple",), seeds=(0, 1), episodes=60)
+    archive, _ = pack(out.path)
+    shutil.rmtree(out.run("double-simple", 1).path)
+    unpack = f"python -m zipfile -e {archive} {out.path}"
+    for options in ([], ["--dry-run"]):
+        assert main(["compare", str(study), "--out", str(out.path), *options]) == 2
+        said = capfd.readouterr().err
+        assert said.startswith(f"mario-rl: {archive}: holds 1 run of this study that would be made anew; unpack it")
+        assert unpack in said
+    assert not out.run("double-simple", 1).path.exists()
+    zipfile.main(unpack.split()[3:])
+    assert main(["compare", str(study), "--out", str(out.path)]) == 0
 
 
 @pytest.mark.takes("two reports, and a process for each of four runs")
