@@ -168,7 +168,7 @@ def own_body(name: str, frame_stack: int) -> tuple[nn.Module, int]:
         raise ConfigError(f"{own}: all parameters must be float32 and learn; what stays as it is, is a buffer")
     before = {key: value.clone() for key, value in body.named_buffers()}
     with blamed(BODY_KEY, name, f"forward of (2, {frame_stack}, {SIDE}, {SIDE})", kind=ConfigError):
-        features = body(torch.zeros(2, frame_stack, SIDE, SIDE))
+        features = body(torch.full((2, frame_stack, SIDE, SIDE), 0.5))
     if not isinstance(features, Tensor) or features.dim() != 2 or len(features) != 2 or features.dtype != torch.float32:
         given = f"{tuple(features.shape)}" if isinstance(features, Tensor) else f"a {type(features).__name__}"
         raise ConfigError(f"{own}: gives {given} for 2 observations; must be float32 (2, features), as of nn.Flatten()")

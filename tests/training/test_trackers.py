@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import struct
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ from mario_rl.runs.tables import EPISODE_COLUMNS, METRIC_COLUMNS
 from mario_rl.training import resume, train
 from mario_rl.training.trackers import TensorBoard, load_tensorboard, load_wandb, make_trackers
 from mario_rl.types import EpisodeResult
+
+LOG_BLOCK = 32_768  # bytes
 
 
 def episode(agent_steps: int = 120, **changes: Any) -> dict[str, Any]:
@@ -159,16 +163,29 @@ def test_without_trackers_nothing_of_them_is_written_or_imported(tmp_path, small
     assert not RunDir(tmp_path / "run").wandb.exists()
 
 
-def offline_history(place: RunDir) -> list[tuple[str, dict[str, str]]]:
-    """What the offline files of Weights & Biases have: of each sitting the run's id, and its rows as JSON texts."""
+def records(file: Path) -> Iterator[bytes]:
+    """What an offline file of Weights & Biases holds: a LevelDB log after seven bytes of its own."""
+    content, place, begun = file.read_bytes(), 7, b""
+    while place + 7 <= len(content):
+        if LOG_BLOCK - place % LOG_BLOCK < 7:  # no room for a header: the rest of the block is empty
+            place += LOG_BLOCK - place % LOG_BLOCK
+            continue
+        length, kind = struct.unpack_from("<HB", content, place + 4)  # after a checksum
+        begun += content[place + 7 : place + 7 + length]
+        place += 7 + length
+        if kind in (1, 4):  # whole, or the last part
+            yield begun
+            begun = b""
+
+
+def offline_history(place: RunDir) -> list[tuple[str, list[dict[str, str]]]]:
+    """What the offline files of a run have: of each sitting the run's id, and its rows as JSON texts."""
     from wandb.proto import wandb_internal_pb2
-    from wandb.sdk.internal.datastore import DataStore
 
     sittings = []
     for file in sorted(place.wandb.glob("offline-run-*/run-*.wandb"), key=lambda one: one.stat().st_mtime):
-        store, rows, run_id = DataStore(), [], ""
-        store.open_for_scan(str(file))
-        while (data := store.scan_data()) is not None:
+        rows, run_id = [], ""
+        for data in records(file):
             record = wandb_internal_pb2.Record()
             record.ParseFromString(data)
             if record.WhichOneof("record_type") == "run":
