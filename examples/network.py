@@ -24,8 +24,7 @@ class Residual(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, channels, side, side) to the same."""
-        changed: Tensor = self.change(features)
-        return features + changed
+        return features + self.change(features)
 
 
 class Impala(nn.Module):
@@ -51,5 +50,4 @@ class Impala(nn.Module):
 
     def forward(self, observation: Tensor) -> Tensor:
         """Float (B, frame_stack, 84, 84) in [0, 1] to float (B, 3872)."""
-        features: Tensor = self.layers(observation)
-        return features
+        return self.layers(observation)

@@ -1,7 +1,7 @@
 """An observer of one's own: it writes a line to `clears.txt` for every clear, with the time it took.
 
     mario-rl train observer.yaml            # in this folder
-    mario-rl train demo training.observers=[observer:Clears]
+    mario-rl train demo 'training.observers=[observer:Clears]'
 
 It hears how training goes and can't change it. What it keeps, it keeps itself: a new one is made at every resume.
 """

@@ -7,11 +7,11 @@ It is asked once per agent step, for all games at once: arrays in, an array out.
 classic one, so agents that were rewarded otherwise compare.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
-from numpy.typing import NDArray
 
 import mario_rl
-from mario_rl.envs.own import Seen
 
 COIN_POINTS = 10.0
 STEP_POINTS = -0.2
@@ -20,6 +20,8 @@ STEP_POINTS = -0.2
 class Coins(mario_rl.Reward):
     """The classic reward, 10 points for each coin, and a fifth of a point less for each agent step."""
 
-    def __call__(self, before: Seen, after: Seen, classic: NDArray[np.float64]) -> NDArray[np.float64]:
+    def __call__(
+        self, before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray], classic: np.ndarray
+    ) -> np.ndarray:
         coins = np.maximum(after["coins"] - before["coins"], 0)  # the counter begins anew after 99
         return classic + COIN_POINTS * coins + STEP_POINTS

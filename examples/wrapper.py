@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from gymnasium.vector import VectorEnv, VectorObservationWrapper, VectorWrapper
-from numpy.typing import NDArray
 
 STATUS_ROWS = 12  # of 84: score, coins, world and time, with the frames of env.grayscale: plain
 PLACE_PIXELS = 64
@@ -22,7 +21,7 @@ PLACE_POINTS = 1.0
 class HideStatus(VectorObservationWrapper):
     """Paint the status line black, so that nothing is learned from the clock."""
 
-    def observations(self, observations: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def observations(self, observations: np.ndarray) -> np.ndarray:
         """Change uint8 (N, frame_stack, 84, 84) of all games at once."""
         observations[:, :, :STATUS_ROWS] = 0
         return observations
