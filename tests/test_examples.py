@@ -38,6 +38,7 @@ EVERYTHING = [
     "env.wrappers=[wrapper:HideStatus, wrapper:Novelty]",
     "training.observers=[observer:Clears]",
     "env.frame_stack=2",
+    "env.max_agent_steps=12",
 ]
 
 

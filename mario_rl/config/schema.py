@@ -123,13 +123,12 @@ class EnvConfig(Section):
     )
     reward: str = Field(
         "classic",
-        description="classic: x gained, clock lost, death (gym-super-mario-bros 7); shaped: also score, coins, power-ups, "
-        "clear (9); or a mario_rl.Reward of your own, package.module:Name.",
+        description="classic: x, clock, death (version 7); shaped: also score, coins, power-ups, clear (9); or package.module:Name.",
     )
     reward_clip: PositiveFloat | None = Field(
         15.0,
         le=MOST_POINTS,
-        description="Bound on the game's reward per frame, either way; null for none. A reward of your own is not bounded.",
+        description="Bound on the game's reward per frame, either way; null for none. Not of a reward of your own.",
     )
     clear_bonus: NonNegativeFloat = Field(
         0.0, le=MOST_POINTS, description="Points added on the frame that clears a stage, after clipping."
@@ -172,7 +171,7 @@ class EnvConfig(Section):
     )
 
     wrappers: ClassPaths = Field(
-        (), description="gymnasium.vector.VectorWrapper classes of your own around the games, innermost first."
+        (), description="Gymnasium vector wrappers around the games, each package.module:Name, innermost first."
     )
 
     @field_validator("reward", mode="before")
@@ -211,8 +210,7 @@ class NetworkConfig(Section):
 
     body: ClassPath | None = Field(
         None,
-        description="A torch.nn.Module of your own from frames to features, package.module:Name; null for that of Mnih et "
-        "al. 2015.",
+        description="A torch.nn.Module from frames to features, package.module:Name; null: that of Mnih et al. 2015.",
     )
     hidden_size: PositiveInt = Field(
         512, le=16_384, description="Units in the hidden linear layer (in each of the two if dueling)."
