@@ -116,7 +116,7 @@ def mario_rl(settings: Settings, *, bfloat16: bool = True, recipe: bool = False)
                 "checkpoint_every_steps": 10**9,
             },
             "evaluation": {"every_steps": None},
-            "logging": {"tensorboard": False, "curve_every_seconds": 1e9},
+            "logging": {"trackers": [], "curve_every_seconds": 1e9},
             "seed": settings.seed,
         },
         "benchmark",

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mario_rl.config import Config, Protocol
 from mario_rl.devices import one_thread
-from mario_rl.envs import MarioEnv, action_names, make_env
+from mario_rl.envs import MarioEnv, OwnEnv, action_names, make_env
 from mario_rl.envs.episodes import ResumableEpisodes
 from mario_rl.evaluation import Trained, load_trained, protocol_env
 from mario_rl.evaluation.protocols import PROTOCOLS
@@ -36,7 +36,7 @@ class LoadedAgent:
 
     def env(
         self, *, protocol: Protocol = "greedy", stage: str | None = None, render_mode: str | None = None
-    ) -> MarioEnv | ResumableEpisodes:
+    ) -> MarioEnv | ResumableEpisodes | OwnEnv:
         """Make the environment that the agent is evaluated in under a protocol, see `make_env`.
 
         Args:

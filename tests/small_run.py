@@ -11,7 +11,7 @@ agent:
   epsilon: {end: 0.2, decay_steps: 200}
 training: {agent_steps: 200, envs: 2, checkpoint_every_steps: 80, keep_checkpoints: 2}
 evaluation: {every_steps: null, protocol: greedy}
-logging: {every_seconds: 1, curve_every_seconds: 3600, tensorboard: false}
+logging: {every_seconds: 1, curve_every_seconds: 3600, trackers: []}
 seed: 11
 device: cpu
 """

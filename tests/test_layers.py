@@ -18,7 +18,7 @@ CONTRIBUTING = Path(__file__).parents[1] / "CONTRIBUTING.md"
 
 FLOORS = [
     {"__version__", "types", "errors", "machine", "streams", "wording", "names", "lazy"},
-    {"files", "reading", "seeding", "pixels", "devices", "workers"},
+    {"files", "reading", "seeding", "pixels", "devices", "workers", "extensions"},
     {"compiling", "tensors", "shipped"},
     {"config", "nes"},
     {"runs", "game", "replay"},

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mario_rl.agents.beside import Beside
 from mario_rl.agents.compiled import to_blocks
-from mario_rl.agents.networks import build_network
+from mario_rl.agents.networks import build_network, to_pixels
 from mario_rl.agents.optimizer import Adam, Rates
 from mario_rl.agents.policy import BlocksPolicy, NetworkPolicy
 from mario_rl.agents.recorded import RecordedUpdate
@@ -46,6 +46,9 @@ class QAgent:
         seed: of the initial weights.
         device: where the networks live and learn.
         cores: processors to keep busy where that is the CPU; None for all that may be used. The result is the same.
+
+    Raises:
+        ConfigError: `network.body` can't be used, see `build_network`.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class QAgent:
         self.config = config
         self.device = device
         self.online = build_network(network, num_actions=num_actions, frame_stack=frame_stack, seed=seed).to(device)
+        self._to_input = to_pixels if self.online.takes_pixels else to_blocks
         # Without a target network the online one stands in for it; the `none` target never asks.
         self.target = (
             self.online if config.target == "none" else copy.deepcopy(self.online).eval().requires_grad_(False)
@@ -91,7 +95,7 @@ class QAgent:
             target=evaluating[-1].quantiles,
         )
         # In the numbers of the updates: what is tried out while learning need not be valued to the last digit.
-        self.acting_policy = BlocksPolicy(evaluating[0], device, self._number)
+        self.acting_policy = BlocksPolicy(evaluating[0], device, self._number, self._to_input)
         self.averaged_policy = NetworkPolicy(self.averaged, device)
         self.updates = 0
         self._recorded = RecordedUpdate(self._update, device) if device.type == "cuda" else None
@@ -138,11 +142,11 @@ class QAgent:
         shift, next_shift = self._draw_shifts(len(batch.action)), self._draw_shifts(len(batch.action))
         valued = self._beside.begin(
             lambda: next_value(
-                self._networks, to_blocks(batch.next_observation, next_shift, self._number), self.config.target
+                self._networks, self._to_input(batch.next_observation, next_shift, self._number), self.config.target
             )
         )
         inputs = Inputs(
-            observation=to_blocks(batch.observation, shift, self._number),
+            observation=self._to_input(batch.observation, shift, self._number),
             action=batch.action,
             n_step_return=batch.n_step_return,
             terminated=batch.terminated,

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from mario_rl.config import NetworkConfig
+from mario_rl.errors import ConfigError
+from mario_rl.extensions import blamed, find_class
 from mario_rl.pixels import BLOCK
+from mario_rl.tensors import random_shift, tensor_to_unit
 
 CONVOLUTION_FEATURES = 64 * 7 * 7  # what an 84 x 84 frame leaves after the three convolutions
+SIDE = 84  # pixels of a frame
+BODY_KEY = "network.body"
+
+type MakeBody = Callable[[int], tuple[nn.Module, int]]
+"""From the frames in an observation to a body and the number of its features."""
 
 
 class QNetwork(nn.Module):
@@ -20,6 +29,7 @@ class QNetwork(nn.Module):
     action, ReLU between. With `dueling`, state value and action advantages have a hidden layer
     each and Q = V + A - mean(A) (Wang et al. 2016, equation 9). With `quantiles` > 1, each value is the mean of that
     many quantiles of the return (Dabney et al. 2018, QR-DQN). With `dropout`, hidden units are dropped in train mode.
+    With `make_body`, what it makes stands in place of the convolutions; what follows stays.
 
     Initialisation is PyTorch's own for every layer: weights and biases uniform in +-1/sqrt(fan_in), drawn from the
     global generator (see `build_network` for a seeded one).
@@ -34,22 +44,17 @@ class QNetwork(nn.Module):
         dueling: bool = False,
         quantiles: int = 1,
         dropout: float = 0.0,
+        make_body: MakeBody | None = None,
     ) -> None:
         super().__init__()
         self.num_actions = num_actions
         self.num_quantiles = quantiles
-        self.features = nn.Sequential(
-            nn.Conv2d(frame_stack, 32, kernel_size=8, stride=4),
-            nn.ReLU(),
-            nn.Conv2d(32, 64, kernel_size=4, stride=2),
-            nn.ReLU(),
-            nn.Conv2d(64, 64, kernel_size=3, stride=1),
-            nn.ReLU(),
-            nn.Flatten(),
-        )
+        self.takes_pixels = make_body is not None
+        """Whether the network that computes updates gets pixels as well, and not blocks."""
+        self.features, num_features = (make_body or _convolutions)(frame_stack)
 
         def head(outputs: int) -> nn.Sequential:
-            hidden = [nn.Linear(CONVOLUTION_FEATURES, hidden_size), nn.ReLU()]
+            hidden = [nn.Linear(num_features, hidden_size), nn.ReLU()]
             return nn.Sequential(*hidden, *([nn.Dropout(dropout)] if dropout else []), nn.Linear(hidden_size, outputs))
 
         self.action_head = head(num_actions * quantiles)
@@ -73,8 +78,13 @@ class QNetwork(nn.Module):
 
         Faster, and the same but for the last digits, since the sums of the first convolution have another order. Its
         weights are this one's at the moment, in an order of its own: `weights_over_blocks`.
+
+        With a body of one's own it is a plain copy, and takes pixels: nothing is known of that body's sums.
         """
         network = copy.deepcopy(self)
+        if self.takes_pixels:
+            return network
+        assert isinstance(network.features, nn.Sequential)
         first = network.features[0]
         assert isinstance(first, nn.Conv2d)
         side = first.kernel_size[0] // BLOCK
@@ -100,8 +110,27 @@ def weights_over_pixels(weight: Tensor) -> Tensor:
     return split.permute(0, 1, 4, 2, 5, 3).reshape(out, channels // BLOCK**2, blocks * BLOCK, blocks * BLOCK)
 
 
+def to_pixels(observation: Tensor, shift_2B: Tensor | None, dtype: torch.dtype) -> Tensor:
+    """Shift observations and scale them to 0..1: what `to_blocks` does, for a network that takes pixels.
+
+    Args:
+        observation: uint8 (B, stack, 84, 84).
+        shift_2B: what `draw_shifts` drew; the border is repeated outwards. None for no shift.
+        dtype: float32 or bfloat16.
+
+    Returns:
+        (B, stack, 84, 84).
+    """
+    return tensor_to_unit(observation if shift_2B is None else random_shift(observation, shift_2B), dtype)
+
+
 def build_network(config: NetworkConfig, *, num_actions: int, frame_stack: int, seed: int) -> QNetwork:
-    """Make a network whose initial weights depend on `seed` alone; the global generator is left as it was."""
+    """Make a network whose initial weights depend on `seed` alone; the global generator is left as it was.
+
+    Raises:
+        ConfigError: `network.body` names no class, or one that makes no body, see `own_body`.
+    """
+    name = config.body
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return QNetwork(
@@ -111,4 +140,62 @@ def build_network(config: NetworkConfig, *, num_actions: int, frame_stack: int, 
             dueling=config.dueling,
             quantiles=config.quantiles,
             dropout=config.dropout,
+            make_body=None if name is None else lambda frames: own_body(name, frames),
         )
+
+
+def own_body(name: str, frame_stack: int) -> tuple[nn.Module, int]:
+    """Make a body of somebody's own, and see that it can learn; returns it and the number of its features.
+
+    It is made with the number of frames, and turns float (B, frame_stack, 84, 84) in [0, 1] to float (B, F). Each
+    observation must be dealt with by itself, as what is valued together is left to chance; so all that changes in it is
+    its parameters, by their gradients.
+
+    Args:
+        name: `package.module:Name` of a `torch.nn.Module`.
+        frame_stack: frames in an observation.
+
+    Raises:
+        ConfigError: it can't be imported, made or called; its features have another shape; it has parameters that are
+            not float32 or have no gradient, or numbers that change when it is called.
+    """
+    body_class = find_class(name, nn.Module, key=BODY_KEY, base_name="torch.nn.Module")
+    with blamed(BODY_KEY, name, f"{name.rpartition(':')[2]}({frame_stack})", kind=ConfigError):
+        body = body_class(frame_stack)
+    own = f"{BODY_KEY}: {name}"
+    parameters = dict(body.named_parameters())
+    if any(one.dtype != torch.float32 or not one.requires_grad for one in parameters.values()):
+        raise ConfigError(f"{own}: all parameters must be float32 and learn; what stays as it is, is a buffer")
+    before = {key: value.clone() for key, value in body.named_buffers()}
+    with blamed(BODY_KEY, name, f"forward of (2, {frame_stack}, {SIDE}, {SIDE})", kind=ConfigError):
+        features = body(torch.full((2, frame_stack, SIDE, SIDE), 0.5))
+    if not isinstance(features, Tensor) or features.dim() != 2 or len(features) != 2 or features.dtype != torch.float32:
+        given = f"{tuple(features.shape)}" if isinstance(features, Tensor) else f"a {type(features).__name__}"
+        raise ConfigError(f"{own}: gives {given} for 2 observations; must be float32 (2, features), as of nn.Flatten()")
+    for key, value in body.named_buffers():
+        if key not in before or not torch.equal(value, before[key]):
+            raise ConfigError(
+                f"{own}: {key} changes when it is called, as BatchNorm's does; only parameters may, so use "
+                "nn.GroupNorm or nn.LayerNorm"
+            )
+    with blamed(BODY_KEY, name, "its backward pass", kind=ConfigError):
+        learned = list(body.parameters())  # made in forward, maybe, as those of nn.LazyLinear
+        gradients = torch.autograd.grad(features.sum(), learned, allow_unused=True) if learned else ()
+    for (key, _), gradient in zip(body.named_parameters(), gradients, strict=True):
+        if gradient is None:
+            raise ConfigError(f"{own}: {key} is not used in forward, so it can't learn; leave it out")
+    return body, features.shape[1]
+
+
+def _convolutions(frame_stack: int) -> tuple[nn.Module, int]:
+    """Make the body of Mnih et al. 2015."""
+    body = nn.Sequential(
+        nn.Conv2d(frame_stack, 32, kernel_size=8, stride=4),
+        nn.ReLU(),
+        nn.Conv2d(32, 64, kernel_size=4, stride=2),
+        nn.ReLU(),
+        nn.Conv2d(64, 64, kernel_size=3, stride=1),
+        nn.ReLU(),
+        nn.Flatten(),
+    )
+    return body, CONVOLUTION_FEATURES

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -84,16 +84,23 @@ class BlocksPolicy(ActingPolicy):
         network: over blocks, in eval mode.
         device: where it is.
         dtype: its numbers.
+        to_input: makes of uint8 observations what it takes: `to_blocks`, or `to_pixels` where it `takes_pixels`.
     """
 
-    def __init__(self, network: QNetwork, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        network: QNetwork,
+        device: torch.device,
+        dtype: torch.dtype,
+        to_input: Callable[[Tensor, Tensor | None, torch.dtype], Tensor] = to_blocks,
+    ) -> None:
         super().__init__(network, device)
-        self._dtype = dtype
+        self._dtype, self._to_input = dtype, to_input
 
     def q_values(self, observations: Pixels) -> NDArray[np.float32]:
         """Value each action: uint8 (N, stack, 84, 84) to float32 (N, actions)."""
         with torch.inference_mode():
-            blocks = to_blocks(torch.from_numpy(observations).to(self.device), None, self._dtype)
+            blocks = self._to_input(torch.from_numpy(observations).to(self.device), None, self._dtype)
             values: NDArray[np.float32] = self.network(blocks).float().cpu().numpy()
         return values
 

@@ -26,6 +26,8 @@ from mario_rl.config import Target
 class Networks(NamedTuple):
     """Q-functions as the step asks them, over blocks (B, 16 * stack, 21, 21), see `mario_rl.agents.compiled`.
 
+    With a body of one's own, over pixels (B, stack, 84, 84).
+
     learning: the online network, its hidden units dropped where dropout is on; it is differentiated.
     online: the same weights, nothing dropped.
     target: the target network; the online one where there is none.
@@ -39,7 +41,7 @@ class Networks(NamedTuple):
 class Inputs(NamedTuple):
     """A batch on the device of the networks; see `Batch` for the rest.
 
-    observation, next_observation: blocks in the networks' numbers, (B, 16 * stack, 21, 21).
+    observation, next_observation: blocks, or pixels, in the networks' numbers.
     """
 
     observation: Tensor

@@ -54,6 +54,9 @@ class Computing:
                 self._convolutions.append((one, view))
             else:
                 one.data = view
+        for constant in self.network.buffers():  # of a body of one's own
+            if constant.is_floating_point():
+                constant.data = constant.to(dtype)
         self.follow()
 
     def follow(self) -> None:
@@ -72,6 +75,8 @@ class Computing:
         other = self._source.network.over_blocks()
         for one, same in zip(other.parameters(), self.parameters, strict=True):
             one.data = same.data
+        for constant, same_constant in zip(other.buffers(), self.network.buffers(), strict=True):
+            constant.data = same_constant.data
         return other.eval().requires_grad_(False)
 
     def flattened(self, gradients: Sequence[Tensor]) -> list[Tensor]:

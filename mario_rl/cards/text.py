@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 
 from mario_rl.cards.card import Card, Claim, Machine
-from mario_rl.config import parse_config
+from mario_rl.config import Config, parse_config
 from mario_rl.evaluation.protocols import PROTOCOLS
 from mario_rl.names import ALGORITHMS
 from mario_rl.wording import count_text, duration_text
@@ -26,7 +27,7 @@ def card_markdown(card: Card) -> str:
         for claim in card.evaluations
     ]
     changed = StringIO()
-    YAML(typ="safe", pure=True).dump(config.model_dump(mode="json", exclude_defaults=True), changed)
+    YAML(typ="safe", pure=True).dump(_changed(card, config), changed)
     return "\n".join(
         [
             f"# {Path(card.file).stem}",
@@ -54,6 +55,16 @@ def card_markdown(card: Card) -> str:
             "",
         ]
     )
+
+
+def _changed(card: Card, config: Config) -> dict[str, Any]:
+    """What a config changes from the defaults, in the words that it was written in."""
+    changed = config.model_dump(mode="json", exclude_defaults=True)
+    if "tensorboard" in card.config.get("logging", {}) and "trackers" in changed.get("logging", {}):
+        logging = changed["logging"]
+        del logging["trackers"]
+        logging["tensorboard"] = False  # as trackers: [] was written when the card was made
+    return changed
 
 
 def _rate(claim: Claim) -> str:

@@ -34,7 +34,8 @@ def train(arguments: tuple[str, ...], resume: Path | None, run_dir: Path | None)
 
     KEY=VALUE replaces single settings; `mario-rl config CONFIG` lists and explains all of them. Ctrl-C (SIGINT),
     SIGTERM and a closed terminal (SIGHUP) save a checkpoint and end the run; --resume goes on from it, and may change
-    only stop conditions (training.agent_steps, episodes, minutes, clear_rate), logging.* and evaluation.*.
+    only stop conditions (training.agent_steps, episodes, minutes, clear_rate), training.observers, logging.* and
+    evaluation.*.
 
     \b
     Examples:

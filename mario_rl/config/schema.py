@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     NonNegativeFloat,
@@ -18,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from mario_rl.extensions import WRITTEN, is_class_path
 from mario_rl.names import Protocol, Target
 from mario_rl.wording import count_text
 
@@ -30,6 +33,7 @@ MOST_EVALUATED = 10_000  # episodes of one stage
 MOST_WEIGHTS = 2**18  # of the network's last layer, per action
 MOST_COMPARED = 2**26  # pairs of quantiles in an update
 MOST_REWOUND = 2**20  # frames that all environments together can go back
+MOST_CLASSES = 20  # wrappers or observers of one's own
 
 
 def _possible_path(path: str) -> str:
@@ -42,17 +46,34 @@ def _possible_path(path: str) -> str:
     return path
 
 
+def _class_path(name: str) -> str:
+    if not is_class_path(name):
+        raise ValueError(f"the name of a class, {WRITTEN}")
+    return name
+
+
+def _class_paths(names: Any) -> Any:
+    """Check before the types are, so that the whole list is shown."""
+    if isinstance(names, list | tuple) and len(names) <= MOST_CLASSES and all(map(is_class_path, names)):
+        return names
+    raise ValueError(f"a list of up to {MOST_CLASSES} classes, each {WRITTEN}")
+
+
 type Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 type Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 type Count = Annotated[int, Field(gt=0, le=MOST_COUNTED)]
 type EvaluatedEpisodes = Annotated[int, Field(gt=0, le=MOST_EVALUATED)]
 type Seconds = Annotated[float, Field(gt=0.0, le=MOST_SECONDS)]
+type ClassPath = Annotated[str, AfterValidator(_class_path)]
+type ClassPaths = Annotated[tuple[str, ...], Field(strict=False), BeforeValidator(_class_paths)]
 type PathText = Annotated[str, AfterValidator(_possible_path)]
 
 STAGES = tuple(f"{world}-{stage}" for world in range(1, 9) for stage in range(1, 5))
 WHOLE_GAME = "game"
 BEFORE_THE_MINUS_WORLD = 2  # stages: its way in is the warp zone of 1-2
 ACTION_SETS = ("right_only", "simple", "complex")
+REWARDS = ("classic", "shaped")
+TRACKERS = ("tensorboard", "wandb")
 MAX_ACTIONS = 256  # the replay keeps an action in a byte
 BUTTONS = ("A", "B", "up", "down", "left", "right", "start", "select", "NOOP")
 
@@ -100,13 +121,14 @@ class EnvConfig(Section):
         "right_only",
         description="right_only (5 actions), simple (7), complex (12), or a list of button lists: [[right], [right, A]].",
     )
-    reward: Literal["classic", "shaped"] = Field(
+    reward: str = Field(
         "classic",
-        description="classic: x gained, clock lost, death (gym-super-mario-bros 7); shaped: also score, coins, power-ups, "
-        "clear (9).",
+        description="classic: x, clock, death (version 7); shaped: also score, coins, power-ups, clear (9); or package.module:Name.",
     )
     reward_clip: PositiveFloat | None = Field(
-        15.0, le=MOST_POINTS, description="Bound on the game's reward per frame, either way; null for none."
+        15.0,
+        le=MOST_POINTS,
+        description="Bound on the game's reward per frame, either way; null for none. Not of a reward of your own.",
     )
     clear_bonus: NonNegativeFloat = Field(
         0.0, le=MOST_POINTS, description="Points added on the frame that clears a stage, after clipping."
@@ -148,6 +170,17 @@ class EnvConfig(Section):
         3000, description="Agent steps after which an episode is truncated; null for never."
     )
 
+    wrappers: ClassPaths = Field(
+        (), description="Gymnasium vector wrappers around the games, each package.module:Name, innermost first."
+    )
+
+    @field_validator("reward", mode="before")
+    @classmethod
+    def _known_reward(cls, reward: Any) -> Any:
+        if reward in REWARDS or is_class_path(reward):
+            return reward
+        raise ValueError(f"one of {', '.join(REWARDS)}, or a class of your own, {WRITTEN}")
+
     @field_validator("stage", mode="before")
     @classmethod
     def _known_stage(cls, stage: Any) -> Any:
@@ -175,6 +208,10 @@ class EnvConfig(Section):
 class NetworkConfig(Section):
     """The Q-network."""
 
+    body: ClassPath | None = Field(
+        None,
+        description="A torch.nn.Module from frames to features, package.module:Name; null: that of Mnih et al. 2015.",
+    )
     hidden_size: PositiveInt = Field(
         512, le=16_384, description="Units in the hidden linear layer (in each of the two if dueling)."
     )
@@ -299,6 +336,10 @@ class TrainingConfig(Section):
     envs: PositiveInt = Field(8, le=256, description="Environments played side by side.")
     checkpoint_every_steps: Count = Field(25_000, description="Agent steps between checkpoints.")
     keep_checkpoints: NonNegativeInt = Field(3, le=10_000, description="Step checkpoints kept besides best and latest.")
+    observers: ClassPaths = Field(
+        (),
+        description="mario_rl.Observer classes of your own that are told how training goes, package.module:Name each.",
+    )
 
     @model_validator(mode="after")
     def _ends(self) -> Self:
@@ -329,7 +370,30 @@ class LoggingConfig(Section):
     curve_every_seconds: Seconds = Field(
         60.0, description="Seconds between redraws of curve.png; more where drawing is slow."
     )
-    tensorboard: bool = Field(True, description="Write TensorBoard event files as well.")
+    trackers: Annotated[tuple[Literal["tensorboard", "wandb"], ...], Field(strict=False)] = Field(
+        ("tensorboard",), description="Where the same numbers go as well: tensorboard, wandb, both or none ([])."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_written_before(cls, tree: Any) -> Any:
+        """Read what older configs say, `tensorboard: true` or `false`."""
+        if not isinstance(tree, Mapping) or "tensorboard" not in tree:
+            return tree
+        if "trackers" in tree or not isinstance(tree["tensorboard"], bool):
+            raise ValueError(
+                "tensorboard: is now trackers, a list: [tensorboard], [tensorboard, wandb] or []; leave it out"
+            )
+        rest = {key: value for key, value in tree.items() if key != "tensorboard"}
+        return rest | {"trackers": ("tensorboard",) if tree["tensorboard"] else ()}
+
+    @field_validator("trackers", mode="before")
+    @classmethod
+    def _known_trackers(cls, trackers: Any) -> Any:
+        listed = isinstance(trackers, list | tuple) and all(one in TRACKERS for one in trackers)
+        if listed and len(set(trackers)) == len(trackers):
+            return trackers
+        raise ValueError(f"a list of {' and '.join(TRACKERS)}, each at most once; [] for none")
 
 
 class Config(Section):

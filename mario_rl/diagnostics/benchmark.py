@@ -266,7 +266,7 @@ def _for_training(config: Config, agent_steps: int) -> Config:
             "checkpoint_every_steps": 10**9,
         },
         "evaluation": {"every_steps": None},
-        "logging": {"tensorboard": False, "curve_every_seconds": 1e9},
+        "logging": {"trackers": (), "curve_every_seconds": 1e9},
     }
     whole = config.model_dump()
     return Config.model_validate(whole | {name: whole[name] | changes for name, changes in sections.items()})

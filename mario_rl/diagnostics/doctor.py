@@ -82,7 +82,7 @@ def run_checks() -> list[Check]:
         "rom": (_rom, "the game comes with gym-super-mario-bros, or name a file by MARIO_RL_ROM; " + REINSTALL),
         "device": (_device, "PyTorch can't compute here; " + REINSTALL),
         "cores": (_cores, "set OMP_NUM_THREADS to the number of cores to compute on, or not at all"),
-        "tensorboard": (_tensorboard, "pip install tensorboard, or train with logging.tensorboard=false"),
+        "tensorboard": (_tensorboard, "pip install tensorboard, or train with logging.trackers=[]"),
         "video encoder": (_video_encoder, "the encoder comes with the package av; " + REINSTALL),
         "disk": (_disk, f"free {NEEDED_DISK_BYTES / GB:.0f} GB, or choose another disk with --run-dir"),
         "memory": (_memory, "close other programs, or choose a smaller replay.capacity (7.06 kB a frame)"),
@@ -190,7 +190,7 @@ def _cores() -> tuple[bool, str]:
 
 def _tensorboard() -> tuple[bool, str]:
     """Import what a run needs that writes event files."""
-    from mario_rl.runs.metrics import load_tensorboard
+    from mario_rl.training.trackers import load_tensorboard
 
     load_tensorboard()
     return True, "event files can be written"

@@ -12,6 +12,7 @@ from mario_rl.envs.episodes import (
 )
 from mario_rl.envs.factory import load_nes_py, make_env, make_game, make_games
 from mario_rl.envs.native import MarioEnv
+from mario_rl.envs.own import OwnEnv, Reward, require_own
 from mario_rl.envs.pool import GamePool
 from mario_rl.envs.progress import TrackProgress
 from mario_rl.envs.registration import env_id, register_stages
@@ -37,6 +38,9 @@ __all__ = [
     "make_games",
     "load_nes_py",
     "GamePool",
+    "OwnEnv",
+    "Reward",
+    "require_own",
     "MarioEnv",
     "MarioVectorEnv",
     "env_id",

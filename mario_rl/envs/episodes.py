@@ -192,6 +192,8 @@ class ResumableEpisodes(gym.Wrapper[Pixels, int, Pixels, int]):
         self._start: State | None = None
         self._over = True
         self._actions: list[int] = []
+        self.last_info: dict[str, Any] = {}
+        """What the last reset or step said, of an episode that was rebuilt as well."""
 
     @property
     def action_names(self) -> tuple[str, ...]:
@@ -214,6 +216,7 @@ class ResumableEpisodes(gym.Wrapper[Pixels, int, Pixels, int]):
         self._actions = []
         begun = self.env.reset(seed=seed, options=options)
         self._over = False
+        self.last_info = begun[1]
         return begun
 
     def step(self, action: int) -> Step[Pixels]:
@@ -227,6 +230,7 @@ class ResumableEpisodes(gym.Wrapper[Pixels, int, Pixels, int]):
         self._actions.append(int(action))
         observation, reward, terminated, truncated, info = self.env.step(action)
         self._over = terminated or truncated
+        self.last_info = info
         return observation, float(reward), terminated, truncated, info
 
     def episode_state(self) -> State:

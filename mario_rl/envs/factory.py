@@ -11,16 +11,18 @@ from mario_rl.config import EnvConfig
 from mario_rl.envs.episodes import ResumableEpisodes
 from mario_rl.envs.frames import FrameByFrame
 from mario_rl.envs.native import MarioEnv
+from mario_rl.envs.own import OwnEnv, OwnGames, has_own, without_own
 from mario_rl.envs.pool import GamePool
 from mario_rl.envs.wrappers import CopiedScreen
 from mario_rl.errors import UserError
+from mario_rl.game.actions import num_actions
 from mario_rl.game.games import Games
 
 
 def make_env(
     config: EnvConfig, *, normalize: bool = False, render_mode: str | None = None
-) -> MarioEnv | ResumableEpisodes:
-    """Make the game as the agent meets it.
+) -> MarioEnv | ResumableEpisodes | OwnEnv:
+    """Make the game as the agent meets it, with the reward and the wrappers that the config names.
 
     Observation: uint8 (frame_stack, 84, 84), oldest frame first; float32 in [0, 1] if `normalize`.
     Action: Discrete(n), n the size of the action set.
@@ -29,8 +31,10 @@ def make_env(
     Reset options: `noop_frames` and `stage`, which are drawn where they are left out.
 
     Raises:
-        UserError: the ROM can't be played.
+        UserError: the ROM can't be played. ConfigError: a reward or wrapper of one's own can't be used.
     """
+    if has_own(config):
+        return OwnEnv(make_env(without_own(config), render_mode=render_mode), config, normalize=normalize)
     if config.emulator == "native":
         return MarioEnv(config, normalize=normalize, render_mode=render_mode)
     env: ResumableEpisodes = load_nes_py().make_plain_env(config, normalize=normalize)
@@ -68,8 +72,15 @@ def make_games(
             each; what it raises ends it. The native emulator opens all in one moment.
 
     Raises:
-        UserError: the ROM can't be played.
+        UserError: the ROM can't be played. ConfigError: a reward or wrapper of one's own can't be used.
     """
+    if has_own(config):
+        below = make_games(without_own(config), num_games, threads=threads, on_opened=on_opened)
+        try:
+            return OwnGames(below, config, num_actions(config.action_set), autoreset=autoreset)
+        except BaseException:
+            below.close()
+            raise
     if config.emulator == "native":
         return Games(config, num_games, threads=threads, autoreset=autoreset)
     games: GamePool = load_nes_py().PlainGames(

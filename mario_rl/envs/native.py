@@ -13,6 +13,7 @@ from gymnasium.spaces import Box, Discrete
 from gymnasium.utils import seeding
 
 from mario_rl.config import EnvConfig, parse_section
+from mario_rl.config.schema import REWARDS
 from mario_rl.errors import ConfigError
 from mario_rl.game import layout
 from mario_rl.game.actions import action_names
@@ -32,13 +33,17 @@ def merged_config(config: EnvConfig | None, options: dict[str, Any]) -> EnvConfi
     """Put keys of `env.*` in place of a config's, or of the defaults.
 
     Raises:
-        ConfigError: one of them is not allowed, or asks for the other emulator.
+        ConfigError: one of them is not allowed, or asks for the other emulator or for what is put around it.
     """
     config = config or EnvConfig()
     if options:
         config = parse_section(EnvConfig, config.model_dump() | options, "env")
     if config.emulator != "native":
         raise ConfigError(f"env.emulator: {config.emulator} is what make_env makes; this environment is the native one")
+    if config.reward not in REWARDS or config.wrappers:
+        raise ConfigError(
+            "env.reward, env.wrappers: a reward or wrappers of one's own are what make_env puts around this environment"
+        )
     return config
 
 
@@ -215,7 +220,7 @@ class MarioEnv(gym.Env[Any, Any]):
 
     def _identity(self) -> str:
         """What an episode depends on: the config and the ROM's content, wherever that lies."""
-        config = self.config.model_dump(mode="json", exclude={"rom", "emulator"})
+        config = self.config.model_dump(mode="json", exclude={"rom", "emulator", "wrappers"})
         return json.dumps(config | {"rom": self._games.cartridge.sha256})
 
     def _observation(self) -> Any:

@@ -28,6 +28,7 @@ from mario_rl.envs.episodes import (
     StickyActions,
     SummarizeEpisode,
 )
+from mario_rl.envs.own import stacked_infos
 from mario_rl.envs.progress import TrackProgress, read_position
 from mario_rl.envs.rewards import ClassicReturn, FrameReward
 from mario_rl.envs.snapshots import SnapshotStarts
@@ -181,6 +182,9 @@ class PlainGames:
             self.final_observations[number], self._results[number] = observation, info["episode_result"]
             if self._autoreset:
                 self.reset(number)
+
+    def infos(self) -> dict[str, NDArray[Any]]:
+        return stacked_infos([env.last_info for env in self._envs])
 
     def result(self, number: int) -> EpisodeResult:
         result = self._results[number]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,10 @@ class GamePool(Protocol):
 
     def step(self, actions: Sequence[int] | NDArray[np.int64]) -> None:
         """Take an agent step in every game whose action is not -1; ResetNeeded where it has no episode in progress."""
+        ...
+
+    def infos(self) -> Mapping[str, NDArray[Any]]:
+        """What is known of each game's last frame: int64 or float64 (N,), by name."""
         ...
 
     def result(self, number: int) -> EpisodeResult:

@@ -10,7 +10,7 @@ from mario_rl.agents.loading import load_policy
 from mario_rl.config import Config, parse_config
 from mario_rl.devices import resolve_device
 from mario_rl.envs import num_actions
-from mario_rl.errors import CheckpointError
+from mario_rl.errors import CheckpointError, ConfigError
 from mario_rl.runs.checkpoint import find_checkpoint, load_checkpoint
 
 
@@ -50,6 +50,8 @@ def load_trained(checkpoint: str | Path, *, stage: str | None = None, device: st
         policy = load_policy(
             config.network, state["network"], num_actions=actions, frame_stack=frame_stack, device=where
         )
+    except ConfigError as error:  # its body is not here
+        raise CheckpointError(f"{file}: {error}") from error
     except ValueError as error:
         raise CheckpointError(
             f"{file}: damaged, its weights are not those of the network in its config ({error})"

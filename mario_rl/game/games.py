@@ -10,6 +10,7 @@ import os
 import time
 import weakref
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,10 @@ from mario_rl.nes import palette
 from mario_rl.nes.console import aligned_zeros, to_rgb
 from mario_rl.seeding import generator_state, restore_generator
 from mario_rl.types import EpisodeResult, Pixels, State
+
+INFO_NUMBERS = (*layout.INFO_NAMES, "best_x")
+INFO_FLOATS = ("classic_return",)
+"""What `infos` has of each game."""
 
 LEAVE = -1
 """In place of an action: this game is not played in this step."""
@@ -253,9 +258,13 @@ class Games:
         """float64 (N,), the same of those that are float64."""
         return self._arrays.games[:, place // 8].view(np.float64)
 
-    def infos(self) -> dict[str, Numbers]:
-        """What is read from memory for `info`, by name: int64 (N,) each, copies."""
-        return self._by_name(self._arrays.games, layout.INFO)
+    def infos(self) -> dict[str, NDArray[Any]]:
+        """What is known of the last frame, by name: int64 (N,) of INFO_NUMBERS, float64 (N,) of INFO_FLOATS; copies."""
+        return {
+            **self._by_name(self._arrays.games, layout.INFO),
+            "best_x": self.numbers(layout.BEST_X).copy(),
+            "classic_return": self.floats(layout.CLASSIC_RETURN).copy(),
+        }
 
     def final_infos(self) -> dict[str, Numbers]:
         """The same of the last frame of the episode that ended last in each game."""

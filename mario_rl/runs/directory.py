@@ -40,6 +40,7 @@ class RunDir:
     snapshots.csv    a row per training episode that began at a snapshot, where env.snapshot_probability asks for them
     curve.png        the reward curve
     tensorboard/     the same numbers for TensorBoard
+    wandb/           the same for Weights & Biases, and wandb_id.txt, under which name, where logging.trackers says so
     checkpoints/     latest.pt, best.pt, step_000200000.pt
     replay/          the replay of latest.pt
     final.csv        in a study, a row per episode of the evaluations at the end: there once the run is done
@@ -77,6 +78,14 @@ class RunDir:
     @property
     def tensorboard(self) -> Path:
         return self.path / "tensorboard"
+
+    @property
+    def wandb(self) -> Path:
+        return self.path / "wandb"
+
+    @property
+    def wandb_id(self) -> Path:
+        return self.path / "wandb_id.txt"
 
     @property
     def checkpoints(self) -> Path:
@@ -157,7 +166,7 @@ class RunDir:
         Raises:
             UserError: one of its folders is a link or no folder, or its lock is a link.
         """
-        for folder in (self.checkpoints, self.replay, self.tensorboard):
+        for folder in (self.checkpoints, self.replay, self.tensorboard, self.wandb):
             if folder.is_symlink() or (os.path.lexists(folder) and not folder.is_dir()):
                 kind = "a symbolic link" if folder.is_symlink() else "not a folder"
                 raise UserError(

@@ -110,4 +110,5 @@ def _in_order(run_dir: RunDir) -> Iterator[Path]:
 
 
 def _left_out(path: Path, run_dir: RunDir) -> bool:
-    return path.is_symlink() or path.name.startswith(".") or path.is_relative_to(run_dir.tensorboard)
+    trackers = (run_dir.tensorboard, run_dir.wandb)
+    return path.is_symlink() or path.name.startswith(".") or any(path.is_relative_to(one) for one in trackers)

@@ -6,10 +6,13 @@ import math
 import shutil
 
 from mario_rl.config import Config
+from mario_rl.config.schema import REWARDS
 from mario_rl.errors import ConfigError, UserError
 from mario_rl.replay.memory import check_memory, estimate_bytes
 from mario_rl.runs.directory import RunDir
 from mario_rl.training.initial import find_initial, load_initial
+from mario_rl.training.observer import own_observers
+from mario_rl.training.trackers import require_trackers
 
 ROOM_BESIDES_REPLAY = 200_000_000  # bytes of checkpoints, metrics and curve
 
@@ -18,8 +21,9 @@ def check_machine(config: Config, run_dir: RunDir) -> None:
     """Refuse a run that can't be carried out here, before anything is allocated or written.
 
     Raises:
-        UserError: the device, the emulator, its ROM, a package, the memory, the disk space or the checkpoint to begin
-            with is not there, or that one does not fit (CheckpointError, ConfigError); says which key to change.
+        UserError: the device, the emulator, its ROM, a package, a class that the config names, the memory, the disk
+            space or the checkpoint to begin with is not there, or that one does not fit (CheckpointError,
+            ConfigError); says which key to change.
     """
     begins = not run_dir.latest.exists()
     if begins:
@@ -34,10 +38,9 @@ def check_machine(config: Config, run_dir: RunDir) -> None:
         from mario_rl.envs import load_nes_py
 
         load_nes_py()
-    if config.logging.tensorboard:
-        from mario_rl.runs.metrics import load_tensorboard
-
-        load_tensorboard()
+    require_trackers(config)
+    own_observers(config)
+    _require_own_classes(config)
     if config.device not in ("auto", "cpu") or config.replay.device != "cpu":  # those are always there
         from mario_rl.devices import resolve_device
 
@@ -49,6 +52,18 @@ def check_machine(config: Config, run_dir: RunDir) -> None:
             )
     if begins:
         load_initial(config)
+
+
+def _require_own_classes(config: Config) -> None:
+    """See that the body, the reward and the wrappers that a config names can be used."""
+    if config.network.body is not None:
+        from mario_rl.agents.networks import build_network
+
+        build_network(config.network, num_actions=1, frame_stack=config.env.frame_stack, seed=config.seed)
+    if config.env.reward not in REWARDS or config.env.wrappers:
+        from mario_rl.envs import require_own
+
+        require_own(config.env)
 
 
 def _check_disk(config: Config, run_dir: RunDir) -> None:

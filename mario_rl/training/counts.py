@@ -16,7 +16,7 @@ from mario_rl.errors import DivergedError
 from mario_rl.runs.directory import RunDir
 from mario_rl.runs.metrics import RunMetrics
 from mario_rl.training.collect import FinishedEpisode, Played
-from mario_rl.training.observer import RECENT_EPISODES, Progress
+from mario_rl.training.observer import RECENT_EPISODES, Observer, Progress
 
 LEARNED_COLUMNS = ("loss", "mean_q", "gradient_norm")  # of LearnStats, as metrics.csv has them
 
@@ -39,6 +39,8 @@ class Counts:
         self.initial_agent_steps, self.initial_seconds = 0, 0.0
         self.seconds_before = 0.0
         self.recent: deque[tuple[float, int, bool]] = deque(maxlen=RECENT_EPISODES)
+        self.observer = Observer()
+        """Told of every row, once all is counted."""
 
     def start(self, metrics: RunMetrics) -> None:
         """Begin a sitting, which writes its rows to `metrics`."""
@@ -62,8 +64,10 @@ class Counts:
     def count(self, played: Played) -> None:
         """Count agent steps, and episodes that ended."""
         self.agent_steps += played.agent_steps
-        for finished in played.finished:
-            self._count_episode(finished)
+        rows = [self._count_episode(finished) for finished in played.finished]
+        for row in rows:  # when all are counted: an observer may end the run here, which is saved then
+            if row is not None:
+                self.observer.episode_ended(row)
 
     def count_update(self, stats: LearnStats) -> None:
         """Add what an update measured to the next row of metrics."""
@@ -129,6 +133,7 @@ class Counts:
         self._metrics.interval(row)
         self._learned, self._num_learned = torch.zeros_like(self._learned), 0
         self._row_at, self._steps_at_row, self._updates_at_row = now, self.agent_steps, self._agent.updates
+        self.observer.measured(row)
 
     def progress(self, *, waited_seconds: float) -> Progress:
         """Say where the run stands."""
@@ -148,7 +153,8 @@ class Counts:
             waited_seconds=waited_seconds,
         )
 
-    def _count_episode(self, finished: FinishedEpisode) -> None:
+    def _count_episode(self, finished: FinishedEpisode) -> dict[str, Any] | None:
+        """Count and write an episode; returns its row of episodes.csv, None of one from a snapshot."""
         result = finished.result
         row = {
             "agent_steps": self.agent_steps,
@@ -164,10 +170,12 @@ class Counts:
         if result.from_snapshot:
             self.snapshot_episodes += 1
             self._metrics.snapshot_episode({"episode": self.snapshot_episodes, **row})
-            return
+            return None
         self.episodes += 1
         self.recent.append((result.return_, result.x, result.end == "clear"))
-        self._metrics.episode({"episode": self.episodes, **row})
+        row = {"episode": self.episodes, **row}
+        self._metrics.episode(row)
+        return row
 
     def _rates_since_row(self, now: float) -> tuple[float, float]:
         """Agent steps and updates per second since the last row."""

@@ -10,7 +10,8 @@ from mario_rl.errors import GoneError, StorageError, UserError
 from mario_rl.report.curve import curve_figure
 from mario_rl.report.drawing import save_png
 from mario_rl.runs.directory import RunDir, Whereabouts
-from mario_rl.runs.metrics import MAX_REASON
+
+MAX_REASON = 300  # characters of what a library says
 
 
 class Curve:

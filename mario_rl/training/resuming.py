@@ -7,8 +7,17 @@ from mario_rl.errors import ConfigError
 from mario_rl.training.observer import Observer
 
 RESUMABLE_SECTIONS = ("logging", "evaluation")
-RESUMABLE = "only stop conditions (training.agent_steps, episodes, minutes, clear_rate), logging.* and evaluation.*"
-RESUMABLE_KEYS = ("training.agent_steps", "training.episodes", "training.minutes", "training.clear_rate")
+RESUMABLE = (
+    "only stop conditions (training.agent_steps, episodes, minutes, clear_rate), training.observers, logging.* and "
+    "evaluation.*"
+)
+RESUMABLE_KEYS = (
+    "training.agent_steps",
+    "training.episodes",
+    "training.minutes",
+    "training.clear_rate",
+    "training.observers",
+)
 
 
 def refuse_changes(begun: Config, wanted: Config) -> None:

@@ -117,12 +117,10 @@ class Session:
             self.collector.start()
         metrics = RunMetrics(
             run_dir,
-            tensorboard=config.logging.tensorboard,
             snapshots=config.env.snapshot_probability > 0,
             resume_at=self.counts.agent_steps,
             evaluated_at=self.counts.evaluated_at,
             whereabouts=whereabouts,
-            warn=warn,
         )
         opened.callback(metrics.close)
         self.counts.start(metrics)

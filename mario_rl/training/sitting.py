@@ -7,22 +7,23 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from filelock import FileLock, Timeout
 
 from mario_rl.config import Config, load_run_config, parse_config, with_absolute_paths
-from mario_rl.errors import CheckpointError, StorageError, UnansweredError, UserError
+from mario_rl.errors import CheckpointError, FailedError, StorageError, UnansweredError, UserError
 from mario_rl.machine import keep_freed_memory
 from mario_rl.runs.checkpoint import load_checkpoint
 from mario_rl.runs.directory import RunDir, Whereabouts, find_run
 from mario_rl.training.begin import begin, new_run_dir, write_config
 from mario_rl.training.checks import check_machine
 from mario_rl.training.interrupts import Interrupts, Stopped
-from mario_rl.training.observer import Heard, Observer, ObserverFailed, Progress
+from mario_rl.training.observer import Heard, Observer, ObserverFailed, Progress, own_observers
 from mario_rl.training.resuming import refuse_changes, warn_of_versions
+from mario_rl.training.trackers import make_trackers
 
 if TYPE_CHECKING:
     from mario_rl.training.session import Session
@@ -70,7 +71,7 @@ def resume(run_dir: str | Path, overrides: Sequence[str] = (), *, observer: Obse
 
     Args:
         run_dir: a directory that `train` made, or one with such below it: the newest, as `DIR/latest`.
-        overrides: `key=value` pairs; only stop conditions, logging and evaluation may change.
+        overrides: `key=value` pairs; only stop conditions, observers, logging and evaluation may change.
         observer: hears how it goes.
 
     Raises:
@@ -114,11 +115,21 @@ def _sit(
             return TrainingResult(directory, interrupts.received.name, None, interrupts.received)
         from mario_rl.training.loop import play_and_learn
 
+        heard = Heard(observer, [*make_trackers(config, observer.warned), *own_observers(config)])
+        session.counts.observer = heard
         try:
-            stop = play_and_learn(session, Heard(observer), interrupts)
+            stop = play_and_learn(session, heard, interrupts)
+            heard.ended()
         except ObserverFailed as failure:
             session.save_and_draw(Observer())
-            raise failure.reason from None
+            if not failure.named:
+                raise failure.reason from None
+            raise FailedError(
+                f"{failure.reason}; the run is saved, go on with: {directory.resume_command}"
+            ) from failure.__cause__
+        finally:
+            with suppress(ObserverFailed):  # something else ended it, or this very failure
+                heard.ended()
         ended_by = interrupts.received.name if interrupts.received is not None else stop
         return TrainingResult(directory, ended_by or "", session.progress(), interrupts.received)
 

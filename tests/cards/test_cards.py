@@ -39,7 +39,7 @@ network: {hidden_size: 8}
 replay: {capacity: 200, warmup_steps: 32}
 training: {agent_steps: 60, envs: 2}
 evaluation: {every_steps: null}
-logging: {tensorboard: false}
+logging: {trackers: []}
 device: cpu
 """
 

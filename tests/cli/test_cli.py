@@ -40,7 +40,7 @@ def finished_run(tmp_path_factory) -> Path:
         "replay: {capacity: 200, warmup_steps: 32}\n"
         "training: {agent_steps: 60, envs: 2}\n"
         "evaluation: {every_steps: null, protocol: sticky, episodes: 2}\n"
-        "logging: {tensorboard: false}\n"
+        "logging: {trackers: []}\n"
         "device: cpu\n"
     )
     train(load_config(file), place / "run")

@@ -83,7 +83,7 @@ WATCHED_OTHERWISE = (
     "training.checkpoint_every_steps=7",
     "training.keep_checkpoints=7",
     "logging.every_seconds=7",
-    "logging.tensorboard=false",
+    "logging.trackers=[]",
     "device=auto",
 )
 

@@ -21,7 +21,7 @@ from mario_rl import envs, machine
 from mario_rl.diagnostics import doctor
 from mario_rl.diagnostics.doctor import run_checks
 from mario_rl.errors import UserError
-from mario_rl.runs import metrics
+from mario_rl.training import trackers
 
 NAMES = ["python", "packages", "emulator", "rom", "device", "cores", "tensorboard", "video encoder", "disk", "memory"]
 
@@ -87,7 +87,7 @@ BROKEN = [
     ("rom", (envs, "make_game", lambda _: StandingStill()), "x = 40"),
     ("device", (torch, "ones", fails(RuntimeError("CUDA error:\nno kernel"))), "RuntimeError: CUDA error: no kernel"),
     ("cores", (os, "environ", os.environ | {"OMP_NUM_THREADS": "two"}), "OMP_NUM_THREADS 'two' is no number of cores"),
-    ("tensorboard", (metrics, "load_tensorboard", fails(UserError("the package tensorboard"))), "package tensorboard"),
+    ("tensorboard", (trackers, "load_tensorboard", fails(UserError("the package tensorboard"))), "package tensorboard"),
     ("video encoder", (io, "BytesIO", NothingArrives), "MP4"),
     ("disk", (doctor, "NEEDED_DISK_BYTES", 1e18), "GB free here"),
     ("memory", (machine, "available_memory_bytes", lambda: 500_000_000), "0.5 GB available"),

@@ -45,7 +45,7 @@ def make_run(path: Path, returns, *, stage: str = "1-1", evaluations=(), epsilon
 
     evaluations: of each the agent steps and its episodes as (x, end).
     """
-    metrics = RunMetrics(RunDir(path), tensorboard=False)
+    metrics = RunMetrics(RunDir(path))
     for number, value in enumerate(returns, start=1):
         row = (number, number * 50, number * 6.0, 0, stage, float(value), int(value) + 100, 50, 300, "death")
         metrics.episode(dict(zip(EPISODE_COLUMNS, row, strict=True)))

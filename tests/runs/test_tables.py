@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,11 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mario_rl.errors import GoneError, StorageError, UserError
 from mario_rl.runs.directory import RunDir
-from mario_rl.runs.metrics import RunMetrics, load_tensorboard
+from mario_rl.runs.metrics import RunMetrics
 from mario_rl.runs.packed import ARCHIVE, archives_below, unpacked
 from mario_rl.runs.tables import (
     COLUMNS,
@@ -30,15 +26,6 @@ from mario_rl.runs.tables import (
 )
 
 EPISODE_HEADER = "episode,agent_steps,seconds,env,stage,return,x,length,clock,end\n"
-
-
-def test_tensorboard_that_does_not_load_is_one_line_that_names_the_package_and_the_key(monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(UserError) as error:
-        load_tensorboard()
-    assert str(error.value).startswith("logging.tensorboard: the package tensorboard is not installed")
-    assert str(error.value).endswith("pip install tensorboard, or train with logging.tensorboard=false")
-    assert "\n" not in str(error.value)
 
 
 def episode(agent_steps: int = 120, **changes: Any) -> dict[str, Any]:
@@ -56,19 +43,13 @@ def evaluated(agent_steps: int = 120, **changes: Any) -> dict[str, Any]:
     return dict(zip(EVALUATION_COLUMNS, values, strict=True)) | changes
 
 
-def scalars(place: RunDir, tag: str) -> list[tuple[int, float]]:
-    """Steps and values of a TensorBoard curve, as TensorBoard shows them."""
-    events = EventAccumulator(str(place.tensorboard)).Reload()
-    return [(event.step, event.value) for event in events.Scalars(tag)]
-
-
 @pytest.fixture
 def place(tmp_path: Path) -> RunDir:
     return RunDir(tmp_path / "run")
 
 
 def test_the_columns_of_the_three_tables_are_fixed(place):
-    RunMetrics(place, tensorboard=False).close()
+    RunMetrics(place).close()
     assert place.episodes.read_text() == EPISODE_HEADER
     assert place.metrics.read_text() == (
         "agent_steps,updates,episodes,seconds,epsilon,loss,mean_q,gradient_norm,steps_per_second,updates_per_second,"
@@ -81,32 +62,29 @@ def test_the_columns_of_the_three_tables_are_fixed(place):
 
 
 def test_a_row_is_in_its_file_as_soon_as_it_is_written(place):
-    metrics = RunMetrics(place, tensorboard=False)
+    metrics = RunMetrics(place)
     metrics.episode(episode())
     assert place.episodes.read_text() == EPISODE_HEADER + "1,120,2.5,0,1-1,231.0,315,60,394,death\n"
 
 
 def test_the_order_of_a_rows_keys_does_not_matter(place):
-    metrics = RunMetrics(place, tensorboard=False)
+    metrics = RunMetrics(place)
     metrics.episode(dict(reversed(episode().items())))
     assert place.episodes.read_text().endswith("1,120,2.5,0,1-1,231.0,315,60,394,death\n")
 
 
 def test_a_value_that_is_missing_is_an_empty_field_and_reads_back_as_nan(place):
-    metrics = RunMetrics(place, tensorboard=True)
+    metrics = RunMetrics(place)
     metrics.interval(interval(loss=None))
     assert ",0.9,,1.5," in place.metrics.read_text()
     assert np.isnan(read_table(place.metrics, METRIC_COLUMNS)["loss"]).tolist() == [True]
     metrics.close()
-    tags = EventAccumulator(str(place.tensorboard)).Reload().Tags()["scalars"]
-    assert "training/mean_q" in tags
-    assert "training/loss" not in tags
 
 
 @given(value=st.floats(-1e100, 1e100), size=st.sampled_from([float, np.float64]))
 def test_a_float_reads_back_as_it_was_written(tmp_path_factory, value, size):
     place = RunDir(tmp_path_factory.getbasetemp() / "floats")
-    metrics = RunMetrics(place, tensorboard=False)
+    metrics = RunMetrics(place)
     metrics.interval(interval(loss=size(value)))
     metrics.close()
     assert read_table(place.metrics, METRIC_COLUMNS)["loss"].tolist() == [value]
@@ -114,7 +92,7 @@ def test_a_float_reads_back_as_it_was_written(tmp_path_factory, value, size):
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), np.float64("-inf"), np.float32("nan")])
 def test_what_is_no_number_is_written_as_no_value(place, value):
-    metrics = RunMetrics(place, tensorboard=False)
+    metrics = RunMetrics(place)
     metrics.evaluation([evaluated(q_first=value)])
     metrics.close()
     assert np.isnan(read_table(place.evaluation, EVALUATION_COLUMNS)["q_first"]).tolist() == [True]
@@ -127,7 +105,7 @@ def test_what_is_no_number_is_written_as_no_value(place, value):
     [("episode", episode(), "episodes.csv"), ("interval", interval(), "metrics.csv")],
 )
 def test_a_row_with_other_columns_is_refused_by_name_and_not_written(place, method, row, file):
-    metrics = RunMetrics(place, tensorboard=False)
+    metrics = RunMetrics(place)
     del row["agent_steps"]
     with pytest.raises(ValueError, match=rf"{file}: missing \['agent_steps'\], unknown \['steps'\]"):
         getattr(metrics, method)(row | {"steps": 120})
@@ -135,14 +113,14 @@ def test_a_row_with_other_columns_is_refused_by_name_and_not_written(place, meth
 
 
 def test_an_evaluation_with_one_bad_row_is_refused_whole(place):
-    metrics = RunMetrics(place, tensorboard=False)
+    metrics = RunMetrics(place)
     with pytest.raises(ValueError, match=r"evaluation.csv: missing \[\], unknown \['extra'\]"):
         metrics.evaluation([evaluated(), evaluated(extra=1)])
     assert len(place.evaluation.read_text().splitlines()) == 1
 
 
 def test_a_table_reads_as_numbers_and_words(place):
-    metrics = RunMetrics(place, tensorboard=False)
+    metrics = RunMetrics(place)
     metrics.evaluation([evaluated(end="clear", x=3161), evaluated(end="stall", x=722)])
     table = read_table(place.evaluation, EVALUATION_COLUMNS)
     assert tuple(table) == EVALUATION_COLUMNS
@@ -348,14 +326,14 @@ def test_bytes_that_are_no_text_get_one_line_that_names_the_file(tmp_path):
 def test_resuming_keeps_the_rows_up_to_the_checkpoint_and_drops_those_past_it_and_evaluations_past_the_last_it_knows(
     place,
 ):
-    before = RunMetrics(place, tensorboard=False)
+    before = RunMetrics(place)
     for agent_steps in (80, 160, 168, 240):
         before.episode(episode(agent_steps, seconds=agent_steps / 3))
         before.interval(interval(agent_steps))
         before.evaluation([evaluated(agent_steps), evaluated(agent_steps)])
     before.close()
     text = place.episodes.read_text()
-    after = RunMetrics(place, tensorboard=False, resume_at=160, evaluated_at=80)
+    after = RunMetrics(place, resume_at=160, evaluated_at=80)
     assert place.episodes.read_text() == text[: text.index("1,168")]
     after.episode(episode(200))
     after.interval(interval(200))
@@ -368,22 +346,22 @@ def test_resuming_keeps_the_rows_up_to_the_checkpoint_and_drops_those_past_it_an
 
 
 def test_resuming_drops_a_torn_last_line_even_of_an_episode_before_the_checkpoint(place):
-    metrics = RunMetrics(place, tensorboard=False)
+    metrics = RunMetrics(place)
     metrics.episode(episode(80))
     metrics.close()
     with place.episodes.open("a") as file:
         file.write("2,100,3.5,0,1-1,23")
-    after = RunMetrics(place, tensorboard=False, resume_at=160)
+    after = RunMetrics(place, resume_at=160)
     after.episode(episode(168, episode=2))
     after.close()
     assert read_table(place.episodes, EPISODE_COLUMNS)["agent_steps"].tolist() == [80, 168]
 
 
 def test_resuming_at_the_start_leaves_no_rows(place):
-    metrics = RunMetrics(place, tensorboard=False)
+    metrics = RunMetrics(place)
     metrics.episode(episode(8))
     metrics.close()
-    RunMetrics(place, tensorboard=False, resume_at=0).close()
+    RunMetrics(place, resume_at=0).close()
     assert place.episodes.read_text() == EPISODE_HEADER
 
 
@@ -391,13 +369,13 @@ def test_resuming_on_a_foreign_table_is_refused_and_leaves_it_alone(place):
     place.path.mkdir()
     place.episodes.write_text("step,reward\n1,2\n")
     with pytest.raises(UserError, match=r"episodes\.csv: not the expected table"):
-        RunMetrics(place, tensorboard=False, resume_at=10)
+        RunMetrics(place, resume_at=10)
     assert place.episodes.read_text() == "step,reward\n1,2\n"
 
 
 @pytest.mark.parametrize("end", ["victory", ""])
 def test_resuming_on_a_damaged_table_is_refused_and_leaves_all_of_them_alone(place, end):
-    before = RunMetrics(place, tensorboard=False)
+    before = RunMetrics(place)
     for agent_steps in (80, 160):
         before.episode(episode(agent_steps))
         before.evaluation([evaluated(agent_steps, end=end if agent_steps == 80 else "clear")])
@@ -406,42 +384,42 @@ def test_resuming_on_a_damaged_table_is_refused_and_leaves_all_of_them_alone(pla
     with pytest.raises(
         UserError, match=r"evaluation\.csv: line 2, column end: '.*' is not allowed; must be one of clear,"
     ):
-        RunMetrics(place, tensorboard=False, resume_at=100, evaluated_at=100)
+        RunMetrics(place, resume_at=100, evaluated_at=100)
     assert [path.read_bytes() for path in (place.episodes, place.metrics, place.evaluation)] == contents
 
 
 def test_resuming_is_not_kept_by_what_it_drops_anyway(place):
-    before = RunMetrics(place, tensorboard=False)
+    before = RunMetrics(place)
     before.evaluation([evaluated(80), evaluated(160, end="damaged")])
     before.close()
-    RunMetrics(place, tensorboard=False, resume_at=100, evaluated_at=100).close()
+    RunMetrics(place, resume_at=100, evaluated_at=100).close()
     assert read_table(place.evaluation, EVALUATION_COLUMNS)["agent_steps"].tolist() == [80]
 
 
 def test_agent_steps_that_fall_are_refused_rather_than_lines_dropped(place):
-    before = RunMetrics(place, tensorboard=False)
+    before = RunMetrics(place)
     for agent_steps in (80, 9160, 240):
         before.episode(episode(agent_steps))
     before.close()
     with pytest.raises(UserError, match="line 4, column agent_steps: 240 is not allowed; must be at least 9160"):
-        RunMetrics(place, tensorboard=False, resume_at=240)
+        RunMetrics(place, resume_at=240)
     assert len(place.episodes.read_text().splitlines()) == 4
 
 
 def test_tables_of_many_blocks_are_read_and_gone_on_with_as_those_of_one(place, monkeypatch):
-    before = RunMetrics(place, tensorboard=False)
+    before = RunMetrics(place)
     for agent_steps in range(0, 3000, 10):
         before.episode(episode(agent_steps))
     before.close()
     monkeypatch.setattr("mario_rl.reading.BLOCK_BYTES", 100)
     assert read_table(place.episodes, EPISODE_COLUMNS)["agent_steps"].tolist() == list(range(0, 3000, 10))
-    RunMetrics(place, tensorboard=False, resume_at=1005).close()
+    RunMetrics(place, resume_at=1005).close()
     assert read_table(place.episodes, EPISODE_COLUMNS)["agent_steps"].tolist() == list(range(0, 1010, 10))
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_full_disk_is_one_clear_line_and_closing_still_works(place, monkeypatch):
-    metrics = RunMetrics(place, tensorboard=False)
+    metrics = RunMetrics(place)
     place.episodes.unlink()
     place.episodes.symlink_to("/dev/full")
     with place.episodes.open("ab", buffering=0) as full:
@@ -453,7 +431,7 @@ def test_a_full_disk_is_one_clear_line_and_closing_still_works(place, monkeypatc
 
 @pytest.mark.parametrize("replaced", [False, True])
 def test_a_table_that_is_not_in_its_place_any_more_is_missed_at_the_next_row(place, replaced):
-    metrics = RunMetrics(place, tensorboard=False)
+    metrics = RunMetrics(place)
     metrics.episode(episode())
     place.episodes.unlink()
     if replaced:
@@ -464,67 +442,10 @@ def test_a_table_that_is_not_in_its_place_any_more_is_missed_at_the_next_row(pla
     metrics.close()
 
 
-def test_tensorboard_gets_episodes_intervals_and_the_means_of_each_evaluation(place):
-    metrics = RunMetrics(place, tensorboard=True)
-    metrics.episode(episode(120, x=315))
-    metrics.interval(interval(128, epsilon=0.5))
-    ends_and_x = (("clear", 3161), ("death", 1161), ("death", 461), ("stall", 17))
-    metrics.evaluation([evaluated(136, end=end, x=x, **{"return": x - 100.0}) for end, x in ends_and_x])
-    metrics.close()
-    assert scalars(place, "episode/x") == [(120, 315.0)]
-    assert scalars(place, "training/epsilon") == [(128, 0.5)]
-    assert scalars(place, "evaluation/noop/clear_rate") == [(136, 0.25)]
-    assert scalars(place, "evaluation/noop/mean_x") == [(136, 1200.0)]
-    assert scalars(place, "evaluation/noop/mean_return") == [(136, 1100.0)]
-
-
-def test_tensorboard_shows_running_means_from_the_hundredth_episode_on_and_the_table_all_of_them(place):
-    metrics = RunMetrics(place, tensorboard=True)
-    for agent_steps, episodes, mean in ((100, 2, 900.0), (5000, 99, 400.0), (5050, 100, 410.0)):
-        metrics.interval(interval(agent_steps, episodes=episodes, mean_x=mean, mean_return=mean, clear_rate=0.5))
-    metrics.close()
-    for name, value in (("mean_x", 410.0), ("mean_return", 410.0), ("clear_rate", 0.5)):
-        assert scalars(place, f"training/{name}") == [(5050, value)]
-    assert scalars(place, "training/episodes") == [(100, 2.0), (5000, 99.0), (5050, 100.0)]
-    assert read_table(place.metrics, METRIC_COLUMNS)["mean_x"].tolist() == [900.0, 400.0, 410.0]
-
-
-def test_tensorboard_keeps_protocols_apart(place):
-    metrics = RunMetrics(place, tensorboard=True)
-    metrics.evaluation([evaluated(protocol="greedy", x=100), evaluated(protocol="sticky", x=200)])
-    metrics.close()
-    assert scalars(place, "evaluation/greedy/mean_x") == [(120, 100.0)]
-    assert scalars(place, "evaluation/sticky/mean_x") == [(120, 200.0)]
-
-
-def test_tensorboard_hides_what_lies_past_the_checkpoint_and_keeps_the_checkpoints_own_step(place):
-    before = RunMetrics(place, tensorboard=True)
-    for agent_steps in (80, 160, 240):
-        before.episode(episode(agent_steps, x=1))
-    before.close()
-    after = RunMetrics(place, tensorboard=True, resume_at=160)
-    after.episode(episode(200, x=2))
-    after.close()
-    assert scalars(place, "episode/x") == [(80, 1.0), (160, 1.0), (200, 2.0)]
-
-
 def test_closing_twice_is_fine(place):
-    metrics = RunMetrics(place, tensorboard=True)
+    metrics = RunMetrics(place)
     metrics.close()
     metrics.close()
-
-
-def test_without_tensorboard_no_event_file_is_written_and_nothing_of_it_imported(place):
-    code = (
-        "import sys; from pathlib import Path; from mario_rl.runs.directory import RunDir; "
-        "from mario_rl.runs.metrics import RunMetrics; "
-        "RunMetrics(RunDir(Path(sys.argv[1])), tensorboard=False).close(); print('tensorboard' in sys.modules)"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", code, str(place.path)], capture_output=True, text=True, check=True, timeout=120
-    )
-    assert result.stdout.strip() == "False"
-    assert not place.tensorboard.exists()
 
 
 def test_a_table_from_before_a_column_was_added_is_read_as_without_values_there(tmp_path):
@@ -543,15 +464,3 @@ def test_a_table_from_before_a_column_was_added_is_read_as_without_values_there(
     path.write_text(",".join(EVALUATION_COLUMNS[:-3]) + "\n")
     with pytest.raises(UserError, match="not the expected table"):
         read_table(path, EVALUATION_COLUMNS)
-
-
-def test_where_tensorboard_fails_it_is_left_out_with_one_warning_and_the_tables_go_on(tmp_path):
-    warnings: list[str] = []
-    place = RunDir(tmp_path / os.fsdecode(b"not \xff utf-8"))
-    metrics = RunMetrics(place, tensorboard=True, warn=warnings.append)
-    for agent_steps in (100, 200):
-        metrics.interval(interval(agent_steps))
-    metrics.close()
-    assert len(warnings) == 1
-    assert warnings[0].startswith("TensorBoard's files can't be written, training goes on without them (Unicode")
-    assert len(place.metrics.read_text().splitlines()) == 3

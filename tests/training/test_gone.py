@@ -37,7 +37,7 @@ def everything_below(path: Path) -> set[str]:
     return {str(one.relative_to(path)) for one in path.rglob("*")}
 
 
-@pytest.mark.parametrize("settings", [[], ["logging.tensorboard=true", "evaluation.every_steps=100"]])
+@pytest.mark.parametrize("settings", [[], ["logging.trackers=[tensorboard]", "evaluation.every_steps=100"]])
 def test_a_run_whose_directory_is_moved_ends_and_goes_on_where_it_is_now(tmp_path, small_run_file, settings):
     run, moved = tmp_path / "runs" / "run", tmp_path / "elsewhere"
     with pytest.raises(GoneError, match=rf"run: moved to {moved} while .*{moved / 'checkpoints' / 'latest.pt'}$"):

@@ -77,6 +77,8 @@ def test_every_key_that_weights_may_depend_on_was_decided_about():
         "env.grayscale",
         "env.show_buttons",
         "env.frame_stack",
+        "env.wrappers",
+        "network.body",
         "network.hidden_size",
         "network.dueling",
         "network.quantiles",

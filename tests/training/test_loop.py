@@ -29,7 +29,7 @@ def rows(path) -> list[dict[str, str]]:
 
 
 def test_a_run_directory_holds_everything_it_promises(tmp_path, small_run_file, drawn_curves):
-    settings = ["evaluation.every_steps=100", "logging.tensorboard=true", "logging.every_seconds=0.2"]
+    settings = ["evaluation.every_steps=100", "logging.trackers=[tensorboard]", "logging.every_seconds=0.2"]
     result = train(load_config(small_run_file, settings), tmp_path / "run")
     place = RunDir(tmp_path / "run")
     assert result.run_dir == place
@@ -207,7 +207,7 @@ def test_a_curve_that_cannot_be_drawn_is_one_warning_and_the_run_is_saved(
 @pytest.mark.parametrize("name", ["a$x_$b", b"not \xff utf-8"])
 def test_a_run_directory_may_have_any_name_that_the_disk_allows(name, tmp_path, small_run_file, drawn_curves):
     settings = ["training.agent_steps=60", "training.checkpoint_every_steps=30", "evaluation.every_steps=60"]
-    config = load_config(small_run_file, [*settings, "logging.tensorboard=true"])
+    config = load_config(small_run_file, [*settings, "logging.trackers=[tensorboard]"])
     result = train(config, tmp_path / os.fsdecode(name))
     assert result.run_dir.curve.read_bytes().startswith(b"\x89PNG")
     resumed = resume(result.run_dir.path, ["training.agent_steps=70"])
@@ -289,7 +289,7 @@ def test_what_updates_measured_is_summed_not_hoarded(tmp_path, small_run_file, m
 @pytest.mark.parametrize(
     ("setting", "missing", "says"),
     [
-        ("logging.tensorboard=true", "torch.utils.tensorboard", "or train with logging.tensorboard=false"),
+        ("logging.trackers=[tensorboard]", "torch.utils.tensorboard", "or leave tensorboard out of logging.trackers"),
         ("env.emulator=nes_py", "mario_rl.envs.nes_py", "or env.emulator=native, which gives the same"),
         ("env.rom=nothing.nes", None, "nothing.nes: the ROM can't be read"),
     ],

@@ -365,7 +365,7 @@ def test_the_curves_of_the_run_are_beside_the_game(page, url, trained_run):
 
 
 def test_the_curve_of_a_long_run_begins_with_its_hundredth_episode(tmp_path):
-    metrics = RunMetrics(RunDir(tmp_path), tensorboard=False)
+    metrics = RunMetrics(RunDir(tmp_path))
     for episodes, mean_x in ((1, 900.0), (99, 400.0), (100, 410.0), (130, 420.0)):
         row = dict.fromkeys(METRIC_COLUMNS, 0.0) | {"agent_steps": episodes * 50}
         metrics.interval(row | {"episodes": episodes, "mean_x": mean_x})
