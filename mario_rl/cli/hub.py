@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import click
@@ -56,10 +56,10 @@ def push(
     if film is not None and no_film:
         raise UserError("--film, --no-film: only one of them can be given")
     file = _shipped(agent)
+    if dry_run is not None and dry_run.exists() and not (dry_run.is_dir() and not any(dry_run.iterdir())):
+        raise UserError(f"--dry-run: {dry_run} must be an empty folder, or not be there yet")
     from mario_rl import hub
-    from mario_rl.hub.access import require_repository
 
-    require_repository(repo)  # before a film is made
     records = film is None and not no_film
     with tempfile.TemporaryDirectory(prefix="mario-rl-push-") if records else nullcontext("") as folder:
         if records:
@@ -101,12 +101,11 @@ def _record(agent: Path, film: Path) -> int:
     from mario_rl.watch.record import record
 
     click.echo("recording the film ...", err=True)
-    with Interrupts() as interrupts:
-        try:
-            record(agent, film, episodes=1, protocol="greedy", should_stop=lambda: interrupts.received is not None)
-        except EvaluationInterrupted:
-            return complain("interrupted: nothing is pushed", exit_code(interrupts))
-    return exit_code(interrupts)
+    with Interrupts() as interrupts, suppress(EvaluationInterrupted):
+        record(agent, film, episodes=1, protocol="greedy", should_stop=lambda: interrupts.received is not None)
+    if interrupts.received is not None:
+        return complain("interrupted: nothing is pushed", exit_code(interrupts))
+    return OK
 
 
 @click.command()

@@ -101,8 +101,8 @@ def _download(repo: str, repo_id: str, revision: str | None, listed: RepoSibling
 
     The library's own downloads keep copies in a cache and don't bound what is sent, so only its requests are used.
     """
-    from huggingface_hub import hf_hub_url
-    from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_stream_backoff
+    from huggingface_hub import get_session, hf_hub_url
+    from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 
     url = hf_hub_url(repo_id, listed.rfilename, revision=revision)
     headers = build_hf_headers(headers={"Accept-Encoding": "identity"})
@@ -110,7 +110,7 @@ def _download(repo: str, repo_id: str, revision: str | None, listed: RepoSibling
     with (
         target.open("wb") as file,
         hub_errors(repo),
-        http_stream_backoff("GET", url, headers=headers, timeout=SECONDS, max_retries=1) as response,
+        get_session().stream("GET", url, headers=headers, timeout=SECONDS) as response,
     ):
         hf_raise_for_status(response)
         for chunk in response.iter_bytes(1 << 16):

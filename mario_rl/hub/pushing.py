@@ -54,10 +54,8 @@ def write_to(folder: Path, contents: Contents) -> None:
     """Write what a push would upload to a folder.
 
     Raises:
-        UserError: there is something in that folder. StorageError: the disk refused.
+        StorageError: the disk refused.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"--dry-run: {folder} must be an empty folder, or not be there yet")
     for name, content in contents.items():
         write_atomically(folder / name, partial(write_bytes, content=content))
 
