@@ -11,7 +11,7 @@ import hashlib
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -23,6 +23,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response, Stream
 from starlette.routing import Route
 
 TOKEN = "hf_of_the_owner"
+BLOCK = 1 << 16
 LARGE = (".pt", ".mp4")  # what .gitattributes of a repository gives to Git LFS
 
 
@@ -76,7 +77,7 @@ class HubStandIn:
 
     requests: all that was asked, such as `GET /api/models/user/name`. objects: of Git LFS, by SHA-256.
     listed_sizes: sizes that it claims for files. sent: what it sends in place of a file; cut: as many bytes of it less.
-    status: what it answers to everything, where that isn't None.
+    bytes_sent: of large files, in whole blocks. status: what it answers to everything, where that isn't None.
     """
 
     def __init__(self) -> None:
@@ -87,6 +88,7 @@ class HubStandIn:
         self.listed_sizes: dict[str, int] = {}
         self.sent: dict[str, bytes] = {}
         self.cut = 0
+        self.bytes_sent = 0
         self.status: int | None = None
         repo = "/{user}/{name}"
         self.app = Starlette(
@@ -227,8 +229,12 @@ class HubStandIn:
     async def _fetch(self, request: Request) -> Response:
         content = self.objects[request.path_params["oid"]]
 
-        async def parts() -> Iterator[bytes]:
-            yield content[: len(content) - self.cut]
+        async def parts() -> AsyncIterator[bytes]:
+            for begin in range(0, len(content) - self.cut, BLOCK):
+                if await request.is_disconnected():
+                    return
+                yield content[begin : min(begin + BLOCK, len(content) - self.cut)]
+                self.bytes_sent += BLOCK
 
         # Without a length where more is sent than is listed, as a server would that wants to fill a disk.
         length = {"Content-Length": str(len(content))} if not self.sent else {}
