@@ -20,7 +20,7 @@ FILM = "replay.mp4"
 MODEL_CARD = "README.md"
 
 MOST_BYTES = {".pt": 1 << 30, ".json": MOST_CARD_BYTES, ".mp4": 100_000_000}
-"""Of a file with each ending. The shipped agents have 3.5 MB, their cards 90 kB; a film has about 2 MB a minute."""
+"""Of a file with each ending. The shipped agents have 3.5 MB, their cards 90 kB, a film of 1-1 1 MB."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 """What an agent may be called: a plain file name on every system."""

@@ -41,7 +41,7 @@ def pull(repo: str, output: Path, *, force: bool = False) -> list[Path]:
     repo_id, revision = split_revision(repo)
     api = open_hub()
     with hub_errors(repo):
-        info = api.model_info(repo_id, revision=revision, files_metadata=True)
+        info = api.model_info(repo_id, revision=revision, files_metadata=True, timeout=SECONDS)
         listed = {one.rfilename: one for one in info.siblings or []}
     name = _only_agent(repo, listed)
     sources = {f"{name}.pt": f"{name}.pt", f"{name}.json": f"{name}.json"}
@@ -97,7 +97,7 @@ def _require_free(target: Path, *, force: bool) -> None:
 
 
 def _download(repo: str, repo_id: str, revision: str | None, listed: RepoSibling, target: Path) -> None:
-    """Download one file as long as it is what the hub lists: of that size and, where it is listed, that SHA-256.
+    """Download one file as long as it is what the hub lists: of that size and with that checksum.
 
     The library's own downloads keep copies in a cache and don't bound what is sent, so only its requests are used.
     """
@@ -106,7 +106,11 @@ def _download(repo: str, repo_id: str, revision: str | None, listed: RepoSibling
 
     url = hf_hub_url(repo_id, listed.rfilename, revision=revision)
     headers = build_hf_headers(headers={"Accept-Encoding": "identity"})
-    received, digest = 0, hashlib.sha256()
+    if listed.lfs is not None:
+        wanted, digest = listed.lfs.sha256, hashlib.sha256()
+    else:  # as Git names a file
+        wanted, digest = listed.blob_id, hashlib.sha1(b"blob %d\0" % (listed.size or 0), usedforsecurity=False)
+    received = 0
     with (
         target.open("wb") as file,
         hub_errors(repo),
@@ -120,6 +124,5 @@ def _download(repo: str, repo_id: str, revision: str | None, listed: RepoSibling
             digest.update(chunk)
             with storage_errors(target):
                 file.write(chunk)
-    wanted = listed.lfs.sha256 if listed.lfs is not None else None
     if received != listed.size or (wanted is not None and digest.hexdigest() != wanted):
         raise UserError(f"{repo}/{listed.rfilename}: is not the file that the hub lists; refused, nothing is kept")

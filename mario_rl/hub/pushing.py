@@ -9,7 +9,7 @@ from pathlib import Path
 from mario_rl.cards.text import card_markdown
 from mario_rl.errors import UserError
 from mario_rl.files import write_atomically, write_bytes
-from mario_rl.hub.access import hub_errors, open_hub, require_repository
+from mario_rl.hub.access import SECONDS, hub_errors, open_hub, require_repository
 from mario_rl.hub.contents import FILM, MODEL_CARD, is_name, require_film, require_size, require_sound
 from mario_rl.hub.model_card import model_card
 
@@ -85,7 +85,7 @@ def push(repo: str, contents: Contents, *, private: bool = False, message: str) 
         raise UserError(f"{repo}: pushing needs an access token with write permission: `hf auth login`, or HF_TOKEN")
     with hub_errors(repo):
         page = api.create_repo(repo, private=private or None, exist_ok=True)
-        info = api.model_info(repo)
+        info = api.model_info(repo, timeout=SECONDS)
     there = {one.rfilename for one in info.siblings or []}
     if private and not info.private:
         raise UserError(f"{repo}: is there already, and public; --private is for new repositories")

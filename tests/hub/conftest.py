@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hub_stand_in import TOKEN, HubStandIn, serving
+from hub_stand_in import TOKEN, HubStandIn, point_to, serving
 from huggingface_hub import close_session, constants
 
 from mario_rl.cards import ship
@@ -38,13 +38,6 @@ def _nobody_logged_in(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "hf_home" / "token"))
     point_to(monkeypatch, "http://127.0.0.1:9")  # nobody listens there
     close_session()
-
-
-def point_to(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    """Have this process and those it starts talk to the hub at `url`, with the owner's token."""
-    monkeypatch.setenv("HF_ENDPOINT", url)
-    monkeypatch.setattr(constants, "ENDPOINT", url)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url + "/{repo_id}/resolve/{revision}/{filename}")
 
 
 @pytest.fixture

@@ -15,7 +15,9 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import pytest
 import uvicorn
+from huggingface_hub import constants
 from ruamel.yaml import YAML, YAMLError
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -162,7 +164,7 @@ class HubStandIn:
             sibling = {"rfilename": path}
             if "blobs" in request.query_params:
                 size = self.listed_sizes.get(path, len(content))
-                sibling |= {"size": size, "blobId": hashlib.sha1(content).hexdigest()}
+                sibling |= {"size": size, "blobId": hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()}
                 if path.endswith(LARGE):
                     sibling["lfs"] = {"sha256": _oid(content), "size": size, "pointerSize": 131}
             siblings.append(sibling)
@@ -272,3 +274,10 @@ def serving() -> Iterator[HubStandIn]:
         finally:
             server.should_exit = True
             thread.join()
+
+
+def point_to(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """Have this process and those it starts talk to the hub at `url`, with the owner's token."""
+    monkeypatch.setenv("HF_ENDPOINT", url)
+    monkeypatch.setattr(constants, "ENDPOINT", url)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url + "/{repo_id}/resolve/{revision}/{filename}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,18 +13,19 @@ from pathlib import Path
 import pytest
 import torch
 from damage import damaged
-from hub_stand_in import TOKEN
+from hub_stand_in import TOKEN, point_to
 from huggingface_hub import ModelCard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import mario_rl
 from mario_rl.cards import load_card
+from mario_rl.cards.card import Facts
 from mario_rl.cards.checking import find_flaws
 from mario_rl.cards.facts import read_facts
 from mario_rl.cli import main
 from mario_rl.errors import UserError
-from mario_rl.hub import pull
+from mario_rl.hub import access, pull, pulling, pushing
 from mario_rl.hub.contents import MOST_BYTES
 from mario_rl.hub.model_card import model_card
 from mario_rl.runs.checkpoint import load_checkpoint, save_checkpoint
@@ -322,9 +324,15 @@ def test_whatever_is_damaged_nothing_untrue_is_pulled(data, pushed, agent, tmp_p
         pulled, *_ = pull(REPO, got)
     except UserError:
         assert nothing_in(got)
-    else:  # where and when it was evaluated nothing can tell
-        unproven = {"date", "evaluated_on", "versions"}
-        assert load_card(pulled).model_dump(exclude=unproven) == load_card(agent).model_dump(exclude=unproven)
+    else:  # what neither the weights nor a sum tells, such as a single episode's first value, is for `verify` to find
+        one, other = load_card(pulled), load_card(agent)
+        assert one.model_dump(include={*Facts.model_fields}) == other.model_dump(include={*Facts.model_fields})
+        for claim, claimed in zip(one.evaluations, other.evaluations, strict=True):
+            assert (claim.clears, claim.mean_x, claim.mean_return) == (
+                claimed.clears,
+                claimed.mean_x,
+                claimed.mean_return,
+            )
         assert pulled.read_bytes() == agent.read_bytes()
     finally:
         pushed.repositories[REPO].commit(whole)
@@ -416,10 +424,19 @@ def test_a_hub_that_fails_or_is_down_is_told_with_exit_code_1(pushed, agent, tmp
     pushed.status = None
     pushed.cut = 1_000
     assert "no connection" in refused(pull, capsys, code=1)  # it broke in the middle of the weights
-    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    point_to(monkeypatch, "http://127.0.0.1:9")
     for arguments in (push, pull):
         assert "http://127.0.0.1:9: no connection (" in refused(arguments, capsys, code=1)
     assert nothing_in(tmp_path / "got")
+
+
+def test_a_server_that_never_answers_is_not_waited_for_without_end(hub, agent, monkeypatch, capsys):
+    for module in (access, pulling, pushing):
+        monkeypatch.setattr(module, "SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        point_to(monkeypatch, f"http://127.0.0.1:{silent.getsockname()[1]}")
+        for arguments in (["push", agent, REPO, "--no-film"], ["pull", REPO]):
+            assert "no connection (timed out)" in refused(arguments, capsys, code=1)
 
 
 def test_without_the_library_it_is_said_what_to_install(agent, monkeypatch, capsys):
