@@ -106,10 +106,9 @@ def _download(repo: str, repo_id: str, revision: str | None, listed: RepoSibling
 
     url = hf_hub_url(repo_id, listed.rfilename, revision=revision)
     headers = build_hf_headers(headers={"Accept-Encoding": "identity"})
+    wanted, digest = listed.blob_id, hashlib.sha1(b"blob %d\0" % (listed.size or 0), usedforsecurity=False)  # Git's
     if listed.lfs is not None:
         wanted, digest = listed.lfs.sha256, hashlib.sha256()
-    else:  # as Git names a file
-        wanted, digest = listed.blob_id, hashlib.sha1(b"blob %d\0" % (listed.size or 0), usedforsecurity=False)
     received = 0
     with (
         target.open("wb") as file,
