@@ -25,7 +25,7 @@ FLOORS = [
     {"envs", "agents"},
     {"evaluation", "report"},
     {"training", "cards", "loaded"},
-    {"diagnostics"},
+    {"diagnostics", "hub"},
     {"studies", "compare", "watch"},
     {"cli", "__main__"},
 ]

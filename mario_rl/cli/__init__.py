@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import click
 
 from mario_rl import __version__
-from mario_rl.cli import cards, compare, evaluate, listing, machine, plot, train, watch
+from mario_rl.cli import cards, compare, evaluate, hub, listing, machine, plot, train, watch
 from mario_rl.cli.interruption import Interruption
 from mario_rl.cli.shared import BAD_INPUT, FAILED, INTERRUPTED, OK, complain
 from mario_rl.errors import FailedError, UserError
@@ -43,6 +43,8 @@ for command in (
     evaluate.evaluate,
     cards.ship,
     cards.verify,
+    hub.push,
+    hub.pull,
     plot.plot,
     watch.watch,
     watch.record,
