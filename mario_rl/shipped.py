@@ -59,7 +59,11 @@ def find_study(given: Path) -> Path:
 def find_search(given: Path) -> Path:
     """Name the file that a path or the name of a search, else of a config, else of a study stands for."""
     found = _find(given, given.as_posix(), search_names(), CONFIGS / "searches")
-    return found if found != given else next((one for one in (find_config(given), find_study(given)) if one != given), given)
+    return (
+        found
+        if found != given
+        else next((one for one in (find_config(given), find_study(given)) if one != given), given)
+    )
 
 
 def find_agent(given: Path) -> Path | None:

@@ -78,7 +78,7 @@ type Space = Mapping[str, Range | Choices]
 
 
 class SearchFinalConfig(FinalConfig):
-    """How the last weights of a trial are evaluated: by this it is judged, and on seeds that no reported number uses."""
+    """How the last weights of a trial are evaluated, by which it is judged: on a seed that no reported number uses."""
 
     protocols: Distinct[Protocol] = Field(("epsilon",), description="Which protocols, each once.")
     episodes: EvaluatedEpisodes = Field(
@@ -102,7 +102,7 @@ class Search(Section):
     )
     objective: Objective = Field(
         "final_x",
-        description="What is to be as high as possible: final_x, clear_rate (of the evaluation at the end) or training_x.",
+        description="To be as high as possible: final_x, clear_rate (both of the evaluation at the end), training_x.",
     )
     trials: Annotated[int, Field(gt=0, le=MOST_TRIALS)] = Field(30, description="How many settings to try, in all.")
     agent_steps: Count = Field(50_000, description="Agent steps that each run of a trial is trained for.")
@@ -172,8 +172,8 @@ def space_of(search: Search, path: Path) -> Space:
         refused += [key for key in keys if where == "space" and key.partition(".")[0] == "evaluation"]
         if refused:
             raise ConfigError(
-                f"{path}: {where}.{refused[0]}: is not allowed; all trials share it: the length of a run is agent_steps "
-                "here, its seeds are seeds, its evaluation is final"
+                f"{path}: {where}.{refused[0]}: is not allowed; all trials share it: a run is as long as agent_steps "
+                "says, its seeds are seeds, its evaluation is final"
             )
     if twice := sorted(search.space.keys() & search.settings.keys()):
         raise ConfigError(f"{path}: settings.{twice[0]}: is not allowed, it is searched as well; keep one of the two")

@@ -160,9 +160,7 @@ def _work(
     return failed
 
 
-def do_at_once(
-    tasks: Iterable[Callable[[], None]], executor: Stoppable, *, jobs: int, interrupts: Interrupts
-) -> None:
+def do_at_once(tasks: Iterable[Callable[[], None]], executor: Stoppable, *, jobs: int, interrupts: Interrupts) -> None:
     """Do tasks that wait for runs, `jobs` at once, until all are done or a signal has let their runs save and end.
 
     Args:

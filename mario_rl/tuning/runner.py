@@ -29,8 +29,11 @@ from mario_rl.wording import count_text
 class SearchObserver(StudyObserver):
     """Hears of a search as well; its runs are those of trials."""
 
-    def ended(self, trial: Trial, reason: str = "") -> None:
-        """A trial is complete, or pruned, or failed; why, where it did not come to its end by itself."""
+    def ended(self, trial: Trial, reason: str, unmade: int) -> None:
+        """A trial is complete, pruned or failed.
+
+        reason: why, where it did not come to its end. unmade: agent steps that it was to make, and will not.
+        """
 
 
 def run_search(
@@ -105,6 +108,7 @@ class _Sitting:
         self._lock = threading.Lock()
         self._working: set[Executor] = set()
         self._stopped = False
+        self._made: dict[int, int] = {}  # agent steps of each trial
         self.failed: dict[StudyRun, str] = {}
 
     def work(self) -> None:
@@ -150,6 +154,7 @@ class _Sitting:
         try:
             if look_at_finals(place, config, self._search.final).state != "done":
                 self._train(trial, index, run, place)
+            self._progressed(trial, index, run, self._search.agent_steps)
             value = objective_value(place, self._search.objective)
         except RunDiverged as diverged:
             self._end(trial, "pruned", str(diverged).splitlines()[-1])
@@ -179,8 +184,7 @@ class _Sitting:
         pruned = False
         try:
             for agent_steps in executor.execute(run, place):
-                with self._turn:
-                    self._observer.progressed(run, agent_steps)
+                self._progressed(trial, index, run, agent_steps)
                 while not pruned and looks and agent_steps >= (at := looks[0] * self._search.agent_steps // LOOKS):
                     step = index * LOOKS + looks.pop(0)
                     x = training_x(place, until=at)
@@ -198,11 +202,17 @@ class _Sitting:
             _keep_tables(place)
             raise _Ended
 
+    def _progressed(self, trial: Trial, index: int, run: StudyRun, agent_steps: int) -> None:
+        with self._turn:
+            self._made[trial.number] = index * self._search.agent_steps + agent_steps
+            self._observer.progressed(run, agent_steps)
+
     def _end(self, trial: Trial, state: Ended, reason: str = "", value: float | None = None) -> None:
         """Note what became of a trial."""
         self._trials.tell(trial.number, state, value)
         with self._turn:
-            self._observer.ended(trial._replace(state=state, value=value), reason)
+            unmade = len(self._search.seeds) * self._search.agent_steps - self._made.get(trial.number, 0)
+            self._observer.ended(trial._replace(state=state, value=value), reason, max(0, unmade))
 
 
 def objective_value(run: RunDir, objective: Objective) -> float:
@@ -221,9 +231,9 @@ def objective_value(run: RunDir, objective: Objective) -> float:
 
 
 def training_x(run: RunDir, *, until: int | None = None) -> float | None:
-    """Work out the mean x [pixels] of the last 100 training episodes that ended by an agent step, of fewer if there are.
+    """Work out the mean x [pixels] of the last 100 training episodes that ended by an agent step.
 
-    None before the first has ended.
+    Of fewer where there are no more; None where there is none.
     """
     table = read_episodes(run.episodes)
     x = table["x"] if until is None else table["x"][table["agent_steps"] <= until]

@@ -171,7 +171,7 @@ class Trials:
         )
         return trial
 
-    def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
+    def _sampler(self, number: int) -> Any:
         """Make the sampler of one trial: seeded by its number, so that a search gone on with repeats no draw."""
         seed = int(np.random.SeedSequence([self._search.seed, number]).generate_state(1)[0])
         if self._search.sampler == "random":
@@ -209,7 +209,7 @@ def _suggest(trial: optuna.Trial, key: str, one: Range | Choices) -> None:
         trial.suggest_float(key, one.low, one.high, log=one.log)
 
 
-def _pruner(optuna: Any, search: Search) -> optuna.pruners.BasePruner:
+def _pruner(optuna: Any, search: Search) -> Any:
     steps = LOOKS * len(search.seeds)
     if search.pruner == "hyperband":
         return optuna.pruners.HyperbandPruner(min_resource=1, max_resource=steps)
@@ -221,7 +221,9 @@ def _pruner(optuna: Any, search: Search) -> optuna.pruners.BasePruner:
 def _what_it_is(search: Search, file: Path) -> dict[str, Any]:
     """List all that decides what a trial is and how it is judged, by key, as JSON keeps it."""
     (common,) = trial_configs(search, file, [{}])
-    asked = {key: value for key, value in search.model_dump(mode="json").items() if key not in (*MAY_CHANGE, "settings")}
+    asked = {
+        key: value for key, value in search.model_dump(mode="json").items() if key not in (*MAY_CHANGE, "settings")
+    }
     values = {f"config {key}": value for key, value in flat_values(common).items() if key not in search.space}
     kept: dict[str, Any] = json.loads(json.dumps({**values, **asked}))
     return kept
