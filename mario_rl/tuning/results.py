@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from mario_rl.compare.looks import FAINT, INK, finish, new_figure
 from mario_rl.config import render_config
@@ -58,7 +58,7 @@ def write_results(search: Search, file: Path, trials: Trials, directory: SearchD
     best = best_of(tried)
     summary = summary_text(tried, search)
     if best is None:
-        return Found(None, f"{summary}; none is complete yet", [directory.trials])
+        return Found(None, summary, [directory.trials])
     config = found_config(search, file, best.values)
     comments = [
         f"Found by mario-rl tune: {trial_name(best.number)}, {value_text(search, best)}.",
@@ -85,9 +85,9 @@ def best_of(trials: Sequence[Trial]) -> Trial | None:
 
 def summary_text(trials: Sequence[Trial], search: Search) -> str:
     """Say how many trials there are, and what became of them."""
-    counts = {state: sum(one.state == state for one in trials) for state in ("complete", "pruned", "failed")}
-    became = ", ".join(f"{number} {state}" for state, number in counts.items() if number)
-    return f"{count_text(sum(counts.values()), 'trial')} of {search.trials:,}{f': {became}' if became else ''}"
+    complete, pruned, failed = (sum(one.state == state for one in trials) for state in ("complete", "pruned", "failed"))
+    became = f"{complete:,} complete, {pruned:,} pruned{f', and {failed:,} failed' if failed else ''}"
+    return f"{complete + pruned:,} of {count_text(search.trials, 'trial')}: {became}"
 
 
 def value_text(search: Search, trial: Trial) -> str:
@@ -165,7 +165,7 @@ def _draw_bars(axes: Axes, keys: Sequence[str], importances: Mapping[str, float]
     if importances:
         axes.barh(range(len(keys)), [100 * importances.get(key, 0.0) for key in keys], color=BLUE, height=0.65)
     else:
-        note = f"needs {FEWEST} complete trials with different values"
+        note = f"needs {FEWEST} trials, and complete ones with different values"
         axes.text(0.5, 0.5, note, color=FAINT, ha="center", va="center", transform=axes.transAxes)
     axes.set_yticks(range(len(keys)), [printable(key, MAX_KEY) for key in keys])
     axes.set_ylim(len(keys) - 0.4, -0.6)
@@ -182,6 +182,9 @@ def _mark(axes: Axes, key: str, one: Range | Choices) -> None:
         axes.set_xlim(-0.5, len(one) - 0.5)
     elif one.log:
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+        axes.xaxis.set_major_formatter(lambda number, _: f"{number:g}")  # matplotlib's own would need mathematics
+        axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(printable(key, MAX_KEY))
     finish(axes)
 
@@ -193,4 +196,4 @@ def _place(one: Range | Choices, value: Any) -> float:
 
 
 def _two_lines(label: str) -> str:
-    return label.replace(" [", "\n[").replace(" of the ", "\nof the ", 1)
+    return label.replace(" of the ", "\nof the ", 1)

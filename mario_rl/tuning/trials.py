@@ -29,7 +29,7 @@ TOP = 0.25
 """Share of the trials that count as good for `importance`: Optuna's 0.1 leaves three of thirty."""
 
 FEWEST = 8
-"""Complete trials below which it would be a guess: two good ones, and others to tell them from."""
+"""Trials below which it would be a guess: two good ones, and others to tell them from."""
 
 LOOKS = 10
 """How often in a run it is said how it stands, evenly; at the last of them it is done."""
@@ -145,16 +145,23 @@ class Trials:
             self._study.tell(number, value, state=told[state])
 
     def importances(self) -> dict[str, float]:
-        """Say how much each key matters for being among the best quarter of the complete trials, the most first.
+        """Say how much each key matters for being among the best quarter of the trials, the most first.
 
-        That is PED-ANOVA (Watanabe et al. 2023), shares that sum to 1; empty below FEWEST complete trials.
+        That is PED-ANOVA (Watanabe et al. 2023), which asks only for each trial whether it is; what was pruned is not.
+        Shares that sum to 1; empty below FEWEST trials.
         """
-        complete = [one for one in self.all() if one.state == "complete"]
-        if len(complete) < FEWEST or len({one.value for one in complete}) == 1:
-            return {}
-        evaluator = self._optuna.importance.PedAnovaImportanceEvaluator(target_quantile=TOP)
         with self._lock, _unwritten(self._path):
-            shares = self._optuna.importance.get_param_importances(self._study, evaluator=evaluator)
+            frozen = [one for one in self._study.get_trials(deepcopy=False) if one.state.name in ("COMPLETE", "PRUNED")]
+        values = [one.value for one in frozen if one.state.name == "COMPLETE"]
+        if len(frozen) < FEWEST or len(set(values)) < 2:
+            return {}
+        below = min(values) - 1.0
+        ranked = self._optuna.create_study(direction="maximize")
+        for one in frozen:
+            value = one.value if one.state.name == "COMPLETE" else below
+            ranked.add_trial(self._optuna.create_trial(params=one.params, distributions=one.distributions, value=value))
+        evaluator = self._optuna.importance.PedAnovaImportanceEvaluator(target_quantile=TOP)
+        shares = self._optuna.importance.get_param_importances(ranked, evaluator=evaluator)
         return {key: float(share) for key, share in shares.items()}
 
     def close(self) -> None:
