@@ -96,7 +96,7 @@ class Search(Section):
     settings: dict[str, JsonValue] = Field(
         default_factory=dict, description="What all trials change in it: dotted keys such as replay.capacity."
     )
-    space: dict[str, JsonValue] = Field(
+    space: dict[str, Any] = Field(
         min_length=1,
         description="Dotted keys, each with a range {low: 1.0e-4, high: 1.0e-3, log: true} or a list of choices.",
     )
@@ -180,7 +180,7 @@ def space_of(search: Search, path: Path) -> Space:
     return {key: _dimension(f"{path}: space.{key}", entry) for key, entry in search.space.items()}
 
 
-def _dimension(source: str, entry: JsonValue) -> Range | Choices:
+def _dimension(source: str, entry: Any) -> Range | Choices:
     if isinstance(entry, dict):
         return parse_section(Range, entry, source)
     if not isinstance(entry, list) or len({json.dumps(value) for value in entry}) < max(len(entry), 2):

@@ -156,8 +156,8 @@ def importance_figure(
         _mark(axes, key, space[key])
     for axes in panels.flat[len(shown) :]:
         axes.set_visible(False)
-    below.supylabel(_two_lines(OBJECTIVES[search.objective]), color=INK, fontsize="medium")
-    figure.suptitle(f"What mattered: {summary_text(trials, search)}; the best is red", color=INK)
+    below.supylabel(_two_lines(OBJECTIVES[search.objective]), color=INK, fontsize="medium", ma="center")
+    figure.suptitle(f"What mattered: {summary_text(trials, search)} (the best is red)", color=INK)
     return figure
 
 
@@ -185,6 +185,8 @@ def _mark(axes: Axes, key: str, one: Range | Choices) -> None:
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
         axes.xaxis.set_major_formatter(lambda number, _: f"{number:g}")  # matplotlib's own would need mathematics
         axes.xaxis.set_minor_formatter(NullFormatter())
+    elif one.whole:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel(printable(key, MAX_KEY))
     finish(axes)
 
