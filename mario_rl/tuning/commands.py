@@ -16,7 +16,7 @@ from mario_rl.studies.runner import Executor, Outcome
 from mario_rl.tuning.directory import SearchDir, trial_name
 from mario_rl.tuning.results import Found, write_results
 from mario_rl.tuning.runner import SearchObserver, only_one, run_search
-from mario_rl.tuning.trials import Trials
+from mario_rl.tuning.trials import Trials, import_optuna
 from mario_rl.wording import count_text, duration_text
 
 
@@ -89,6 +89,7 @@ def run(
         UserError: the search is refused, its directory is of another or in use, or the machine can't carry it.
         StorageError: the disk refused a write; trials that are done are kept.
     """
+    import_optuna()  # before anything is made
     search, text = _load(file, trials)
     with only_one(directory):
         kept = Trials(directory.database, search, file)

@@ -14,7 +14,7 @@ from mario_rl.config import Config
 from mario_rl.config.search import Objective, Search
 from mario_rl.errors import UserError
 from mario_rl.evaluation.finals import look_at_finals
-from mario_rl.files import write_atomically
+from mario_rl.files import require_writable, write_atomically
 from mario_rl.runs.directory import RunDir
 from mario_rl.runs.tables import RECENT_EPISODES, read_episodes, read_evaluations
 from mario_rl.studies.arms import StudyRun
@@ -75,8 +75,9 @@ def only_one(directory: SearchDir) -> FileLock:
     """Keep other processes out of a search's directory while the lock is held.
 
     Raises:
-        UserError: one works there.
+        UserError: one works there, or the directory can't be made or written to.
     """
+    require_writable(directory.lock)
     directory.path.mkdir(parents=True, exist_ok=True)
     lock = FileLock(directory.lock)
     try:

@@ -71,7 +71,7 @@ class Trials:
 
     def __init__(self, path: Path, search: Search, file: Path) -> None:
         self._path, self._search, self.space = path, search, space_of(search, file)
-        self._optuna = _import_optuna()
+        self._optuna = import_optuna()
         self._lock = threading.Lock()
         self._asked: dict[int, optuna.Trial] = {}
         require_writable(path)
@@ -236,7 +236,12 @@ def _what_it_is(search: Search, file: Path) -> dict[str, Any]:
     return kept
 
 
-def _import_optuna() -> Any:
+def import_optuna() -> Any:
+    """Import Optuna, and let it say nothing of its own.
+
+    Raises:
+        UserError: it is not installed; says what to do.
+    """
     try:
         import optuna
     except ImportError as error:

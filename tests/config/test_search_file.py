@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from mario_rl.config.files import nested, parse_keys, render_tree
 from mario_rl.config.search import (
     DEFAULT_SPACE,
     Range,
+    Search,
     found_config,
     load_search,
     space_of,
@@ -178,3 +180,14 @@ def test_the_list_names_the_searches(tmp_path, capsys):
     said = capsys.readouterr().out
     assert "searches:\n  quick\n  right_only\n" in said
     assert not {name for name in shipped.config_names() if name.startswith("searches")}
+
+
+def test_the_search_file_of_the_documentation_is_one(tmp_path):
+    text = (Path(__file__).parents[2] / "docs" / "tuning.md").read_text(encoding="utf-8")
+    file = tmp_path / "search.yaml"
+    file.write_text(text.partition("```yaml\n")[2].partition("```")[0])
+    search, _ = load_search(file)
+    assert set(space_of(search, file)) == {key for key in DEFAULT_SPACE if key in search.space}
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.+?) \|", text, flags=re.MULTILINE))
+    for key in ("objective", "trials", "agent_steps", "sampler", "pruner", "startup_trials", "seed", "threads"):
+        assert rows[key].strip("`").replace(",", "") == str(Search.model_fields[key].default)
