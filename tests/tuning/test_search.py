@@ -406,6 +406,7 @@ def test_without_optuna_it_is_said_what_to_install(search_file, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.takes("24 trials, since fewer would be a guess")
 def test_what_mattered_is_told_once_there_are_enough_trials(search_file, out):
     search_file.write_text(SEARCH + "sampler: random\npruner: none\n")
     for number, enough in ((7, False), (24, True)):
