@@ -1,4 +1,4 @@
-"""What the package brings, found by name from any folder: configs, studies and agents."""
+"""What the package brings, found by name from any folder: configs, studies, searches and agents."""
 
 from __future__ import annotations
 
@@ -23,12 +23,17 @@ AGENTS = _folder("checkpoints/pretrained", "agents")
 def config_names() -> list[str]:
     """Name the configs: `ddqn_right_only`, `article/dqn_simple`."""
     paths = (path.relative_to(CONFIGS).with_suffix("") for path in CONFIGS.rglob("*.yaml"))
-    return sorted(path.as_posix() for path in paths if path.parts[0] != "studies")
+    return sorted(path.as_posix() for path in paths if path.parts[0] not in ("studies", "searches"))
 
 
 def study_names() -> list[str]:
     """Name the studies: `smoke`."""
     return sorted(path.stem for path in (CONFIGS / "studies").glob("*.yaml"))
+
+
+def search_names() -> list[str]:
+    """Name the searches for settings: `quick`."""
+    return sorted(path.stem for path in (CONFIGS / "searches").glob("*.yaml"))
 
 
 def agent_names() -> list[str]:
@@ -49,6 +54,16 @@ def find_config(given: Path, *, name: str | None = None) -> Path:
 def find_study(given: Path) -> Path:
     """Name the file that a path or the name of a study stands for, as `find_config`."""
     return _find(given, given.as_posix(), study_names(), CONFIGS / "studies")
+
+
+def find_search(given: Path) -> Path:
+    """Name the file that a path or the name of a search, else of a config, else of a study stands for."""
+    found = _find(given, given.as_posix(), search_names(), CONFIGS / "searches")
+    return (
+        found
+        if found != given
+        else next((one for one in (find_config(given), find_study(given)) if one != given), given)
+    )
 
 
 def find_agent(given: Path) -> Path | None:

@@ -27,6 +27,7 @@ FLOORS = [
     {"training", "cards", "loaded"},
     {"diagnostics", "hub"},
     {"studies", "compare", "watch"},
+    {"tuning"},
     {"cli", "__main__"},
 ]
 """From the bottom up. A new place fails these tests until it stands here and in CONTRIBUTING.md."""

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import click
 
 from mario_rl import __version__
-from mario_rl.cli import cards, compare, evaluate, hub, listing, machine, plot, train, watch
+from mario_rl.cli import cards, compare, evaluate, hub, listing, machine, plot, train, tune, watch
 from mario_rl.cli.interruption import Interruption
 from mario_rl.cli.shared import BAD_INPUT, FAILED, INTERRUPTED, OK, complain
 from mario_rl.errors import FailedError, UserError
@@ -49,6 +49,7 @@ for command in (
     watch.watch,
     watch.record,
     compare.compare,
+    tune.tune,
     machine.benchmark,
     machine.doctor,
     listing.listing,

@@ -16,7 +16,7 @@ from mario_rl.wording import count_text
 @click.command("list")
 @click.argument("folder", type=click.Path(path_type=Path), default=Path(), metavar="[FOLDER]")
 def listing(folder: Path) -> int:
-    """List the configs, studies and agents of the package, and the runs below a folder (this one by default).
+    """List the configs, studies, searches and agents of the package, and the runs below a folder (this one by default).
 
     Their names stand wherever a path does, in any folder. An agent's name may leave its seed out: then it is the one
     that cleared most episodes. What an agent cleared is said by its card; `mario-rl verify NAME` plays it again.
@@ -34,6 +34,7 @@ def listing(folder: Path) -> int:
         raise UserError(f"{folder}: no such folder; `mario-rl list` takes one with runs below it, or nothing")
     lines = ["configs:", *(f"  {name}" for name in shipped.config_names())]
     lines += ["studies:", *(f"  {name}" for name in shipped.study_names())]
+    lines += ["searches:", *(f"  {name}" for name in shipped.search_names())]
     agents = shipped.agent_names()
     width = max(map(len, agents), default=0)
     lines += ["agents, and how many episodes they cleared under each protocol:"]

@@ -14,12 +14,15 @@ from mario_rl.config import Config
 from mario_rl.streams import SCREEN
 from mario_rl.studies.runner import StudyObserver
 from mario_rl.training import RECENT_EPISODES, Observer, Progress
+from mario_rl.tuning.directory import trial_name
+from mario_rl.tuning.runner import SearchObserver
 from mario_rl.wording import count_text
 
 if TYPE_CHECKING:
     from mario_rl.evaluation import EvaluationReport
     from mario_rl.runs.study import StudyDir
     from mario_rl.studies.arms import StudyRun
+    from mario_rl.tuning.trials import Trial
 
 SECONDS_BETWEEN_REFRESHES = 0.2
 
@@ -109,6 +112,8 @@ class CountingBar:
 class TerminalStudyObserver(StudyObserver):
     """Shows a study on stderr: one bar over all agent steps, and a line for every run that ends."""
 
+    whole, part = "study", "run"
+
     def __init__(self, directory: StudyDir) -> None:
         self._directory = directory
         self._bar: tqdm[Any] | None = None
@@ -116,7 +121,7 @@ class TerminalStudyObserver(StudyObserver):
         self._total = 0  # agent steps of this sitting
 
     def started(self, done: int, agent_steps: int) -> None:
-        tqdm.write(f"study in {self._directory.path}, {count_text(done, 'run')} done already", file=SCREEN)
+        tqdm.write(f"{self.whole} in {self._directory.path}, {count_text(done, self.part)} done already", file=SCREEN)
         # As many units as agent steps in all: the rate is what the machine makes, all runs together.
         self._total = agent_steps
         self._bar = tqdm(
@@ -144,6 +149,23 @@ class TerminalStudyObserver(StudyObserver):
         """Leave the terminal as it was."""
         if self._bar is not None:
             self._bar.close()
+
+
+class TerminalSearchObserver(TerminalStudyObserver, SearchObserver):
+    """Shows a search on stderr: one bar over all agent steps that are left, and a line for every trial that ends."""
+
+    whole, part = "search", "trial"
+
+    def ended(self, trial: Trial, reason: str, unmade: int) -> None:
+        assert self._bar is not None
+        value = "" if trial.value is None else f" {trial.value:,.4g}"
+        settings = ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in trial.values.items())
+        why = f" ({reason})" if reason else ""
+        tqdm.write(f"{trial.state}{value}: {trial_name(trial.number)}: {settings}{why}", file=SCREEN)
+        if not self._bar.disable:
+            self._total -= unmade
+            self._bar.total = self._total
+            self._bar.refresh()
 
 
 def _describe(progress: Progress) -> list[str]:

@@ -30,6 +30,9 @@ PLAIN_TEXT = re.compile(r"(?!(?:y|n|yes|no|on|off|true|false|null)$)[a-z][a-z0-9
 STUDY_KEYS = frozenset({"base", "settings", "axes", "seeds", "final"})
 """Keys of a study file, none of which a config has."""
 
+SEARCH_KEY = "space"
+"""The key that a search file must have, and no study or config has."""
+
 
 PATHS = (("env", "rom"), ("training", "initial_checkpoint"))
 """The options that name files, by section and key."""
@@ -170,6 +173,24 @@ def render_config(config: Config) -> str:
     return "\n".join(_render(config, depth=0)).lstrip("\n") + "\n"
 
 
+def render_tree(tree: Mapping[str, Any], *, depth: int = 0) -> str:
+    """Write plain values by key as YAML, those of a section indented below its name; ends in a line end."""
+    lines = []
+    for key, value in tree.items():
+        below = f"\n{render_tree(value, depth=depth + 1)}" if isinstance(value, Mapping) and value else ""
+        plain = "{}" if isinstance(value, Mapping) else _scalar(value)
+        lines.append(f"{'  ' * depth}{key}:{below or f' {plain}\n'}")
+    return "".join(lines)
+
+
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Put values by dotted key, such as `agent.gamma`, into the sections that a config has them in."""
+    tree: dict[str, Any] = {}
+    for key, value in values.items():
+        _set(tree, key, value, key)
+    return tree
+
+
 def read_yaml(path: Path, kind: str = "config") -> dict[str, Any]:
     """Read a YAML file of keys and values; an empty one has none. `kind` is what messages call it.
 
@@ -231,6 +252,8 @@ def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _read_config(path: Path) -> dict[str, Any]:
     tree = read_yaml(path)
+    if SEARCH_KEY in tree:
+        raise ConfigError(f"{path}: a search, not a training config; `mario-rl tune {path}` takes it")
     if tree.keys() & STUDY_KEYS and not tree.keys() & Config.model_fields.keys():
         raise ConfigError(f"{path}: a study, not a training config; `mario-rl compare {path}` takes it")
     return tree
@@ -374,7 +397,7 @@ def _render(section: BaseModel, depth: int) -> Iterator[str]:
 
 
 def _scalar(value: Any) -> str:
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return f"[{', '.join(_scalar(one) for one in value)}]"
     if isinstance(value, float):
         text = repr(value)

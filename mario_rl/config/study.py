@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, JsonValue, NonNegativeFloat, PositiveInt
 
-from mario_rl.config.files import parse_keys, parse_section, read_config_text
+from mario_rl.config.files import SEARCH_KEY, parse_keys, parse_section, read_config_text
 from mario_rl.config.schema import Config, EvaluatedEpisodes, PathText, Section, Seed
 from mario_rl.errors import ConfigError
 from mario_rl.names import Protocol
@@ -68,6 +68,8 @@ def parse_study(text: str, path: Path) -> Study:
         ConfigError: as for `load_study`.
     """
     tree = parse_keys(text, path)
+    if SEARCH_KEY in tree:
+        raise ConfigError(f"{path}: a search, not a study; `mario-rl tune {path}` takes it")
     if tree.keys() & Config.model_fields.keys() and not tree.keys() & Study.model_fields.keys():
         raise ConfigError(
             f"{path}: a training config, not a study; `mario-rl train {path}` takes it, and a study can name it as its "

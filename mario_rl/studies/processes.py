@@ -17,8 +17,9 @@ from typing import IO
 from mario_rl.config.study import FinalConfig
 from mario_rl.runs.directory import RunDir
 from mario_rl.studies.arms import StudyRun
-from mario_rl.studies.runner import SECONDS_BETWEEN_LOOKS, RunFailed
+from mario_rl.studies.runner import SECONDS_BETWEEN_LOOKS, RunDiverged, RunFailed
 from mario_rl.studies.work import RunStopped
+from mario_rl.studies.worker import DIVERGED
 from mario_rl.wording import duration_text
 
 WORKER = ("-m", "mario_rl.studies.worker")
@@ -94,7 +95,8 @@ class Processes:
             raise RunStopped(signal.SIGTERM)
         if process.returncode != 0:
             reason = "".join(complaints).strip()
-            raise RunFailed(reason or f"its process ended with exit code {process.returncode}")
+            failure = RunDiverged if process.returncode == DIVERGED else RunFailed
+            raise failure(reason or f"its process ended with exit code {process.returncode}")
 
     def stop(self) -> None:
         """Let all runs save and end, and begin no more."""

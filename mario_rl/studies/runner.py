@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from filelock import FileLock, Timeout
@@ -28,12 +29,12 @@ class RunFailed(Exception):
     """A run that can't be seen through; says why."""
 
 
-class Executor(Protocol):
-    """Where runs are worked on: this machine's processes, or a cluster."""
+class RunDiverged(RunFailed):
+    """A run whose settings let learning run away, so that trying again would not help."""
 
-    def execute(self, run: StudyRun, run_dir: RunDir) -> Iterator[int]:
-        """Work on one run until it is done; yields the agent steps made. Raises RunStopped or RunFailed."""
-        ...
+
+class Stoppable(Protocol):
+    """What works on runs, and can be told to end."""
 
     def stop(self) -> None:
         """Let all runs save and end, and begin no more; `execute` ends within a limit of its own."""
@@ -41,6 +42,14 @@ class Executor(Protocol):
 
     def kill(self) -> None:
         """End all runs at once, as they are, and begin no more."""
+        ...
+
+
+class Executor(Stoppable, Protocol):
+    """Where runs are worked on: this machine's processes, or a cluster."""
+
+    def execute(self, run: StudyRun, run_dir: RunDir) -> Iterator[int]:
+        """Work on one run until it is done; yields the agent steps made. Raises RunStopped or RunFailed."""
         ...
 
 
@@ -99,12 +108,12 @@ def run_study(
     """
     observer = observer or StudyObserver()
     for run in runs:
-        _refuse_another(run, directory)
+        refuse_another(run, directory)
     directory.path.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(directory.lock, timeout=0), Interrupts() as interrupts:
             if study is not None:
-                write_atomically(directory.study, lambda partial: partial.write_bytes(study.encode()))
+                write_atomically(directory.study, lambda file: file.write_bytes(study.encode()))
             left = what_is_left(runs, directory, final)
             observer.started(
                 len(runs) - len(left.runs), sum(run.config.training.agent_steps or 0 for run in left.train)
@@ -138,7 +147,7 @@ def _work(
             reason = str(failure)
             content = f"{reason}\n".encode(errors="backslashreplace")  # it may name a file whose name is no text
             if directory.path.is_dir():  # where it was moved or deleted, nothing is made anew
-                write_atomically(error, lambda partial: partial.write_bytes(content))
+                write_atomically(error, lambda file: file.write_bytes(content))
             with turn:
                 failed[run] = reason.splitlines()[-1]
                 observer.failed(run, failed[run])
@@ -147,9 +156,22 @@ def _work(
         with turn:
             observer.finished(run)
 
+    do_at_once([partial(see_through, run) for run in left], executor, jobs=jobs, interrupts=interrupts)
+    return failed
+
+
+def do_at_once(tasks: Iterable[Callable[[], None]], executor: Stoppable, *, jobs: int, interrupts: Interrupts) -> None:
+    """Do tasks that wait for runs, `jobs` at once, until all are done or a signal has let their runs save and end.
+
+    Args:
+        tasks: what to do.
+        executor: told to stop by the first signal and by what a task raises, to kill by the second Ctrl-C.
+        jobs: how many at once.
+        interrupts: entered.
+    """
     with ThreadPoolExecutor(max_workers=jobs) as pool:
         try:
-            _wait_for({pool.submit(see_through, run) for run in left}, executor, interrupts)
+            _wait_for({pool.submit(task) for task in tasks}, executor, interrupts)
         except Exception:  # what nobody expected
             executor.stop()
             pool.shutdown(wait=False, cancel_futures=True)
@@ -158,10 +180,9 @@ def _work(
             executor.kill()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return failed
 
 
-def _wait_for(waiting: set[Future[None]], executor: Executor, interrupts: Interrupts) -> None:
+def _wait_for(waiting: set[Future[None]], executor: Stoppable, interrupts: Interrupts) -> None:
     """Wait until all runs have ended; from a signal on, until those that work have saved, which `execute` limits."""
     stopped = False
     while waiting:
@@ -174,8 +195,17 @@ def _wait_for(waiting: set[Future[None]], executor: Executor, interrupts: Interr
             waiting = {future for future in waiting if not future.cancel()}
 
 
-def _refuse_another(run: StudyRun, directory: StudyDir) -> None:
-    """Refuse to mix runs: one that is there already must have been begun with the settings asked for."""
+def refuse_another(run: StudyRun, directory: StudyDir, *, of: str = "study") -> None:
+    """Refuse to mix runs: one that is there already must have been begun with the settings asked for.
+
+    Args:
+        run: the one asked for.
+        directory: where it is or shall be.
+        of: what messages call that which asks for it.
+
+    Raises:
+        UserError: it was begun with others.
+    """
     existing = directory.run(run.arm, run.seed).config
     if not existing.is_file():
         return
@@ -187,7 +217,7 @@ def _refuse_another(run: StudyRun, directory: StudyDir) -> None:
         before, after = _lines(begun), _lines(run.config)
         was, now = next((old, new) for old, new in zip(before, after, strict=True) if old != new)
         raise UserError(
-            f"{existing}: begun with {was.strip()}, the study says {now.strip()}; give it another --out, or the study "
+            f"{existing}: begun with {was.strip()}, the {of} says {now.strip()}; give it another --out, or the {of} "
             "its settings back"
         )
 

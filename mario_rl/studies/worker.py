@@ -1,7 +1,7 @@
 """A process that works on one run of a study: `python -m mario_rl.studies.worker`, started by `processes.py`.
 
 The job comes as JSON on stdin. On stdout go the agent steps made, a line each; on stderr, why it failed. Exit codes as
-those of `mario-rl`.
+those of `mario-rl`, and DIVERGED.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ from pathlib import Path
 
 from mario_rl.config import parse_config, parse_section
 from mario_rl.config.study import FinalConfig
-from mario_rl.errors import FailedError, UserError
+from mario_rl.errors import DivergedError, FailedError, UserError
 from mario_rl.runs.directory import RunDir
 from mario_rl.studies.work import CountingObserver, RunStopped, perform
+
+DIVERGED = 3
+"""Exit code of a run whose learning ran away."""
 
 SOURCE = "the study"  # what messages call the place a job came from
 
@@ -34,7 +37,7 @@ def main() -> int:
         return 128 + stopped.number
     except (UserError, FailedError, OSError) as error:
         sys.stderr.write(f"{error}\n")
-        return 1
+        return DIVERGED if isinstance(error, DivergedError) else 1
     return 0
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import signal
 import threading
@@ -12,11 +14,12 @@ import pytest
 
 from mario_rl.config import Config
 from mario_rl.config.study import FinalConfig
+from mario_rl.errors import DivergedError
 from mario_rl.runs.directory import RunDir
-from mario_rl.studies import processes
+from mario_rl.studies import processes, worker
 from mario_rl.studies.arms import StudyRun
 from mario_rl.studies.processes import Processes
-from mario_rl.studies.runner import RunFailed
+from mario_rl.studies.runner import RunDiverged, RunFailed
 from mario_rl.studies.work import RunStopped
 
 RUN = StudyRun("arm", 0, Config())
@@ -51,6 +54,19 @@ def test_why_a_process_failed_is_what_it_said_last(work):
 def test_a_process_that_fails_without_a_word_has_an_exit_code(work):
     with pytest.raises(RunFailed, match="its process ended with exit code 7"):
         list(work(READY + "sys.exit(7)"))
+
+
+def test_a_process_whose_learning_ran_away_says_so_by_its_exit_code(work, monkeypatch, tmp_path, capsys):
+    def diverging(*_: object, **__: object) -> None:
+        raise DivergedError("learning diverged")
+
+    job = {"config": {}, "run_dir": str(tmp_path), "final": {}, "threads": 1}
+    monkeypatch.setattr(worker, "perform", diverging)
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(job)))
+    assert worker.main() == worker.DIVERGED
+    assert capsys.readouterr().err == "learning diverged\n"
+    with pytest.raises(RunDiverged, match="its process ended with exit code 3"):
+        list(work(READY + f"sys.exit({worker.DIVERGED})"))
 
 
 def test_a_process_that_saves_when_told_is_waited_for(work, executor, tmp_path):
