@@ -155,7 +155,7 @@ def test_the_wheel_requires_all_that_its_files_import_and_what_is_required_is_he
     assert required(wheel) <= {canonicalize_name(one.name) for one in distributions()}
 
 
-IN_EXTRAS: set[str] = {"ray"}
+IN_EXTRAS: set[str] = {"ray", "optuna", "huggingface-hub", "wandb"}
 """What files import that no command loads unless its extra is asked for; each says what to install."""
 
 

@@ -45,8 +45,8 @@ def require_sound(agent: Path) -> Card:
     state = load_checkpoint(agent)
     if (body := state["config"].get("network", {}).get("body")) is not None:
         raise CheckpointError(
-            f"{agent}: network.body is {str(body)[:100]!r}, a class that a repository can't bring and that loading the agent "
-            "would import; only agents with mario_rl's own network are shared"
+            f"{agent}: network.body is {str(body)[:100]!r}, a class that no repository brings and that loading "
+            "the agent would import; only agents with mario_rl's own network are shared"
         )
     if more := sorted(state.keys() - OWN_KEYS):
         what = "the state of a training run" if TRAINING_KEY in more else repr(more[0][:60])

@@ -174,6 +174,20 @@ def test_the_state_of_training_is_never_pushed(hub, agent, capsys):
     assert hub.requests == []
 
 
+def test_an_agent_with_a_network_of_somebodys_own_class_is_not_loaded_to_look_at_it(hub, agent, capsys):
+    state = {key: one for key, one in load_checkpoint(agent).items() if key != "format"}
+    state["config"]["network"]["body"] = "antigravity:Body"  # importing it would open a browser
+    save_checkpoint(agent, state)
+    card = json.loads(agent.with_suffix(".json").read_text())
+    card["sha256"] = hashlib.sha256(agent.read_bytes()).hexdigest()
+    agent.with_suffix(".json").write_text(json.dumps(card))
+    assert "network.body is 'antigravity:Body', a class that no repository brings" in refused(
+        ["push", agent, REPO], capsys
+    )
+    assert "antigravity" not in sys.modules
+    assert hub.requests == []
+
+
 TRAINING = {
     "training": {
         "agent": {"optimizer": {"step": torch.zeros(1)}},
