@@ -31,7 +31,7 @@ def cli() -> None:
 
     \b
     A first run, a look at it, and going on with it:
-      mario-rl train configs/demo.yaml
+      mario-rl train demo
       mario-rl evaluate checkpoints/demo/20261123-104500-seed0 --video mario.mp4
       mario-rl train --resume checkpoints/demo/20261123-104500-seed0 training.minutes=10
     """

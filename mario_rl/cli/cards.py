@@ -46,7 +46,7 @@ def ship(checkpoint: Path, output: Path, episodes: int, seed: int) -> int:
 
     \b
     Example:
-      mario-rl ship RUN_DIR checkpoints/pretrained/ddqn_right_only_1-1.pt
+      mario-rl ship RUN_DIR mine.pt
     """
     from mario_rl import cards
     from mario_rl.cli.terminal import CountingBar
@@ -103,7 +103,7 @@ def verify(checkpoints: tuple[Path, ...], protocols: tuple[Protocol, ...]) -> in
 
     \b
     Examples:
-      mario-rl verify checkpoints/pretrained/*.pt --protocol noop
+      mario-rl verify ddqn_simple_1-1 --protocol noop
       mario-rl verify ddqn_right_only_1-1
     """
     from mario_rl import cards

@@ -64,8 +64,8 @@ def compare(
     \b
     Examples:
       mario-rl compare smoke
-      mario-rl compare configs/studies/action_sets.yaml --dry-run
-      mario-rl compare configs/studies/action_sets.yaml --cluster 10.0.0.1:6379 --out action_sets
+      mario-rl compare action_sets --dry-run
+      mario-rl compare action_sets --cluster 10.0.0.1:6379 --out action_sets
       mario-rl compare checkpoints/ddqn_right_only --report
       mario-rl compare checkpoints/studies/smoke --pack
     """

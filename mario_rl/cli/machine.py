@@ -80,8 +80,8 @@ def benchmark(
 
     \b
     Examples:
-      mario-rl benchmark configs/ddqn_right_only.yaml
-      mario-rl benchmark configs/ddqn_right_only.yaml agent.batch_size=64 agent.bfloat16=false
+      mario-rl benchmark ddqn_right_only
+      mario-rl benchmark ddqn_right_only agent.batch_size=64 agent.bfloat16=false
       mario-rl benchmark --emulator --repeats 5 --agent ddqn_right_only_1-1
     """
     if emulator:

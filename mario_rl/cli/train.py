@@ -39,8 +39,8 @@ def train(arguments: tuple[str, ...], resume: Path | None, run_dir: Path | None)
 
     \b
     Examples:
-      mario-rl train configs/ddqn_right_only.yaml
-      mario-rl train configs/ddqn_right_only.yaml env.stage=1-2 training.agent_steps=200000 seed=3
+      mario-rl train ddqn_right_only
+      mario-rl train ddqn_right_only env.stage=1-2 training.agent_steps=200000 seed=3
       mario-rl train --resume checkpoints/ddqn_right_only/20261123-104500-seed0 training.agent_steps=400000
     """
     from mario_rl.cli.terminal import TerminalObserver

@@ -46,7 +46,7 @@ def tune(search: Path, out: Path | None, jobs: int | None, trials: int | None, d
     \b
     Examples:
       mario-rl tune quick
-      mario-rl tune configs/searches/right_only.yaml --dry-run
+      mario-rl tune right_only --dry-run
       mario-rl tune ddqn_right_only --trials 20 --out search
       mario-rl train search/best.yaml
     """

@@ -123,7 +123,8 @@ def record_progress(
         episode = evaluate_policy(
             trained.policy, trained.config, protocol="greedy", seed=0, should_stop=should_stop
         ).episodes[0]
-        heading = f"{trained.agent_steps:,} agent steps, {trained.seconds / 60:,.0f} min"
+        minutes = trained.seconds / 60
+        heading = f"{trained.agent_steps:,} agent steps, {minutes:,.{int(minutes < 10)}f} min"
         stage, rom, result = episode.stage, trained.config.env.rom, episode.result
         banner = caption(result.end, result.x)
         recordings.append(
