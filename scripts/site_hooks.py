@@ -18,6 +18,7 @@ from mkdocs.structure.files import File, Files
 
 from mario_rl.cli import cli
 from mario_rl.config import Config, Section
+from mario_rl.config.search import Search
 from mario_rl.config.study import Study
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -31,6 +32,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         "reference/commands.md": commands_page(cli),
         "reference/config.md": keys_page(Config, "Config keys", CONFIG_INTRODUCTION),
         "reference/study.md": keys_page(Study, "Study keys", STUDY_INTRODUCTION),
+        "reference/search.md": keys_page(Search, "Search keys", SEARCH_INTRODUCTION),
         "start/quickstart.md": notebook_page(NOTEBOOK.read_text(encoding="utf-8")),
         "changelog.md": (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8"),
     }
@@ -74,6 +76,10 @@ differs from the defaults. Unknown keys and impossible values are refused in one
 
 On the command line a key is given as `key=value`: `mario-rl train ddqn_right_only agent.gamma=0.9`. Print a whole
 config, resolved and explained, with `mario-rl config ddqn_right_only`.
+"""
+
+SEARCH_INTRODUCTION = """\
+Every key of a search file, which `mario-rl tune` takes. [Search for good settings](../tuning.md) shows one.
 """
 
 STUDY_INTRODUCTION = """

@@ -21,6 +21,7 @@ from shown import blocks, commands, flaw, flaws
 
 from mario_rl.cli import cli
 from mario_rl.config import Config, flat_values, load_config
+from mario_rl.config.search import Search, load_search
 from mario_rl.config.study import Study, load_study
 from mario_rl.studies.arms import expand
 
@@ -141,6 +142,7 @@ def test_every_key_is_on_its_page_with_what_it_means(site, built):
     for page, keys, model in (
         ("reference/config.html", set(flat_values(Config())), Config),
         ("reference/study.html", set(Study.model_fields) - {"final"}, Study),
+        ("reference/search.html", set(Search.model_fields) - {"final"}, Search),
     ):
         assert keys
         assert keys <= built[page].ids
@@ -196,11 +198,13 @@ def test_commands_are_found_in_blocks_and_in_sentences():
 
 
 @PAGES
-def test_the_yaml_of_a_page_is_a_config_or_a_study(page, tmp_path):
+def test_the_yaml_of_a_page_is_a_config_a_study_or_a_search(page, tmp_path):
     for number, text in enumerate(blocks(page.read_text(encoding="utf-8"), "yaml")):
         file = tmp_path / f"{number}.yaml"
         file.write_text(text)
-        if "\nbase:" in f"\n{text}":
+        if "\nspace:" in f"\n{text}":
+            assert load_search(file)[0].space
+        elif "\nbase:" in f"\n{text}":
             assert len(expand(load_study(file), file)) > 1
         else:
             assert load_config(file) != Config()

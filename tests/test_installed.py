@@ -64,9 +64,10 @@ class Installed:
         self.site = Path(sysconfig.get_path("purelib", "venv", paths))
         install = ["install", "--quiet", "--no-deps", "--no-index", str(wheel)]
         python = str(self.scripts / "python")
-        subprocess.run([sys.executable, "-m", "pip", "--python", python, *install], check=True)
-        (self.site / "lent.pth").write_text(sysconfig.get_path("purelib") + "\n")
         self.environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+        pip = [sys.executable, "-m", "pip", "--python", python, *install]
+        subprocess.run(pip, cwd=self.empty, env=self.environment, check=True)
+        (self.site / "lent.pth").write_text(sysconfig.get_path("purelib") + "\n")
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         command = [str(self.scripts / "mario-rl"), *arguments]

@@ -298,7 +298,7 @@ class Game:
         """
         self._trained = self._next if past is None else past.trained
         wish, trained = self.wish, self._trained
-        self._again, self._step, self._pause_at = False, -1, 0
+        self._again, self._step, self._pause_at = False, -1, 0 if past is None else -1
         self._due = time.monotonic()
         number = self._take_number() if past is None else past.number
         episode = Episode(

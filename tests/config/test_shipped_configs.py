@@ -13,7 +13,7 @@ from mario_rl.config import Config, load_config, load_run_config
 from mario_rl.runs.packed import archives_below, unpacked
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-FILES = sorted(path for path in CONFIGS.rglob("*.yaml") if path.parent.name != "studies")  # those are no configs
+FILES = sorted(path for path in CONFIGS.rglob("*.yaml") if path.parent.name not in ("studies", "searches"))
 ACTION_SETS = ("right_only", "simple", "complex")
 
 STATED_ANYWAY = {"agent.target", "env.action_set", "agent.batch_size", "agent.epsilon.decay_factor"}

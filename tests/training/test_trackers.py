@@ -6,6 +6,7 @@ import os
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,7 @@ def test_tensorboard_hides_what_lies_past_the_checkpoint_and_keeps_the_checkpoin
     for agent_steps in (80, 160, 240):
         before.episode_ended(episode(agent_steps, x=1))
     before.ended()
+    time.sleep(1.1)  # TensorBoard reads files in the order of their names, which begin with the second
     after = board(place, 160)
     after.episode_ended(episode(200, x=2))
     after.ended()

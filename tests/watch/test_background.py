@@ -8,6 +8,7 @@ import threading
 from itertools import count
 
 import pytest
+from own_loop import run_async
 
 from mario_rl.cli.watch import _leave_what_hangs
 from mario_rl.watch.background import Closing, Newest, in_background, unfinished
@@ -22,7 +23,7 @@ def test_what_thirty_ask_for_is_made_once_until_it_is_too_old():
         second = await asyncio.gather(*(newest.get(1) for _ in range(30)))
         return [*first, *second]
 
-    assert asyncio.run(ask()) == ["made 0"] * 30 + ["made 1"] * 30
+    assert run_async(ask()) == ["made 0"] * 30 + ["made 1"] * 30
     assert next(numbers) == 2
 
 
@@ -45,7 +46,7 @@ def test_who_asks_while_an_older_one_is_made_shares_the_next():
         may_end.set()
         return await asyncio.gather(*asked)
 
-    assert asyncio.run(ask()) == [1, 5, 5, 5, 5]
+    assert run_async(ask()) == [1, 5, 5, 5, 5]
     assert made == [1, 5]
 
 
@@ -63,7 +64,7 @@ def test_what_fails_is_told_to_who_asked_and_tried_again_for_the_next():
             await newest.get(0)
         return await newest.get(0)
 
-    assert asyncio.run(ask()) == "made"
+    assert run_async(ask()) == "made"
 
 
 def test_once_it_is_closed_nobody_waits():
@@ -76,7 +77,7 @@ def test_once_it_is_closed_nobody_waits():
         newest.close()
         return await asyncio.gather(*asked, newest.get(0), return_exceptions=True)
 
-    assert [type(one) for one in asyncio.run(ask())] == [Closing] * 4
+    assert [type(one) for one in run_async(ask())] == [Closing] * 4
     assert "hanging" in unfinished(seconds=0.0)
     may_end.set()
     assert "hanging" not in unfinished(seconds=30.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from ipaddress import ip_address
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from own_loop import run_async
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -143,7 +143,7 @@ def answer(path: str, headers: list[tuple[bytes, bytes]], *, method: str = "GET"
         except LookupError:
             assert path == "/broken"  # which Starlette answers, and passes on for the server to log
 
-    asyncio.run(ask())
+    run_async(ask())
     return said
 
 

@@ -508,11 +508,13 @@ def test_a_person_plays_on_from_where_it_was_gone_back_to(page):
 def test_episodes_of_this_sitting_are_found_and_gone_back_to(page):
     ask(page, do="speed", speed=0)
     wait(page, "view.catalog.past.some(([, caption]) => / (CLEARED|DIED|STALLED|OUT OF STEPS) at x /.test(caption))")
+    stand_still(page)
     number, caption = page.evaluate("view.catalog.past.find(([, caption]) => / at x /.test(caption))")
     ends, tally = page.evaluate("[view.ends.length, view.catalog.tally]")
-    stand_still(page)
     page.locator("#past").select_option(str(number))
-    wait(page, "number => view.shown.episode === number && view.shown.frame === 0", number)
+    wait(page, "number => view.shown.episode === number", number)
+    page.wait_for_timeout(300)
+    assert page.evaluate("view.shown.frame") == 0
     ask(page, do="seek", episode=number, frame=10**8)
     wait(page, "view.shown.frame === view.shown.frames && view.shown.frame > 0")
     assert f"x {page.evaluate('view.shown.x'):,}" in caption or "DIED" in caption or "CLEARED" in caption
