@@ -141,5 +141,5 @@ def test_a_dry_run_says_what_a_search_takes_and_writes_nothing(search_file, tmp_
 def test_the_help_shows_how(capsys):
     assert main(["tune", "--help"]) == 0
     said = capsys.readouterr().out
-    assert "mario-rl tune configs/searches/right_only.yaml --dry-run" in said
+    assert "mario-rl tune right_only --dry-run" in said
     assert "mario-rl train search/best.yaml" in said
