@@ -18,12 +18,12 @@ mario_rl record "$run" --progress --output "$run/learned.mp4"
 
 cat <<END
 
-The demo is done. Three minutes do not make an agent that clears the stage; they show that it learns. What it leaves:
+The demo is done. Three minutes are too few to clear the stage; the curve shows the first of its learning. What it leaves:
   checkpoint    $run/checkpoints/latest.pt
   reward curve  $run/curve.png
   metrics       $run/metrics.csv
   evaluation    $run/evaluation.json
-  films         $run/learned.mp4        an episode of each checkpoint, first to best
+  films         $run/learned.mp4        an episode of each checkpoint, first to last
                 $run/video.mp4          its best episode of the evaluation
                 $film  an agent that was trained for longer ($agent)
 See it live, and take the pad: .venv/bin/mario-rl watch $run
