@@ -142,8 +142,8 @@ def importance_figure(
     shown = keys[:MOST_PANELS]
     rows = -(-len(shown) // COLUMNS)
     bars = 0.9 + 0.28 * len(keys)
-    figure = new_figure(10.0, bars + 2.6 * rows + 0.5)
-    parts = figure.subfigures(2, 1, squeeze=False, height_ratios=[bars, 2.6 * rows])
+    figure = new_figure(10.0, bars + 3.1 * rows + 0.5)
+    parts = figure.subfigures(2, 1, squeeze=False, height_ratios=[bars, 3.1 * rows])
     top, below = parts[0, 0], parts[1, 0]
     _draw_bars(top.subplots(), keys, importances)
     best, values = best_of(trials), _values(trials)
