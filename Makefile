@@ -53,6 +53,6 @@ endif
 # What working on it takes besides: tests, type checker, documentation, Ray.
 .venv/.installed: .venv/.runnable
 	@rm -f $@
-	@echo "Installing what tests and documentation need (about 1 GB)"
+	@echo "Installing what tests and documentation need (about 0.8 GB)"
 	@$(RUN) pip install --disable-pip-version-check --editable ".[dev]"
 	@touch $@
