@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections import deque
 from functools import partial
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any
 from urllib.request import urlopen
 
@@ -399,7 +399,7 @@ def test_on_a_phone_the_controls_take_two_rows_at_most(page):
     page.wait_for_timeout(200)
     boxes = [one.bounding_box() for one in page.locator("#bar button, #bar select").all()]
     middles = sorted(one["y"] + one["height"] / 2 for one in boxes)
-    rows = 1 + sum(below - above > 12 for above, below in zip(middles, middles[1:], strict=False))
+    rows = 1 + sum(below - above > 12 for above, below in pairwise(middles))
     assert rows <= 2, middles
 
 
