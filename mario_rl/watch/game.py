@@ -404,7 +404,7 @@ class Game:
     def _keep(self, episode: Episode, number: int, x: int, frames: int) -> None:
         result = episode.result
         end = "as far as it went" if result is None else caption(result.end, result.x)
-        self._past[number] = Past(
+        past = Past(
             number,
             self._trained,
             episode.stage,
@@ -414,7 +414,8 @@ class Game:
             frames,
             f"episode {number + 1}, {episode.stage}: {end}",
         )
-        self._past = dict(list(self._past.items())[-KEPT_EPISODES:])
+        # replaced, not changed: viewers' threads go through it
+        self._past = dict([*self._past.items(), (number, past)][-KEPT_EPISODES:])
         if not episode.rewards or (result is None and self._seek is not None):
             return  # nothing was played, or it goes on when it has been looked at
         ended = Ended(
