@@ -19,7 +19,6 @@ from mario_rl.errors import UserError
 from mario_rl.files import require_writable, write_atomically
 from mario_rl.types import Pixels
 
-HEIGHT = 240  # pixels of the screen
 GAME_FPS = 60  # frames the game shows per second
 
 
@@ -128,7 +127,7 @@ def written_over(screen: Pixels, *, heading: str = "", banner: str = "") -> Pixe
     if not heading and not banner:
         return screen
     screen = screen.copy()
-    for text, baseline, size in ((heading, HEIGHT - 8, 0.4), (banner, HEIGHT // 2, 0.5)):
+    for text, baseline, size in ((heading, screen.shape[0] - 8, 0.4), (banner, screen.shape[0] // 2, 0.5)):
         if text:
             width, height = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)[0]
             screen[baseline - height - 6 : baseline + 7] //= 5

@@ -132,6 +132,10 @@ class RunDir:
         """List the kept checkpoints, oldest first; see `_written`."""
         return _written(self.checkpoints, STEP_CHECKPOINT)
 
+    def all_checkpoints(self) -> list[Path]:
+        """List what there is to evaluate or watch: the kept ones, oldest first, then `latest` and `best`."""
+        return [*self.step_checkpoints(), *(path for path in (self.latest, self.best) if path.is_file())]
+
     def replay_file(self, generation: int) -> Path:
         """Name the replay that one save of the run writes."""
         return self.replay / f"generation_{generation:06d}.npz"

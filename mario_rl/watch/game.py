@@ -126,8 +126,12 @@ class Offer(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a look at the disk showed. written: when the file of `chosen` was, as `written_at` has it."""
+    """What a look at the disk showed.
 
+    place: whose checkpoints. written: when the file of `chosen` was, as `written_at` has it.
+    """
+
+    place: Path
     paths: tuple[Path, ...]
     chosen: Path
     written: int | None
@@ -197,7 +201,7 @@ class Game:
         self._tallies: dict[tuple[Path, str, Protocol], Tally] = {}
         self._mail, self._loader = Mail(), Loader()
         self._found = self._seen = Found(
-            paths, self.offer.chosen, self._written
+            place, paths, self.offer.chosen, self._written
         )  # the last look, and what was made of it
         self._closed = threading.Event()
         self._again = False  # begin another episode at the next frame
@@ -272,7 +276,8 @@ class Game:
         New ones are offered from the next frame on. If the chosen one was written anew, as `latest` is, it is loaded.
         """
         chosen = self.offer.chosen
-        self._found = Found(find_checkpoints(self.place), chosen, written_at(chosen))
+        place = self.place
+        self._found = Found(place, find_checkpoints(place), chosen, written_at(chosen))
 
     def _run(self) -> None:
         torch.set_num_threads(1)  # a value takes 2 ms on one; more threads would only take cores from the viewers
@@ -331,7 +336,7 @@ class Game:
                 self._wait_for_turn()
                 if not self._goes_on:
                     break
-        if past is None:
+        if past is None and (episode.choices or self._seek is not None):
             self._keep(episode, number, x, frame)
         held_until = time.monotonic() + HELD_SECONDS
         while (self._is_held_back or (self.wish.speed and time.monotonic() < held_until)) and self._goes_on:
@@ -489,6 +494,8 @@ class Game:
 
     def _keep_up(self, found: Found) -> None:
         """Offer what there is; take the chosen one anew if training has written it since: `latest` is the latest."""
+        if found.place != self.place:  # another agent was chosen meanwhile
+            return
         self.offer = _offer(found.paths, self.offer.chosen)
         is_new = found.chosen == self.offer.chosen and found.written not in (None, self._written)
         if is_new and self._loader.is_idle:
@@ -515,9 +522,7 @@ def find_checkpoints(place: Path) -> tuple[Path, ...]:
     """List the checkpoints of a run, the one to begin with last; a file is its own."""
     if not place.is_dir():
         return (place,)
-    run = RunDir(place)
-    found = (*run.step_checkpoints(), *(path for path in (run.latest, run.best) if path.is_file()))
-    return found or (place,)  # nothing there: loading says so in one line
+    return tuple(RunDir(place).all_checkpoints()) or (place,)  # nothing there: loading says so in one line
 
 
 def _first_stage(trained: Trained) -> str:

@@ -112,9 +112,9 @@ def record_progress(
         StorageError: the disk refused.
     """
     kept = RunDir(run)
-    files = [*kept.step_checkpoints(), *(path for path in (kept.latest, kept.best) if path.is_file())]
-    by_age = {trained.agent_steps: trained for trained in map(load_trained, files or [run])}  # the same but once
-    best = load_trained(kept.best) if kept.best.is_file() else None
+    by_file = {file: load_trained(file) for file in kept.all_checkpoints() or [run]}
+    by_age = {trained.agent_steps: trained for trained in by_file.values()}  # the same but once
+    best = by_file.get(kept.best)
     order = [by_age[age] for age in sorted(by_age) if best is None or age != best.agent_steps]
     order += [] if best is None else [best]
     played: list[tuple[Trained, EpisodeResult]] = []

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from mario_rl.agents import NetworkPolicy
 from mario_rl.runs.checkpoint import load_checkpoint, save_checkpoint
 from mario_rl.runs.directory import RunDir
+from mario_rl.watch import game as watch_game
 from mario_rl.watch.game import Game
-from mario_rl.watch.messages import SetCheckpoint, SetSpeed, Simple
+from mario_rl.watch.messages import SetAgent, SetCheckpoint, SetSpeed, Simple
 from mario_rl.watch.pictures import saliency
 
 
@@ -129,3 +130,30 @@ def test_step_checkpoints_are_named_by_the_agents_age_which_is_more_than_its_run
     catalog = Game(growing_run).catalog()
     assert catalog["agent_steps"] == 510_000 + state["agent_steps"]
     assert catalog["checkpoints"] == [f"{510_000 + state['agent_steps']:,} agent steps", "latest"]
+
+
+@pytest.mark.emulator
+def test_a_look_that_began_before_another_agent_was_chosen_does_not_change_what_is_offered(
+    trained_run, growing_run, monkeypatch
+):
+    game = Game(growing_run, others=[trained_run])
+    game.start()
+    try:
+        look, looks = watch_game.find_checkpoints, []
+
+        def slow_look(place: Path) -> tuple[Path, ...]:
+            if not looks:
+                looks.append(place)
+                game.tell(SetAgent(do="agent", index=1))
+                wait_for(lambda: game.catalog()["agent"] == 1)
+            return look(place)
+
+        monkeypatch.setattr(watch_game, "find_checkpoints", slow_look)
+        game.refresh()
+        number = game.picture.number
+        wait_for(lambda: game.picture.number > number + 5)
+        assert looks == [growing_run]
+        offered = [f"{int(one.stem[5:]):,} agent steps" for one in RunDir(trained_run).step_checkpoints()]
+        assert game.catalog()["checkpoints"] == [*offered, "latest"]
+    finally:
+        game.close()
