@@ -175,7 +175,10 @@ class Game:
         seed: int = 0,
     ) -> None:
         self.place, self._seed = place, seed
-        self._places = tuple(dict.fromkeys([place, *others]))
+        places = {place.absolute(): place}
+        for other in others:
+            places.setdefault(other.absolute(), other)
+        self._places = tuple(places.values())
         self._asked_place = place  # whose checkpoint was asked for last
         paths = find_checkpoints(place)
         self.offer = Offer(paths, paths[-1])

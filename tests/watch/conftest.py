@@ -42,6 +42,7 @@ def url(trained_run: Path) -> Iterator[str]:
     port = free_port()
     server = subprocess.Popen(
         [sys.executable, "-m", "mario_rl", "watch", str(trained_run), "--port", str(port), "--no-browser"],
+        cwd=trained_run.parent,  # where no runs lie but this one
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -423,6 +423,7 @@ def test_what_broke_off_or_a_person_played_is_not_counted(page):
     ask(page, do="restart")
     wait(page, "view.ends.some(({end}) => end === 'broken off')")
     assert page.evaluate("view.catalog.tally") == [0, 0]
+    assert page.locator("#banner").is_hidden()
     assert page.locator("#tally").inner_text() == "no episode has ended"
 
 

@@ -159,6 +159,7 @@ function scrubber({episode, frame, frames}) {
 const seek = (frame) => { if (view.shown) ask({do: "seek", episode: view.shown.episode, frame: Math.max(0, Math.min(frame, view.shown.frames))}); };
 
 function banner({end, caption}) {
+  if (end === "broken off") return; // by whoever asked for something else
   by("banner").textContent = caption; by("banner").className = end.split(" ")[0]; by("banner").hidden = false;
 }
 
