@@ -100,6 +100,13 @@ def _signals(pid: int, kind: str) -> set[int]:
     return {number for number in range(1, 65) if mask >> (number - 1) & 1}
 
 
+def _has_loaded(pid: int, library: str) -> bool:
+    try:
+        return library in Path(f"/proc/{pid}/maps").read_text()
+    except OSError:
+        return False
+
+
 def interrupt(
     command: list[str], folder: Path, after: float | Path, *, presses: int = 1, ends: tuple[int, ...] = (130, -2)
 ) -> None:
