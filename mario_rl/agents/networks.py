@@ -14,8 +14,9 @@ from mario_rl.extensions import blamed, find_class
 from mario_rl.pixels import BLOCK
 from mario_rl.tensors import random_shift, tensor_to_unit
 
-CONVOLUTION_FEATURES = 64 * 7 * 7  # what an 84 x 84 frame leaves after the three convolutions
 SIDE = 84  # pixels of a frame
+SIDE_LEFT = 7  # of it after the three convolutions
+CHANNELS = (32, 64, 64)
 BODY_KEY = "network.body"
 
 type MakeBody = Callable[[int], tuple[nn.Module, int]]
@@ -25,8 +26,10 @@ type MakeBody = Callable[[int], tuple[nn.Module, int]]
 class QNetwork(nn.Module):
     """The network of Mnih et al. 2015, which is the article's: 1,684,128 + 513 per action parameters by default.
 
-    Three convolutions (32 of 8x8 stride 4, 64 of 4x4 stride 2, 64 of 3x3 stride 1), a hidden layer, one value per
-    action, ReLU between. With `dueling`, state value and action advantages have a hidden layer
+    Three convolutions (32 of 8x8 stride 4, 64 of 4x4 stride 2, 64 of 3x3 stride 1; as many as `channels` says), a
+    hidden layer, one value per action, ReLU between. With `layer_norm`, what each convolution makes of an observation
+    is normalised before its ReLU (Ba et al. 2016, section 6.7: over channels and pixels; then scaled and moved per
+    channel, as learned). With `dueling`, state value and action advantages have a hidden layer
     each and Q = V + A - mean(A) (Wang et al. 2016, equation 9). With `quantiles` > 1, each value is the mean of that
     many quantiles of the return (Dabney et al. 2018, QR-DQN). With `dropout`, hidden units are dropped in train mode.
     With `make_body`, what it makes stands in place of the convolutions; what follows stays.
@@ -44,6 +47,8 @@ class QNetwork(nn.Module):
         dueling: bool = False,
         quantiles: int = 1,
         dropout: float = 0.0,
+        channels: tuple[int, int, int] = CHANNELS,
+        layer_norm: bool = False,
         make_body: MakeBody | None = None,
     ) -> None:
         super().__init__()
@@ -51,7 +56,11 @@ class QNetwork(nn.Module):
         self.num_quantiles = quantiles
         self.takes_pixels = make_body is not None
         """Whether the network that computes updates gets pixels as well, and not blocks."""
-        self.features, num_features = (make_body or _convolutions)(frame_stack)
+        if make_body is None:
+            self.features: nn.Module = _convolutions(frame_stack, channels, layer_norm=layer_norm)
+            num_features = channels[-1] * SIDE_LEFT**2
+        else:
+            self.features, num_features = make_body(frame_stack)
 
         def head(outputs: int) -> nn.Sequential:
             hidden = [nn.Linear(num_features, hidden_size), nn.ReLU()]
@@ -140,6 +149,8 @@ def build_network(config: NetworkConfig, *, num_actions: int, frame_stack: int, 
             dueling=config.dueling,
             quantiles=config.quantiles,
             dropout=config.dropout,
+            channels=config.channels,
+            layer_norm=config.layer_norm,
             make_body=None if name is None else lambda frames: own_body(name, frames),
         )
 
@@ -187,15 +198,14 @@ def own_body(name: str, frame_stack: int) -> tuple[nn.Module, int]:
     return body, features.shape[1]
 
 
-def _convolutions(frame_stack: int) -> tuple[nn.Module, int]:
-    """Make the body of Mnih et al. 2015."""
-    body = nn.Sequential(
-        nn.Conv2d(frame_stack, 32, kernel_size=8, stride=4),
-        nn.ReLU(),
-        nn.Conv2d(32, 64, kernel_size=4, stride=2),
-        nn.ReLU(),
-        nn.Conv2d(64, 64, kernel_size=3, stride=1),
-        nn.ReLU(),
-        nn.Flatten(),
-    )
-    return body, CONVOLUTION_FEATURES
+def _convolutions(frame_stack: int, channels: tuple[int, int, int], *, layer_norm: bool) -> nn.Sequential:
+    """Make the body of Mnih et al. 2015: (B, frame_stack, 84, 84) to (B, channels[2] * 49)."""
+    layers: list[nn.Module] = []
+    before = frame_stack
+    for number, side, stride in zip(channels, (8, 4, 3), (4, 2, 1), strict=True):
+        layers.append(nn.Conv2d(before, number, kernel_size=side, stride=stride))
+        if layer_norm:
+            layers.append(nn.GroupNorm(1, number))  # one group: PyTorch's layer norm of pictures
+        layers.append(nn.ReLU())
+        before = number
+    return nn.Sequential(*layers, nn.Flatten())

@@ -33,6 +33,7 @@ MOST_EVALUATED = 10_000  # episodes of one stage
 MOST_WEIGHTS = 2**18  # of the network's last layer, per action
 MOST_COMPARED = 2**26  # pairs of quantiles in an update
 MOST_REWOUND = 2**20  # frames that all environments together can go back
+MOST_CHANNELS = 256  # of a convolution
 MOST_CLASSES = 20  # wrappers or observers of one's own
 
 
@@ -212,6 +213,12 @@ class NetworkConfig(Section):
         None,
         description="A torch.nn.Module from frames to features, package.module:Name; null: that of Mnih et al. 2015.",
     )
+    channels: Annotated[tuple[int, int, int], Field(strict=False)] = Field(
+        (32, 64, 64), description="Channels of the three convolutions: of Mnih et al. 2015; fewer are faster."
+    )
+    layer_norm: bool = Field(
+        False, description="Normalise what each convolution makes of an observation, before its ReLU (Ba et al. 2016)."
+    )
     hidden_size: PositiveInt = Field(
         512, le=16_384, description="Units in the hidden linear layer (in each of the two if dueling)."
     )
@@ -222,6 +229,25 @@ class NetworkConfig(Section):
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
         0.0, description="Chance that a hidden unit is dropped while learning."
     )
+
+    @field_validator("channels", mode="before")
+    @classmethod
+    def _three_numbers(cls, channels: Any) -> Any:
+        if (
+            isinstance(channels, list | tuple)
+            and len(channels) == 3
+            and all(type(one) is int and 0 < one <= MOST_CHANNELS for one in channels)
+        ):
+            return channels
+        raise ValueError(f"a list of three whole numbers from 1 to {MOST_CHANNELS}, one for each convolution")
+
+    @model_validator(mode="after")
+    def _body_has_its_own(self) -> Self:
+        if self.body is not None:
+            for key in ("channels", "layer_norm"):
+                if getattr(self, key) != type(self).model_fields[key].default:
+                    raise ValueError(f"{key} is of the convolutions that body {self.body} stands in for; leave it out")
+        return self
 
 
 class ReplayConfig(Section):

@@ -17,10 +17,10 @@ CPU = torch.device("cpu")
 HIDDEN_WEIGHT = 6  # number among the parameters: three convolutions have two each
 
 
-def make_agent(*, dropout: float = 0.0, cores: int | None = None, **settings) -> QAgent:
+def make_agent(*, dropout: float = 0.0, layer_norm: bool = False, cores: int | None = None, **settings) -> QAgent:
     return QAgent(
         AgentConfig(**settings),
-        NetworkConfig(hidden_size=16, dropout=dropout),
+        NetworkConfig(hidden_size=16, dropout=dropout, layer_norm=layer_norm),
         num_actions=3,
         frame_stack=4,
         seed=1,
@@ -188,8 +188,9 @@ def test_repeated_updates_on_one_terminal_batch_fit_its_rewards(target, bfloat16
     assert taken == pytest.approx(batch.n_step_return.numpy(), abs=0.1)
 
 
-def test_a_restored_agent_learns_on_exactly_like_the_one_that_was_saved():
-    whole, stopped, resumed = (make_agent(dropout=0.1, averaging=0.5) for _ in range(3))
+@pytest.mark.parametrize("layer_norm", [False, True])
+def test_a_restored_agent_learns_on_exactly_like_the_one_that_was_saved(layer_norm):
+    whole, stopped, resumed = (make_agent(dropout=0.1, averaging=0.5, layer_norm=layer_norm) for _ in range(3))
 
     def learn(agent: QAgent, batches: range) -> None:
         for seed in batches:
@@ -303,8 +304,10 @@ def test_quantiles_learn_towards_the_mean():
     assert errors[-1] < 0.2 * errors[0]
 
 
-def test_the_values_of_an_observation_do_not_depend_on_what_else_is_asked_for() -> None:
-    network = build_network(NetworkConfig(hidden_size=32), num_actions=5, frame_stack=4, seed=0)
+@pytest.mark.parametrize("layer_norm", [False, True])
+def test_the_values_of_an_observation_do_not_depend_on_what_else_is_asked_for(layer_norm: bool) -> None:
+    config = NetworkConfig(hidden_size=32, layer_norm=layer_norm)
+    network = build_network(config, num_actions=5, frame_stack=4, seed=0)
     policy = NetworkPolicy(network, torch.device("cpu"))
     observations = np.random.default_rng(0).integers(256, size=(37, 4, 84, 84), dtype=np.uint8)
     together = policy.q_values(observations)
@@ -326,8 +329,10 @@ def test_the_learning_rate_is_the_step_of_the_first_update() -> None:
 
 
 @pytest.mark.parametrize("bfloat16", [False, True])
-@pytest.mark.parametrize("target", ["none", "target", "double"])
-def test_an_update_is_the_same_bit_for_bit_on_one_core_and_on_two(target, bfloat16):
+@pytest.mark.parametrize(
+    ("target", "layer_norm"), [("none", False), ("target", False), ("double", False), ("double", True)]
+)
+def test_an_update_is_the_same_bit_for_bit_on_one_core_and_on_two(target, bfloat16, layer_norm):
     learned = []
     for cores in (1, 2):
         torch.manual_seed(0)
@@ -336,6 +341,7 @@ def test_an_update_is_the_same_bit_for_bit_on_one_core_and_on_two(target, bfloat
             target=target,
             bfloat16=bfloat16,
             dropout=0.2,
+            layer_norm=layer_norm,
             random_shift=4,
             averaging=0.01,
             soft_update=0.1,

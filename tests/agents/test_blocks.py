@@ -54,9 +54,19 @@ def test_without_a_shift_nothing_moves_also_where_the_batch_is_a_view_of_another
     assert torch.equal(to_blocks(every_other, None, torch.float32), pixel_unshuffle(tensor_to_unit(every_other), 4))
 
 
-@pytest.mark.parametrize(("dueling", "quantiles", "stack"), [(False, 1, 4), (True, 8, 4), (False, 1, 2)])
-def test_a_network_values_blocks_as_it_values_observations_and_learns_the_same_from_them(dueling, quantiles, stack):
-    config = NetworkConfig(hidden_size=16, dueling=dueling, quantiles=quantiles)
+@pytest.mark.parametrize(
+    ("options", "stack"),
+    [
+        ({}, 4),
+        ({"dueling": True, "quantiles": 8}, 4),
+        ({}, 2),
+        ({"layer_norm": True}, 4),
+        ({"layer_norm": True, "channels": (8, 16, 4), "dueling": True}, 4),
+    ],
+    ids=str,
+)
+def test_a_network_values_blocks_as_it_values_observations_and_learns_the_same_from_them(options, stack):
+    config = NetworkConfig(hidden_size=16, **options)
     network = build_network(config, num_actions=3, frame_stack=stack, seed=1)
     observation = observations(stack=stack)
     plain = network.quantiles(tensor_to_unit(observation))
@@ -72,9 +82,11 @@ def test_a_network_values_blocks_as_it_values_observations_and_learns_the_same_f
         torch.testing.assert_close(other, one.flatten(), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("layer_norm", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_what_is_computed_with_has_the_weights_of_its_source_and_follows_them(dtype):
-    network = build_network(NetworkConfig(hidden_size=16), num_actions=3, frame_stack=4, seed=1)
+def test_what_is_computed_with_has_the_weights_of_its_source_and_follows_them(dtype, layer_norm):
+    config = NetworkConfig(hidden_size=16, layer_norm=layer_norm)
+    network = build_network(config, num_actions=3, frame_stack=4, seed=1)
     source = FlatWeights(network)
     computing = Computing(source, dtype)
     evaluating = computing.evaluating()

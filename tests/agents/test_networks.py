@@ -45,6 +45,42 @@ def test_an_actions_value_is_the_mean_of_its_quantiles():
     assert network(frames).tolist() == [[2.0, 3.0]]
 
 
+def test_layer_norm_makes_each_observations_numbers_mean_0_and_variance_1_over_channels_and_pixels():
+    network = QNetwork(5, layer_norm=True)
+    assert isinstance(network.features, nn.Sequential)
+    first = network.features[:2]  # convolution and norm, as it begins: scaled by 1, moved by 0
+    normed = first(torch.stack([torch.rand(4, 84, 84), 100 * torch.rand(4, 84, 84)]))
+    assert normed.shape == (2, 32, 20, 20)
+    for one in normed:
+        assert one.mean().item() == pytest.approx(0.0, abs=1e-4)
+        assert one.var(correction=0).item() == pytest.approx(1.0, abs=1e-3)
+
+
+def test_layer_norm_by_hand():
+    norm = next(
+        one for one in QNetwork(5, channels=(2, 1, 1), layer_norm=True).features if isinstance(one, nn.GroupNorm)
+    )
+    with torch.no_grad():
+        norm.weight.copy_(torch.tensor([1.0, 10.0]))  # a factor for each channel
+        norm.bias.copy_(torch.tensor([0.0, 5.0]))  # and what is added
+    numbers = torch.tensor([[[[1.0, 3.0]], [[1.0, 3.0]]]])  # two channels of two pixels: mean 2, variance 1
+    assert norm(numbers).flatten().tolist() == pytest.approx([-1.0, 1.0, -5.0, 15.0], abs=1e-3)
+
+
+def test_layer_norm_learns_two_numbers_per_channel():
+    plain, normed = (sum(p.numel() for p in QNetwork(5, layer_norm=one).parameters()) for one in (False, True))
+    assert normed - plain == 2 * (32 + 64 + 64)
+
+
+def test_channels_are_those_of_the_three_convolutions():
+    network = QNetwork(5, channels=(16, 32, 48), hidden_size=8)
+    expected = (
+        (4 * 16 * 8 * 8 + 16) + (16 * 32 * 4 * 4 + 32) + (32 * 48 * 3 * 3 + 48) + (48 * 7 * 7 * 8 + 8) + (8 * 5 + 5)
+    )
+    assert sum(p.numel() for p in network.parameters()) == expected
+    assert network(torch.zeros(2, 4, 84, 84)).shape == (2, 5)
+
+
 def test_dropout_acts_while_learning_only():
     network = QNetwork(5, dropout=0.5)
     frames = torch.rand(1, 4, 84, 84)

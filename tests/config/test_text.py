@@ -268,6 +268,8 @@ def test_the_command_line_refuses_in_one_line_without_taking_memory(kind, tmp_pa
         ("env.rom", "x" * 4_097, "a value of more than 4,096 characters"),
         ("env.rom", "é" * 4_000, "a path: at most 4,096 bytes"),
         ("network.hidden_size", "16385", "at most 16384"),
+        ("network.channels", "[257, 1, 1]", "a list of three whole numbers from 1 to 256"),
+        ("network.channels", "[1, 1]", "a list of three whole numbers from 1 to 256"),
         ("network.quantiles", "513", "at most 512"),
         ("replay.capacity", "1000000000000", "at most 1000000000"),
         ("agent.batch_size", "1000000000", "at most 4096"),
@@ -290,6 +292,14 @@ def test_every_number_has_a_most_and_so_do_lists(key, value, allowed, tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "line"),
     [
+        (
+            ["network.body=own:Body", "network.layer_norm=true"],
+            "network: layer_norm is of the convolutions that body own:Body stands in for; leave it out",
+        ),
+        (
+            ["network.body=own:Body", "network.channels=[16, 32, 32]"],
+            "network: channels is of the convolutions that body own:Body stands in for; leave it out",
+        ),
         (
             ["network.hidden_size=16384", "network.quantiles=512"],
             "network.hidden_size x network.quantiles is 8,388,608; must be at most 262,144",
