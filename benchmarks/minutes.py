@@ -9,6 +9,7 @@ update of each batch size, and whose agent step, take so long; without these, th
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,11 +26,12 @@ SHARES = (0.1, 0.3, 0.5, 0.7)
 
 
 class Run(NamedTuple):
-    """What is read of a run: by episode, whether it cleared and at which agent step it ended; by row of metrics."""
+    """What is read of a run: by episode, whether it cleared, how far it came, when it ended; by row of metrics."""
 
     name: str
     config: Config
     cleared: NDArray[np.bool_]
+    x: NDArray[np.float64]
     ended_at: NDArray[np.int64]
     agent_steps: NDArray[np.float64]
     updates: NDArray[np.float64]
@@ -45,6 +47,7 @@ def read(directory: Path) -> Run:
         directory.name,
         load_run_config(run_dir.config),
         episodes["end"] == "clear",
+        episodes["x"].astype(np.float64),
         episodes["agent_steps"].astype(np.int64),
         *(np.concatenate([begins, metrics[column]]) for column in ("agent_steps", "updates", "seconds")),
     )
@@ -64,16 +67,44 @@ def reached(run: Run, share: float) -> int | None:
     return int(run.ended_at[enough.argmax() + EPISODES - 1]) if enough.any() else None
 
 
-def described(run: Run, at: int | None, update_ms: dict[int, float], step_ms: float) -> str:
-    """Write a moment of a run: minutes, updates, agent steps."""
+class Moment(NamedTuple):
+    """How much a run took until something happened; infinite where it did not."""
+
+    minutes: float
+    updates: float
+    agent_steps: float
+
+
+NEVER = Moment(np.inf, np.inf, np.inf)
+
+
+def moment(run: Run, at: int | None, update_ms: dict[int, float], step_ms: float) -> Moment:
+    """Say how much an agent step of a run took."""
     if at is None:
-        return "-"
+        return NEVER
     updates = float(np.interp(at, run.agent_steps, run.updates))
     if update_ms:
         minutes = (updates * update_ms[run.config.agent.batch_size] + at * step_ms) / 60e3
     else:
         minutes = float(np.interp(at, run.agent_steps, run.seconds)) / 60
-    return f"{minutes:.1f} min, {updates / 1000:.1f} k updates, {at / 1000:.0f} k steps"
+    return Moment(minutes, updates, float(at))
+
+
+def described(moments: list[Moment]) -> str:
+    """Write the median of several seeds' moments, and the lowest and highest minutes where there are several."""
+    middle = Moment(*(float(np.median(values)) for values in zip(*moments, strict=True)))
+    minutes = [one.minutes for one in moments]
+    came = sum(np.isfinite(minutes))
+    if not came:
+        return "-"
+    spread = ""
+    if len(moments) > 1:
+        highest = f"{max(minutes):.1f}" if came == len(moments) else f"never ({len(moments) - came} of {len(moments)})"
+        spread = f" ({min(minutes):.1f} to {highest})"
+    if not np.isfinite(middle.minutes):
+        return f"never{spread}"
+    updates, agent_steps = middle.updates / 1000, middle.agent_steps / 1000
+    return f"{middle.minutes:.1f} min{spread}, {updates:.1f} k updates, {agent_steps:.0f} k steps"
 
 
 @click.command()
@@ -81,14 +112,20 @@ def described(run: Run, at: int | None, update_ms: dict[int, float], step_ms: fl
 @click.option("--update-ms", default="", help="Milliseconds of an update by batch size: 32=16,128=34.")
 @click.option("--step-ms", default=0.0, show_default=True, help="Milliseconds of an agent step.")
 def main(run_dirs: tuple[Path, ...], update_ms: str, step_ms: float) -> None:
-    """Print a table of runs."""
+    """Print a table of runs; those called seed_0, seed_1, ... of one folder have a row together, with their medians."""
     by_batch = {int(size): float(took) for size, took in (part.split("=") for part in update_ms.split(",") if part)}
-    titles = ["first clear", *(f"{share:.0%} of {EPISODES}" for share in SHARES)]
+    rows: dict[str, list[Run]] = {}
+    for directory in run_dirs:
+        of_seed = directory.name.startswith("seed_")
+        rows.setdefault(directory.parent.name if of_seed else directory.name, []).append(read(directory))
+    titles = ["runs", "first clear", *(f"{share:.0%} of {EPISODES}" for share in SHARES), "mean x of the last 100"]
     click.echo(f"| run | {' | '.join(titles)} |\n|{' --- |' * (len(titles) + 1)}")
-    for run in map(read, run_dirs):
-        moments = [first_clear(run), *(reached(run, share) for share in SHARES)]
-        cells = [described(run, at, by_batch, step_ms) for at in moments]
-        click.echo(f"| {run.name} | {' | '.join(cells)} |")
+    for name, runs in rows.items():
+        cells = [str(len(runs))]
+        for find in (first_clear, *(partial(reached, share=share) for share in SHARES)):
+            cells.append(described([moment(run, find(run), by_batch, step_ms) for run in runs]))
+        cells.append(f"{np.median([run.x[-EPISODES:].mean() for run in runs]):,.0f}")
+        click.echo(f"| {name} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":
