@@ -9,7 +9,6 @@ update of each batch size, and whose agent step, take so long; without these, th
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -122,8 +121,9 @@ def main(run_dirs: tuple[Path, ...], update_ms: str, step_ms: float) -> None:
     click.echo(f"| run | {' | '.join(titles)} |\n|{' --- |' * (len(titles) + 1)}")
     for name, runs in rows.items():
         cells = [str(len(runs))]
-        for find in (first_clear, *(partial(reached, share=share) for share in SHARES)):
-            cells.append(described([moment(run, find(run), by_batch, step_ms) for run in runs]))
+        found = [[first_clear(run), *(reached(run, share) for share in SHARES)] for run in runs]
+        for column in zip(*found, strict=True):
+            cells.append(described([moment(run, at, by_batch, step_ms) for run, at in zip(runs, column, strict=True)]))
         cells.append(f"{np.median([run.x[-EPISODES:].mean() for run in runs]):,.0f}")
         click.echo(f"| {name} | {' | '.join(cells)} |")
 
