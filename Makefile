@@ -12,8 +12,8 @@ help: ## Show this list
 
 install: .venv/.installed ## Create .venv with a Python >= 3.13 and install all that working on it takes, once
 
-demo: .venv/.runnable ## Train about 3 minutes on 1-1, evaluate, say where checkpoint, curve, metrics and video are
-	@sh scripts/demo.sh
+demo: .venv/.runnable ## Train on 1-1 until it clears (minutes), evaluate, say where checkpoint, curve and films are
+	@sh scripts/demo.sh $(ARGS)
 
 test: .venv/.installed ## Lint, types and fast tests: what CI runs
 	$(RUN) ruff check .
