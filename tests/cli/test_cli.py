@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import runpy
@@ -144,6 +145,7 @@ BAD_INPUTS = [
     (["plot", "configs", "--output", "README.md/curve.png"], "README.md/curve.png: can't be written"),
     (["plot"], "Missing argument"),
     (["plot", "configs"], "configs"),
+    (["plot", "configs", "--over", "hours"], "'hours' is not one of 'agent_steps', 'minutes'"),
     (["plot", "configs", "--output", "curve.gif"], "curve.gif is not allowed; the name must end in .png"),
     (["watch", "none.pt", "--no-browser", "--port", "8971"], "none.pt: no such file or directory"),
     (["watch", "none.pt", "--port", "0"], "--port"),
@@ -410,19 +412,20 @@ def test_plot_draws_one_run_or_several(finished_run, tmp_path, capfd, monkeypatc
     monkeypatch.chdir(tmp_path)
     assert main(["plot", str(finished_run), str(finished_run)]) == 0
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
-    assert main(["plot", str(finished_run), "--output", "one.png"]) == 0
+    assert main(["plot", str(finished_run), "--output", "one.png", "--over", "minutes"]) == 0
     assert (tmp_path / "one.png").exists()
 
 
 @pytest.mark.emulator
-def test_a_path_that_is_no_text_is_printed_all_the_same(finished_run, tmp_path, mario_rl_command):
+def test_a_path_that_is_no_text_is_printed_all_the_same(finished_run, tmp_path, monkeypatch):
     run = tmp_path / os.fsdecode(b"caf\xe9")
     shutil.copytree(finished_run, run)
-    command = [*mario_rl_command, "evaluate", os.fspath(run), "--episodes", "1", "--json", os.fspath(run / "r.json")]
-    strict = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}  # as where the locale is en_US.UTF-8
-    done = subprocess.run(command, capture_output=True, check=False, env=strict)
-    assert done.returncode == 0, done.stderr
-    assert rf"checkpoint:  {tmp_path}/caf\udce9".encode() in done.stdout
+    printed = io.BytesIO()
+    strict = io.TextIOWrapper(printed, encoding="utf-8", errors="strict")  # as where the locale is en_US.UTF-8
+    monkeypatch.setattr(sys, "stdout", strict)
+    assert main(["evaluate", os.fspath(run), "--episodes", "1", "--json", os.fspath(run / "r.json")]) == 0
+    strict.flush()
+    assert rf"checkpoint:  {tmp_path}/caf\udce9".encode() in printed.getvalue()
     assert json.loads((run / "r.json").read_text())["episodes"] == 1
 
 
