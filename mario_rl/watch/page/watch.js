@@ -12,17 +12,18 @@ let socket = null, busy = false, newest = null;
 function connect() {
   socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/socket`);
   socket.binaryType = "arraybuffer";
-  socket.onopen = () => { document.querySelector(".screen").classList.remove("lost"); state(); };
+  socket.onopen = () => { view.farewell = ""; document.querySelector(".screen").classList.remove("lost"); state(); };
   socket.onmessage = ({data}) => { if (typeof data === "string") heard(JSON.parse(data)); else { newest = data; if (!busy) draw(); } };
   socket.onclose = ({reason}) => { disconnected(reason); setTimeout(connect, 1000); };
 }
 function disconnected(reason) {
+  if (reason) view.farewell = reason;
   by("status").textContent = `disconnected${reason ? `: ${reason}` : ""}; trying again`;
   document.querySelector(".screen").classList.add("lost"); state();
 }
 function state() { // what keeps the picture from moving
   const lost = document.querySelector(".screen").classList.contains("lost"), paused = view.catalog && view.catalog.paused;
-  by("state").textContent = lost ? "disconnected: this is the last picture" : "paused"; by("state").hidden = !lost && !paused;
+  by("state").textContent = lost ? `${view.farewell || "disconnected"}: this is the last picture` : "paused"; by("state").hidden = !lost && !paused;
 }
 const ask = (message) => { if (socket && socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message)); };
 
@@ -171,6 +172,8 @@ function heard({catalog, ended, so_far}) {
     strip();
   }
   if (!catalog) return;
+  waiting(catalog);
+  if (catalog.waiting) return;
   const before = view.catalog; view.catalog = catalog;
   const elsewhere = !before || before.stage !== catalog.stage;
   if (elsewhere) view.ends = [];
@@ -193,9 +196,16 @@ function heard({catalog, ended, so_far}) {
   by("tally").textContent = catalog.tally[1] ? `cleared ${catalog.tally[0]} of ${catalog.tally[1]}` : "no episode has ended";
   state();
   by("pause").textContent = catalog.paused ? "Play" : "Pause";
-  by("pad").textContent = catalog.pad ? "Give the pad back" : "Take the pad"; by("pad").setAttribute("aria-pressed", catalog.pad);
+  by("pad").firstChild.textContent = catalog.pad ? "Give the pad back" : "Take the pad"; by("pad").setAttribute("aria-pressed", catalog.pad);
   if (!before || before.actions.join() !== catalog.actions.join()) bars(catalog.actions);
   if (catalog.failure) by("status").textContent = catalog.failure;
+}
+
+function waiting(catalog) { // for a run's first checkpoint: there is nothing to play and nothing to control
+  const waits = Boolean(catalog.waiting), text = catalog.failure || catalog.waiting;
+  by("waiting").hidden = !waits; document.body.classList.toggle("waits", waits);
+  for (const one of document.querySelectorAll(".controls button, .controls select, .controls input, #see")) one.disabled = waits;
+  if (waits) { by("title").textContent = catalog.agent; by("waiting").textContent = text; by("status").textContent = "waiting for the first checkpoint"; }
 }
 
 function options(id, choices, chosen) {
