@@ -106,8 +106,6 @@ def _open_once_served(said: IO[str], url: str) -> None:
 
 def main() -> int:
     """Serve the page of the job on stdin; returns the exit code."""
-    with suppress(OSError, AttributeError):  # refused, or no such thing on this system
-        os.nice(LOWEST_PRIORITY)
     job = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_stdin, daemon=True).start()
     try:
@@ -116,6 +114,8 @@ def main() -> int:
             from mario_rl.watch.game import Game
             from mario_rl.watch.server import make_server
 
+            with suppress(OSError, AttributeError):  # refused, or no such thing on this system
+                os.nice(LOWEST_PRIORITY)  # not before: the page would take long to come
             game = Game(Path(job["run_dir"]), others=[Path(place) for place in job["others"]], live=True)
             make_server(game, address_of(bound, HOST), farewell=FAREWELL).run(sockets=[bound])
     except (UserError, FailedError) as error:

@@ -352,7 +352,9 @@ class Game:
             number=self._take_order() if past is None else past.order,
             script=() if past is None else past.choices,
         )
-        self.predicted = Predicted(number, episode.predicted)
+        self.predicted = Predicted(
+            number, episode.predicted if past is None else [max(choice.q_values) for choice in past.choices]
+        )
         x, frame = 0, 0
         with closing(episode.play(self._held)) as frames:
             for shown in frames:
