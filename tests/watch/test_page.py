@@ -267,6 +267,35 @@ def test_the_overlay_is_there_only_while_asked_for(page):
     wait(page, "by('saliency').hidden")
 
 
+def test_the_overlay_shows_what_matters_and_its_scale_says_how_much_that_is(page):
+    """Nothing below a third of the strongest pixel; from there on in proportion."""
+    alphas = page.evaluate(
+        """() => {
+            const map = new OffscreenCanvas(84, 84), pen = map.getContext("2d");
+            [0, 84, 85, 170, 255].forEach((grey, x) => {
+                pen.fillStyle = `rgb(${grey} ${grey} ${grey})`;
+                pen.fillRect(x, 0, 1, 84);
+            });
+            overlay(map);
+            return [...by("saliency").getContext("2d").getImageData(0, 0, 5, 1).data].filter((_, i) => i % 4 === 3);
+        }"""
+    )
+    assert alphas == [0, 0, 0, 110, 220]
+    assert page.locator("#scale").is_hidden()
+    ask(page, do="saliency", on=True)
+    wait(page, "!by('scale').hidden")
+    assert " ".join(page.locator("#scale").inner_text().split()) == "a third of the strongest pixel the strongest"
+
+
+def test_terms_and_units_are_explained_where_they_stand(page, trained_run):
+    config = load_trained(RunDir(trained_run).latest).config
+    notes = " ".join(page.locator(".note").all_inner_texts())
+    assert f"in units of {1 / config.env.reward_scale:g} points" in notes
+    assert f"each later agent step counted {config.agent.gamma:g} times as much as the one before" in notes
+    for term in ("The value of an action: ", "The protocol is the only source of chance: ", "frames of 84 by 84"):
+        assert term in notes
+
+
 def test_stage_protocol_and_checkpoint_can_be_chosen_and_only_from_what_there_is(page):
     page.locator("#stage").select_option("1-2")
     wait(page, "view.shown.stage === '1-2'")
