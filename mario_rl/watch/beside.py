@@ -24,7 +24,7 @@ from mario_rl.watch.port import address_of, bind
 HOST = "127.0.0.1"
 PROCESS = ("-m", "mario_rl.watch.beside")
 FAREWELL = "training has ended"
-LOWEST_PRIORITY = 19  # of the system's: training has the cores first
+NICENESS = 10  # where all cores are busy, the page gets a tenth of what training does
 ENDING_SECONDS = 10.0  # what the process may take to be gone
 
 
@@ -115,7 +115,7 @@ def main() -> int:
             from mario_rl.watch.server import make_server
 
             with suppress(OSError, AttributeError):  # refused, or no such thing on this system
-                os.nice(LOWEST_PRIORITY)  # not before: the page would take long to come
+                os.nice(NICENESS)  # not before: the page would take long to come
             game = Game(Path(job["run_dir"]), others=[Path(place) for place in job["others"]], live=True)
             make_server(game, address_of(bound, HOST), farewell=FAREWELL).run(sockets=[bound])
     except (UserError, FailedError) as error:

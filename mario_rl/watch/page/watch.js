@@ -117,7 +117,7 @@ function lines(canvas, sets, {from_zero = false, now = null} = {}) {
   pen.font = "12px system-ui, sans-serif"; pen.fillStyle = style.getPropertyValue("--faint");
   pen.fillText(high.toFixed(high > 100 ? 0 : 1), 4, 16); pen.fillText(low.toFixed(high > 100 ? 0 : 1), 4, height - 18);
   pen.textAlign = "right"; pen.fillText(`${right.toLocaleString("en")} agent steps`, width - 6, height - 3); pen.textAlign = "left";
-  if (now !== null && now < right) { pen.fillRect(place([now, low])[0], 6, 1.5, height - 24); } // gone back to
+  if (now !== null && now < Math.max(...xs)) { pen.fillRect(place([now, low])[0], 6, 1.5, height - 24); } // gone back to
   for (const {points, colour, dots} of sets) {
     pen.strokeStyle = pen.fillStyle = style.getPropertyValue(colour); pen.lineWidth = 1.6; pen.beginPath();
     points.map(place).forEach(([x, y], index) => { if (dots) { pen.moveTo(x + 3, y); pen.arc(x, y, 3, 0, 7); } else if (index) pen.lineTo(x, y); else pen.moveTo(x, y); });
