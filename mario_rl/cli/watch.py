@@ -73,15 +73,14 @@ def watch(
         click.echo(f"mario-rl: --host {host}: {risk}; they open {address.outside_url}", err=True)
     require_stage(stage, whole_game=False)
     place = _watched(checkpoint or _best())
-    from mario_rl.watch.waiting import wait_for_checkpoint
-
-    wait_for_checkpoint(place, lambda: click.echo(f"{place}: waiting for its first checkpoint (Ctrl-C ends)"))
     from mario_rl.watch.game import Game
     from mario_rl.watch.server import make_server
 
-    game = Game(place, others=_others(), stage=stage, protocol=protocol, seed=seed)
+    game = Game(place, others=other_agents(), stage=stage, protocol=protocol, seed=seed)
     with bind(host, port) as bound:
         click.echo(f"watch at {address.url}  (Ctrl-C ends it)")
+        if game.waiting is not None:
+            click.echo(game.waiting)
         opening = threading.Timer(1.0, webbrowser.open, [address.url])
         opening.daemon = True  # a browser in the terminal ends when it likes
         if not no_browser:
@@ -120,7 +119,7 @@ def _best() -> Path:
     return agent
 
 
-def _others() -> list[Path]:
+def other_agents() -> list[Path]:
     """The agents of the package, and the runs below this folder that have something to show."""
     from mario_rl import shipped
     from mario_rl.runs.checkpoint import has_checkpoint

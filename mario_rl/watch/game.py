@@ -20,6 +20,7 @@ from mario_rl.errors import FailedError, UserError
 from mario_rl.evaluation import Trained, load_trained
 from mario_rl.game.actions import Buttons
 from mario_rl.report.video import GAME_FPS
+from mario_rl.runs.checkpoint import has_checkpoint
 from mario_rl.runs.directory import RunDir
 from mario_rl.shipped import results
 from mario_rl.watch.background import Background
@@ -46,6 +47,7 @@ from mario_rl.wording import count_text
 HELD_SECONDS = 1.5  # the last frame of an episode stays so long, at the game's own speed
 KEPT_EPISODES = 50  # that can be gone back to
 KEPT_ENDS = 200  # past episodes in the strip of the stage
+SECONDS_BETWEEN_LOOKS = 0.2  # for the first checkpoint of a run
 IDLE_SECONDS = 0.01  # between looks at what viewers ask for, while nothing else is to do
 NEW_PIXELS = 32  # of the stage that come into sight before its picture is drawn anew
 MAX_LAG = 0.25  # seconds behind its pace before the game stops trying to catch up
@@ -154,12 +156,15 @@ class Game:
 
     Viewers read `picture`, `predicted`, `ended`, `stage_picture` and `failure`: replaced or grown, never changed.
 
+    Of a run that has no checkpoint yet it waits for the first; `waiting` says so until then, else it is None.
+
     Args:
         place: a checkpoint file or a run directory.
         others: more of those, to choose from.
         stage: where to begin; None for the first that the checkpoint was trained on.
         protocol: to begin with.
         seed: of the episodes.
+        live: of a run, begin with the checkpoint that training writes again and again, not with its best.
 
     Raises:
         CheckpointError: there is nothing to play. UserError: no such stage.
@@ -173,27 +178,22 @@ class Game:
         stage: str | None = None,
         protocol: Protocol = "greedy",
         seed: int = 0,
+        live: bool = False,
     ) -> None:
-        self.place, self._seed = place, seed
+        if stage is not None and stage not in STAGES:
+            raise UserError(f"--stage: {stage} is not allowed; must be a stage from 1-1 to 8-4")
+        self.place, self._seed, self._live, self._wanted = place, seed, live, (stage, protocol)
         places = {place.absolute(): place}
         for other in others:
             places.setdefault(other.absolute(), other)
         self._places = tuple(places.values())
         self._asked_place = place  # whose checkpoint was asked for last
-        paths = find_checkpoints(place)
-        self.offer = Offer(paths, paths[-1])
-        self._written = written_at(self.offer.chosen)  # what was last loaded of it, or tried
-        self._trained = self._next = load_trained(
-            self.offer.chosen
-        )  # played, and to be played from the next episode on
-        stage = stage or _first_stage(self._trained)
-        if stage not in STAGES:
-            raise UserError(f"--stage: {stage} is not allowed; must be a stage from 1-1 to 8-4")
-        self.wish = Wish(stage, protocol)
+        self.audience = 1  # how many look on; nothing is played for nobody
+        self.waiting: str | None = None
         self.picture = Picture(-1, b"")
         self.predicted = Predicted(-1, [])
         self.ended: list[Ended] = []
-        self.stage_picture = StagePicture(stage, 0, b"")
+        self.stage_picture = StagePicture("", 0, b"")
         self.failure: str | None = None
         self._stage_maps: dict[str, StageMap] = {}
         self._cards: dict[Path, dict[str, tuple[int, int]]] = {}
@@ -203,15 +203,39 @@ class Game:
         self._order = -1  # of the last episode under the seed
         self._tallies: dict[tuple[Path, str, Protocol], Tally] = {}
         self._mail, self._loader = Mail(), Loader()
-        self._found = self._seen = Found(
-            place, paths, self.offer.chosen, self._written
-        )  # the last look, and what was made of it
         self._closed = threading.Event()
         self._again = False  # begin another episode at the next frame
         self._step, self._pause_at = 0, 0  # agent step shown, and the one up to which a paused game goes on
         self._due = time.monotonic()
         self._stack, self._saliency = b"", b""
         self._thread = Background("playing", self._run)
+        if RunDir(place).config.is_file() and not has_checkpoint(RunDir(place)):
+            self.waiting = (
+                f"{_agent_name(place)} has no checkpoint yet. The page waits for its first, which training writes as "
+                "soon as its games have begun."
+            )
+            if not live:
+                self.waiting += f" If nothing trains there: {RunDir(place).resume_command}"
+        else:
+            self._begin()
+
+    def _begin(self) -> None:
+        """Load what is to be played first.
+
+        Raises:
+            CheckpointError: it can't be used.
+        """
+        paths = find_checkpoints(self.place)
+        latest = RunDir(self.place).latest
+        self.offer = Offer(paths, latest if self._live and latest in paths else paths[-1])
+        self._written = written_at(self.offer.chosen)  # what was last loaded of it, or tried
+        # Played, and to be played from the next episode on.
+        self._trained = self._next = load_trained(self.offer.chosen)
+        stage, protocol = self._wanted
+        self.wish = Wish(stage or _first_stage(self._trained), protocol)
+        # The last look, and what was made of it.
+        self._found = self._seen = Found(self.place, paths, self.offer.chosen, self._written)
+        self.waiting = None
 
     def start(self) -> None:
         """Begin to play."""
@@ -238,7 +262,9 @@ class Game:
         self._mail.leave(viewer)
 
     def catalog(self) -> dict[str, Any]:
-        """What can be chosen and what is chosen, as plain values."""
+        """What can be chosen and what is chosen, as plain values; as long as it waits, what for."""
+        if self.waiting is not None:
+            return {"waiting": self.waiting, "agent": _agent_name(self.place), "failure": self.failure}
         wish, offer, trained = self.wish, self.offer, self._trained
         config = trained.config
         tally = self._tallies.get((trained.file, wish.stage, wish.protocol), Tally())
@@ -278,6 +304,8 @@ class Game:
 
         New ones are offered from the next frame on. If the chosen one was written anew, as `latest` is, it is loaded.
         """
+        if self.waiting is not None:
+            return
         chosen = self.offer.chosen
         place = self.place
         self._found = Found(place, find_checkpoints(place), chosen, written_at(chosen))
@@ -285,6 +313,7 @@ class Game:
     def _run(self) -> None:
         torch.set_num_threads(1)  # a value takes 2 ms on one; more threads would only take cores from the viewers
         try:
+            self._wait_for_checkpoint()
             while not self._closed.is_set():
                 seek, self._seek = self._seek, None
                 past = None if seek is None else self._past.get(seek.episode)
@@ -296,6 +325,11 @@ class Game:
             self.failure = " ".join(str(error).split()) or type(error).__name__
             if not isinstance(error, (UserError, FailedError)):  # a mistake of ours
                 raise
+
+    def _wait_for_checkpoint(self) -> None:
+        while self.waiting is not None and not self._closed.wait(SECONDS_BETWEEN_LOOKS):
+            if has_checkpoint(RunDir(self.place)):
+                self._begin()
 
     def _play(self, past: Past | None = None, *, from_frame: int = 0) -> None:
         """Play an episode to its end, or until something else is asked for.
@@ -318,7 +352,9 @@ class Game:
             number=self._take_order() if past is None else past.order,
             script=() if past is None else past.choices,
         )
-        self.predicted = Predicted(number, episode.predicted)
+        self.predicted = Predicted(
+            number, episode.predicted if past is None else [max(choice.q_values) for choice in past.choices]
+        )
         x, frame = 0, 0
         with closing(episode.play(self._held)) as frames:
             for shown in frames:
@@ -356,7 +392,7 @@ class Game:
 
     @property
     def _is_held_back(self) -> bool:
-        return self.wish.paused and self._step >= self._pause_at
+        return not self.audience or (self.wish.paused and self._step >= self._pause_at)
 
     @property
     def _goes_on(self) -> bool:

@@ -20,6 +20,7 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket, WebSocketDisconnect
+from websockets.exceptions import InvalidState
 
 from mario_rl.errors import FailedError, UserError
 from mario_rl.files import json_text
@@ -46,7 +47,9 @@ MESSAGES_PER_SECOND = 100  # in the long run
 CATALOG_SECONDS = 2.0  # between looks at the run's files
 CURVE_SECONDS = 2.0  # the curves are read anew after so long
 MOST_VIEWERS = 100
+PARTING_SECONDS = 0.5  # for telling viewers that the page is closed
 HANG_UP_SECONDS = 1.5  # after closing, connections that are still sending are cut
+GOING_AWAY = 1001  # the socket's close code when the page is closed
 REFUSED = 1008  # the socket's close code for what is against the rules
 
 
@@ -54,11 +57,13 @@ class Page:
     """What is behind the page's addresses: a game, whose lifetime is the page's, and those who look on.
 
     Args:
-        game: not yet started.
+        game: not yet started. It plays while somebody looks on.
+        farewell: what viewers are told when the page is closed.
     """
 
-    def __init__(self, game: Game) -> None:
-        self._game = game
+    def __init__(self, game: Game, farewell: str = "") -> None:
+        self._game, self._farewell = game, farewell
+        game.audience = 0
         self._films = Films(partial(_last, game))
         self._curve = Newest("reading the run's curves", lambda: (time.monotonic(), json_text(read_curve(game.place))))
         self._closing = asyncio.Event()
@@ -85,6 +90,12 @@ class Page:
         self._curve.close()
         self._game.stop()
 
+    async def part(self) -> None:
+        """Wait until all viewers have been told that it is closed, but not for long on those that don't read."""
+        until = time.monotonic() + PARTING_SECONDS
+        while self._viewers and time.monotonic() < until:
+            await asyncio.sleep(LOOK_SECONDS)
+
     @contextlib.asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
         self._game.start()
@@ -101,11 +112,16 @@ class Page:
             await viewer.send_denial_response(PlainTextResponse(f"{MOST_VIEWERS} viewers look on already", 503))
             return
         self._viewers.add(viewer)
+        self._game.audience = len(self._viewers)
         try:
             await viewer.accept()
             await _first_to_end(_listen(self._game, viewer), _show(self._game, viewer, self._closing))
+            if self._closing.is_set():
+                with contextlib.suppress(RuntimeError, InvalidState):  # it has gone already
+                    await viewer.close(GOING_AWAY, self._farewell)
         finally:
             self._viewers.remove(viewer)
+            self._game.audience = len(self._viewers)
             self._game.leave(viewer)
 
     async def _file(self, request: Request) -> Response:
@@ -137,9 +153,15 @@ class Page:
         return FileResponse(path, media_type="video/mp4", filename="episode.mp4")
 
 
-def make_server(game: Game, address: Address) -> uvicorn.Server:
-    """Make the server of a game that is not yet started; it is run on the socket that is bound to the address."""
-    page = Page(game)
+def make_server(game: Game, address: Address, *, farewell: str = "") -> uvicorn.Server:
+    """Make the server of a game that is not yet started; it is run on the socket that is bound to the address.
+
+    Args:
+        game: as `Page` has it.
+        address: where.
+        farewell: as `Page` has it; at most 123 bytes.
+    """
+    page = Page(game, farewell)
     config = uvicorn.Config(
         page.app(address),
         log_level="error",
@@ -161,6 +183,7 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._page.close()
         asyncio.get_running_loop().call_later(HANG_UP_SECONDS, self._hang_up)
+        await self._page.part()  # else uvicorn is the first to close, and gives no reason
         await super().shutdown(sockets)
 
     def _hang_up(self) -> None:

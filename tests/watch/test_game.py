@@ -73,6 +73,33 @@ def test_latest_is_the_latest_from_the_next_episode_on(game, growing_run, traine
 
 
 @pytest.mark.emulator
+def test_a_run_that_has_no_checkpoint_yet_is_waited_for_and_then_played(growing_run):
+    run = RunDir(growing_run)
+    first = run.latest.read_bytes()
+    shutil.rmtree(run.checkpoints)
+    game = Game(growing_run, stage="1-2")
+    said = game.catalog()["waiting"]
+    assert said.startswith(f"{growing_run.parent.name}/run has no checkpoint yet. ")
+    assert said.endswith(f"If nothing trains there: {run.resume_command}")
+    game.start()
+    game.refresh()
+    game.tell(SetSpeed(do="speed", speed=0.0))
+    run.checkpoints.mkdir()
+    (run.checkpoints / "partial").write_bytes(first)
+    (run.checkpoints / "partial").replace(run.latest)
+    wait_for(lambda: game.waiting is None and game.picture.number > 5)
+    assert game.catalog()["checkpoints"] == ["latest"]
+    assert game.catalog()["stage"] == "1-2"
+    game.close()
+
+
+def test_a_run_in_training_is_shown_by_its_latest_checkpoint_not_by_its_best(growing_run):
+    shutil.copy(RunDir(growing_run).latest, RunDir(growing_run).best)
+    chosen = {live: Game(growing_run, live=live).offer.chosen.stem for live in (False, True)}
+    assert chosen == {False: "best", True: "latest"}
+
+
+@pytest.mark.emulator
 def test_a_damaged_checkpoint_is_named_and_the_agent_that_was_there_plays_on(game, growing_run):
     checkpoints = RunDir(growing_run).checkpoints
     (checkpoints / "step_000000001.pt").write_bytes(b"not a checkpoint")

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections import deque
 from functools import partial
-from itertools import chain, pairwise
+from itertools import chain, combinations, pairwise
 from typing import Any
 from urllib.request import urlopen
 
@@ -267,6 +267,35 @@ def test_the_overlay_is_there_only_while_asked_for(page):
     wait(page, "by('saliency').hidden")
 
 
+def test_the_overlay_shows_what_matters_and_its_scale_says_how_much_that_is(page):
+    """Nothing below a third of the strongest pixel; from there on in proportion."""
+    alphas = page.evaluate(
+        """() => {
+            const map = new OffscreenCanvas(84, 84), pen = map.getContext("2d");
+            [0, 84, 85, 170, 255].forEach((grey, x) => {
+                pen.fillStyle = `rgb(${grey} ${grey} ${grey})`;
+                pen.fillRect(x, 0, 1, 84);
+            });
+            overlay(map);
+            return [...by("saliency").getContext("2d").getImageData(0, 0, 5, 1).data].filter((_, i) => i % 4 === 3);
+        }"""
+    )
+    assert alphas == [0, 0, 0, 110, 220]
+    assert page.locator("#scale").is_hidden()
+    ask(page, do="saliency", on=True)
+    wait(page, "!by('scale').hidden")
+    assert " ".join(page.locator("#scale").inner_text().split()) == "a third of the strongest pixel the strongest"
+
+
+def test_terms_and_units_are_explained_where_they_stand(page, trained_run):
+    config = load_trained(RunDir(trained_run).latest).config
+    notes = " ".join(page.locator(".note").all_inner_texts())
+    assert f"in units of {1 / config.env.reward_scale:g} points" in notes
+    assert f"each later agent step counted {config.agent.gamma:g} times as much as the one before" in notes
+    for term in ("The value of an action: ", "The protocol is the only source of chance: ", "frames of 84 by 84"):
+        assert term in notes
+
+
 def test_stage_protocol_and_checkpoint_can_be_chosen_and_only_from_what_there_is(page):
     page.locator("#stage").select_option("1-2")
     wait(page, "view.shown.stage === '1-2'")
@@ -394,13 +423,25 @@ def test_the_controls_are_one_bar_under_the_game_in_sight_without_scrolling(page
     assert strip["y"] + strip["height"] <= height
 
 
-def test_on_a_phone_the_controls_take_two_rows_at_most(page):
-    page.set_viewport_size({"width": 390, "height": 844})
+@pytest.mark.parametrize(("width", "height"), [(360, 740), (390, 844)])
+def test_on_a_phone_the_controls_are_two_rows_in_sight_made_for_thumbs(page, width, height):
+    page.set_viewport_size({"width": width, "height": height})
     page.wait_for_timeout(200)
-    boxes = [one.bounding_box() for one in page.locator("#bar button, #bar select").all()]
+    controls = page.locator("#bar button, #bar select, #past_bar button, #past_bar input, #past_bar select").all()
+    assert len(controls) == 9
+    boxes = [one.bounding_box() for one in controls]
     middles = sorted(one["y"] + one["height"] / 2 for one in boxes)
-    rows = 1 + sum(below - above > 12 for above, below in pairwise(middles))
-    assert rows <= 2, middles
+    assert sum(below - above > 12 for above, below in pairwise(middles)) == 1, middles
+    assert all(one["height"] >= 44 and one["width"] >= 44 for one in boxes), boxes
+    assert all(one["x"] >= 0 and one["x"] + one["width"] <= width for one in boxes), boxes
+    for above, below in combinations(boxes, 2):  # none lies on another
+        apart_x = above["x"] + above["width"] <= below["x"] or below["x"] + below["width"] <= above["x"]
+        assert apart_x or abs(above["y"] - below["y"]) >= 44, (above, below)
+    cut_off = "[...document.querySelectorAll('#bar button')].filter((one) => one.scrollWidth > one.clientWidth).length"
+    assert page.evaluate(cut_off) == 0
+    screen = page.locator("#screen").bounding_box()
+    assert 0 <= min(one["y"] for one in boxes) - (screen["y"] + screen["height"]) <= 16
+    assert max(one["y"] + one["height"] for one in boxes) <= height
 
 
 def test_an_end_is_told_by_a_banner_and_counted(page):
@@ -519,6 +560,12 @@ def test_episodes_of_this_sitting_are_found_and_gone_back_to(page):
     wait(page, "number => view.shown.episode === number", number)
     page.wait_for_timeout(300)
     assert page.evaluate("view.shown.frame") == 0
+    # All that was predicted then stands there at once, and what came; the menu names the episode.
+    then = page.evaluate("number => view.ends.find((one) => one.number === number)", number)
+    predicted, came = page.evaluate("[view.predicted, view.came]")
+    assert predicted == pytest.approx(then["predicted"], abs=1e-3)
+    assert came == then["returns"]
+    assert caption == page.evaluate("by('past').selectedOptions[0].text")
     ask(page, do="seek", episode=number, frame=10**8)
     wait(page, "view.shown.frame === view.shown.frames && view.shown.frame > 0")
     assert f"x {page.evaluate('view.shown.x'):,}" in caption or "DIED" in caption or "CLEARED" in caption
@@ -558,11 +605,16 @@ def test_it_says_who_plays_where_and_with_what_chance(page, trained_run):
     assert page.locator("#card").inner_text() == "seed 0, protocol greedy"  # a run has no card
 
 
-@pytest.mark.parametrize("width", [390, 1280, 1920])
-def test_nothing_is_wider_than_the_window(page, width):
-    page.set_viewport_size({"width": width, "height": 900})
-    page.wait_for_timeout(200)
-    assert page.evaluate("document.documentElement.scrollWidth") == width
+def test_nothing_is_wider_than_the_window_whatever_an_agent_is_called(page):
+    names = page.locator("#agent option").all_inner_texts()
+    page.locator("#agent").select_option(max(names, key=len))
+    wait(page, "!view.catalog.checkpoints.includes('latest')")
+    for width in (360, 390, 1280, 1366, 1920):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(100)
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+    page.locator("#agent").select_option(index=0)
+    wait(page, "view.catalog.agent === 0")
 
 
 def test_every_control_has_a_name(page):

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from mario_rl.cli import main
+from mario_rl.envs import action_names
 from mario_rl.evaluation import EvaluationInterrupted, evaluate, load_trained
 from mario_rl.report.video import Recording, _replay
 from mario_rl.runs.directory import RunDir
 from mario_rl.types import Pixels
+from mario_rl.watch import record as record_module
 from mario_rl.watch.play import Decision
 from mario_rl.watch.record import _bars, record
 
@@ -55,14 +57,23 @@ def test_the_overlay_stands_beside_the_game_and_greedy_has_one_episode(trained_r
     assert panel[-60:].std() > 10  # what the network gets
 
 
-def test_bars_of_values_below_zero_reach_to_the_left_of_where_the_others_begin():
+def test_a_bar_is_what_an_action_is_worth_more_than_the_worst_and_the_widest_gap_of_the_episode_fills_it():
     panel = np.zeros((480, 288, 3), dtype=np.uint8)
-    decision = Decision(0, (-1.0, 3.0, 0.0), 1, 1, "right", 128, np.zeros((4, 84, 84), dtype=np.uint8))
-    _bars(panel, decision, ("NOOP", "right", "A"))
-    # 96 pixels from -1 to 3: zero stands at 112 + 24.
-    rows = [np.flatnonzero(panel[44 + 36 * index + 10, 112:209].any(axis=1)) + 112 for index in (0, 1)]
-    assert (rows[0].min(), rows[0].max()) == (112, 136)
-    assert (rows[1].min(), rows[1].max()) == (136, 208)
+    decision = Decision(0, (-4.0, -1.0, -3.0), 1, 1, "right", 128, np.zeros((4, 84, 84), dtype=np.uint8))
+    _bars(panel, decision, ("NOOP", "right", "A"), 6.0)
+    # 96 pixels for a gap of 6, from 112 on: gaps of 0, 3 and 1.
+    rows = [np.flatnonzero(panel[44 + 36 * index + 10, 112:209].any(axis=1)) + 112 for index in range(3)]
+    assert [(row.min(), row.max()) for row in rows] == [(112, 112), (112, 160), (112, 128)]
+
+
+def test_actions_are_called_in_the_overlay_as_on_the_page(monkeypatch):
+    written: list[str] = []
+    monkeypatch.setattr(record_module, "_write", lambda panel, text, *_: written.append(text))
+    names = action_names("simple")
+    values = tuple(float(number) for number in range(len(names)))
+    decision = Decision(0, values, 6, 6, "left", 64, np.zeros((4, 84, 84), dtype=np.uint8))
+    _bars(np.zeros((480, 480, 3), dtype=np.uint8), decision, names, 6.0)
+    assert [text for text in written if text in names] == list(names)
 
 
 def test_stopped_before_an_episode_has_ended_there_is_no_video(trained_run, tmp_path):

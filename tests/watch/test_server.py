@@ -97,6 +97,17 @@ def test_one_viewer_is_obeyed_while_another_floods(served):
         assert served.game.wish.paused
 
 
+def test_nothing_is_played_while_nobody_looks_on(served):
+    wait_for(lambda: served.game.picture.number == 0)  # the first frame stands there
+    with served.look_on():
+        wait_for(lambda: served.game.picture.number > 5)
+    wait_for(lambda: served.game.audience == 0)
+    threading.Event().wait(0.2)  # for the frame that was being played
+    number = served.game.picture.number
+    threading.Event().wait(0.5)
+    assert served.game.picture.number == number
+
+
 def test_who_sends_more_than_any_page_is_sent_away(served, monkeypatch):
     monkeypatch.setattr(server, "MOST_MESSAGES", 200)
     with served.look_on() as flooding, served.look_on() as other:
