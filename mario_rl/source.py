@@ -37,8 +37,7 @@ def _git(*arguments: str) -> str | None:
 
 def _installed_commit() -> str | None:
     """The commit that pip installed from, where it did from a git repository (PEP 610)."""
-    with suppress(PackageNotFoundError, OSError, ValueError, AttributeError):
+    with suppress(PackageNotFoundError, OSError, ValueError, KeyError, TypeError):
         origin = json.loads(distribution("mario-rl").read_text("direct_url.json") or "{}")
-        commit = origin.get("vcs_info", {}).get("commit_id")
-        return commit if isinstance(commit, str) else None
+        return str(origin["vcs_info"]["commit_id"])
     return None

@@ -38,6 +38,23 @@ function ends(values, room = 0.04) {
   return [low >= 0 ? Math.max(0, low - more) : low - more, high + more];
 }
 
+const LINE = 15, GAP = 10; // pixels: of a line of text, and between the name of a row and its value
+const measure = document.createElement("canvas").getContext("2d");
+measure.font = "12px system-ui, sans-serif";
+const text_width = (text) => measure.measureText(text).width;
+
+// The name of a row and its value, in as many lines as they need: of each line both parts.
+function named(row, width) {
+  const lines = [""];
+  for (const word of row.label.match(/\S+\s*/g) || [""]) {
+    if (lines.at(-1) && text_width(lines.at(-1) + word.trimEnd()) > width) lines.push("");
+    lines[lines.length - 1] += word;
+  }
+  const parts = lines.map((line) => [line.trimEnd(), ""]), room = width - text_width(parts.at(-1)[0]) - GAP;
+  if (text_width(row.note) <= room) parts.at(-1)[1] = row.note; else parts.push(["", row.note]);
+  return parts;
+}
+
 function row_ends(panels) {
   const rows = panels.flatMap((panel) => panel.rows).filter((row) => shown(row.arms));
   const values = rows.flatMap((row) => [row.shown, ...row.seeds].flatMap((one) => [one.value, one.low, one.high]).concat(row.base));
@@ -109,8 +126,12 @@ const kinds = {
     draw(holder, figure, panel, all) {
       const rows = panel.rows.filter((row) => shown(row.arms));
       const seeds = rows.some((row) => row.seeds.some((seed) => seed.low !== null)) ? 16 : rows.some((row) => row.seeds.length > 1) ? 8 : 0;
-      const step = 35 + seeds, top = panel.levels.some((level) => level.label) ? 20 : 4, bottom = top + rows.length * step;
-      const [svg, width] = canvas(holder, bottom + 38, `${figure.title}: ${panel.title || panel.x_label}`);
+      const [svg, width] = canvas(holder, 0, `${figure.title}: ${panel.title || panel.x_label}`);
+      const names = rows.map((row) => named(row, width - 4)), top = panel.levels.some((level) => level.label) ? 20 : 4;
+      const tops = [top];
+      for (const lines of names) tops.push(tops.at(-1) + 20 + seeds + lines.length * LINE);
+      const bottom = tops.at(-1);
+      svg.setAttribute("viewBox", `0 0 ${width} ${bottom + 38}`);
       const [low, high] = (all || row_ends([panel])).map((end, index) => panel.limits[index] ?? end);
       const x = linear(low, high, 10, width - 12), text = panel.percent ? percents : decimals;
       for (const at of round_steps(low, high, width / 80)) {
@@ -123,14 +144,14 @@ const kinds = {
         if (level.label) write(svg, Math.min(width - 2, x(level.at) + 3), top - 6, level.label, {class: "faint", "text-anchor": x(level.at) > width - 60 ? "end" : "start"});
       }
       rows.forEach((row, number) => {
-        const y = top + number * step, middle = y + 25, colour = paint(row.colour);
+        const y = tops[number], middle = y + 10 + names[number].length * LINE, colour = paint(row.colour);
         const group = add(svg, "g", {"data-row": row.label});
-        const name = write(group, 2, y + 13, row.label), note = write(group, width - 2, y + 13, row.note, {class: "faint", "text-anchor": "end"});
-        if (name.getComputedTextLength() + note.getComputedTextLength() > width - 14) note.textContent = row.note.split(" (")[0];
-        for (const written of [name, note]) { // on paper, so that no line of the grid runs through it
-          const place = written.getBBox();
-          if (place.width) group.insertBefore(add(group, "rect", {x: place.x - 2, y: place.y, width: place.width + 4, height: place.height, fill: "var(--paper)"}), name);
-        }
+        names[number].forEach(([name, note], line) => { // on paper, so that no line of the grid runs through it
+          const base = y + 13 + line * LINE, gap = name && note ? GAP : 0;
+          add(group, "rect", {x: 0, y: base - 12, width: text_width(name) + gap + text_width(note) + 4, height: LINE, fill: "var(--paper)"});
+          if (name) write(group, 2, base, name);
+          if (note) write(group, 2 + text_width(name) + gap, base, note, {class: "faint"});
+        });
         if (row.base !== null) add(group, "line", {x1: x(row.base), x2: x(row.base), y1: middle - 6, y2: middle + 6, stroke: FAINT, "stroke-width": 2, "data-level": "random"});
         if (row.shown.low !== null) add(group, "line", {x1: x(row.shown.low), x2: x(row.shown.high), y1: middle, y2: middle, stroke: colour, "stroke-width": 3, "data-interval": ""});
         marker(group, row.marker, x(row.shown.value), middle, colour);

@@ -19,6 +19,7 @@ GREY = "#c4c8ce"
 """The curves of other panels: fainter than text, stronger than the grid."""
 
 SEED_OFFSETS = (0.22, 0.4)  # rows: between these the seeds stand, under the value of all
+LEAST_WIDTH = 9.5  # inches
 MAX_TITLE, MAX_ROW = 90, 70  # characters of a figure's title, and of the name of a row
 
 
@@ -31,7 +32,7 @@ def write_png(shown: Figure, path: Path) -> None:
     across = min(len(shown.panels), 2 if isinstance(shown.panels[0], RowPanel) else 3)
     down = math.ceil(len(shown.panels) / across)
     width, height = _size(shown.panels[0])
-    figure = new_figure(max(6.5, width * across), height * down + 0.9)
+    figure = new_figure(max(LEAST_WIDTH, width * across), height * down + 0.9)
     share = not isinstance(shown.panels[0], RowPanel)
     grid = figure.subplots(down, across, sharex=share, sharey=True if share else "row", squeeze=False)
     for axes, panel in zip(grid.flat, shown.panels, strict=False):
@@ -112,6 +113,8 @@ def _draw_rows(axes: Axes, panel: RowPanel) -> None:
         axes.text(1.01, number, row.note, transform=place, va="center", fontsize=8, color=INK)
     for level in panel.levels:
         axes.axvline(level.at, color=FAINT, linewidth=0.8, linestyle="--")
+        top = axes.get_xaxis_transform()
+        axes.text(level.at, 0.995, f"{level.label} ", transform=top, ha="right", va="top", fontsize=8, color=FAINT)
     axes.set_yticks(range(len(panel.rows)), [printable(row.label, MAX_ROW) for row in panel.rows])
     axes.set_ylim(len(panel.rows) - 0.4, -0.6)
     axes.set_xlabel(panel.x_label)

@@ -29,12 +29,11 @@ class Entry(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """A table of the page: what its file is called, its heading, its rows, and whether it is shown only when asked."""
+    """A table of the page: what its file is called, its heading, and its rows."""
 
     name: str
     title: str
     entries: list[Entry]
-    folded: bool = True
 
     def csv(self) -> str:
         """Write it as CSV."""
@@ -57,7 +56,7 @@ def all_tables(
         path: the report's directory, from which those are named.
     """
     listings = [
-        Listing("arms", "The arms", _arms(settled(arms)), folded=False),
+        Listing("arms", "The arms", _arms(settled(arms))),
         Listing("targets", "One target against another", _targets(between)),
         Listing("settings", "What tells the arms apart", _settings(arms)),
         Listing("runs", "The runs", _runs(arms)),
@@ -152,18 +151,16 @@ def _runs(arms: Sequence[Arm]) -> list[Entry]:
 
 def _made_with(arms: Sequence[Arm]) -> list[Entry]:
     """A row per machine, version and commit that runs were made with: which runs those are."""
-    made: dict[tuple[tuple[str, str], ...], list[str]] = {}
-    of: dict[tuple[tuple[str, str], ...], list[Arm]] = {}
+    made: dict[tuple[tuple[str, str], ...], list[tuple[Arm, StudyRunData]]] = {}
     for arm in arms:
         for run in arm.runs:
-            key = tuple(_conditions(run).items())
-            made.setdefault(key, []).append(f"{arm.label}, seed {run.seed}")
-            of.setdefault(key, []).append(arm)
-    # Shown while any of their arms is: what is of many arms is no arm's own.
-    return [
-        Entry({**dict(key), "runs": "; ".join(runs)}, names_of(of[key]) if len({*names_of(of[key])}) == 1 else ())
-        for key, runs in made.items()
-    ]
+            made.setdefault(tuple(_conditions(run).items()), []).append((arm, run))
+    entries = []
+    for conditions, runs in made.items():
+        of = names_of([arm for arm, _ in runs])
+        said = "; ".join(f"{arm.label}, seed {run.seed}" for arm, run in runs)
+        entries.append(Entry({**dict(conditions), "runs": said}, of if len(of) == 1 else ()))  # of many it stays
+    return entries
 
 
 def _conditions(run: StudyRunData) -> dict[str, str]:
