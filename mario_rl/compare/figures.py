@@ -24,6 +24,7 @@ from mario_rl.compare.plots import (
 )
 from mario_rl.compare.runs import RECENT, Arm, finished, settled
 from mario_rl.compare.statistics import (
+    Curve,
     Estimate,
     arm_window,
     clear_rate,
@@ -36,6 +37,7 @@ from mario_rl.compare.statistics import (
 from mario_rl.compare.words import p_text, percent_text, pixels_text, seeds_text
 from mario_rl.names import ALGORITHMS, PROTOCOL_NAMES, Protocol
 from mario_rl.report.drawing import FLAG_X
+from mario_rl.types import Floats
 
 OVER = {"agent_steps": "agent steps", "episode": "episodes", "minutes": "wall-clock time [min]"}
 OF = {"x": f"best x, mean of {RECENT} episodes [pixels]", "return": f"return, mean of {RECENT} episodes [points]"}
@@ -292,8 +294,8 @@ def _values(arms: Sequence[Arm], groups: Sequence[Group]) -> Iterator[Figure]:
             at, predicted_RM, followed_RM = overestimation(arm)
             if not len(at):
                 continue
-            values.append(Line(arm.name, f"{label}, predicted", over_runs(at, predicted_RM), colour))
-            values.append(Line(arm.name, f"{label}, actual", over_runs(at, followed_RM), colour, ":"))
+            values.append(Line(arm.name, f"{label}, predicted", _means(at, predicted_RM), colour))
+            values.append(Line(arm.name, f"{label}, actual", _means(at, followed_RM), colour, ":"))
             gaps.append(Line(arm.name, label, over_runs(at, predicted_RM - followed_RM), colour))
         own = tuple(range(first[0], len(values))), tuple(range(first[1], len(gaps)))
         if own[0]:
@@ -302,11 +304,11 @@ def _values(arms: Sequence[Arm], groups: Sequence[Group]) -> Iterator[Figure]:
             panels[1].append(CurvePanel(group.title, own[1], (), over, "predicted minus actual [reward units]", zero))
     if not values:
         return
-    caption = f"{seeds_text(arms)}; bands: 95 % bootstrap intervals, where there are several seeds."
     yield Figure(
         "overestimation",
         "Overestimation: predicted values minus actual returns",
-        f"Values are overestimated where the curve lies above zero. {caption} After van Hasselt et al. 2016, figure 3.",
+        f"Values are overestimated where the curve lies above zero. {seeds_text(arms)}; bands: "
+        "95 % bootstrap intervals, where there are several seeds. After van Hasselt et al. 2016, figure 3.",
         tuple(panels[1]),
         tuple(gaps),
         folded=True,
@@ -316,11 +318,17 @@ def _values(arms: Sequence[Arm], groups: Sequence[Group]) -> Iterator[Figure]:
         "Predicted values and actual returns",
         "Solid: the highest predicted value, averaged over the states visited in the evaluations during training; "
         "dotted: the discounted return actually obtained from those states, in the reward that the agent is trained "
-        f"on. {caption}",
+        f"on. {seeds_text(arms)}.",
         tuple(panels[0]),
         tuple(values),
         folded=True,
     )
+
+
+def _means(at: Floats, values_RM: Floats) -> Curve:
+    """Interquartile means over runs without their intervals, where bands of two quantities would hide each other."""
+    shown = over_runs(at, values_RM)
+    return shown._replace(low=np.full(len(at), np.nan), high=np.full(len(at), np.nan))
 
 
 def _clear_rates(arms: Sequence[Arm], look: Mapping[str, Style]) -> Figure:

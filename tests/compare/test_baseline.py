@@ -8,7 +8,8 @@ import pytest
 
 from mario_rl.compare.baseline import DECIDES_X, MEASURED_IN, MEASURED_X, random_x
 from mario_rl.compare.runs import load_arms
-from mario_rl.config import flat_values, load_config
+from mario_rl.config import load_config
+from mario_rl.shipped import CONFIGS
 
 PUBLISHED = Path(__file__).parents[2] / "docs" / "random_policy"
 
@@ -23,8 +24,8 @@ def test_the_numbers_are_those_of_the_published_runs():
 
 def test_they_hold_for_the_configs_that_are_shipped():
     for name in MEASURED_X:
-        env = flat_values(load_config(Path(f"configs/ddqn_{name}.yaml")))
-        assert [key for key in DECIDES_X if env[f"env.{key}"] != getattr(MEASURED_IN, key)] == []
+        env = load_config(CONFIGS / f"ddqn_{name}.yaml").env
+        assert [key for key in DECIDES_X if getattr(env, key) != getattr(MEASURED_IN, key)] == []
 
 
 def test_arms_of_different_actions_share_none():
