@@ -122,6 +122,27 @@ def write_screens(path: Path, screens: Iterator[Pixels], *, title: str, scale: i
     return path
 
 
+def last_screen(path: Path) -> Pixels:
+    """Read the last frame of a video, uint8 (height, width, 3): how the episode in it ended.
+
+    Raises:
+        UserError: it can't be read, or holds no frame.
+    """
+    last = None
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            if stream.duration is not None:
+                container.seek(stream.duration, stream=stream)  # to the last frame that can be read on its own
+            for frame in container.decode(stream):
+                last = frame
+    except (OSError, av.FFmpegError, IndexError) as error:
+        raise UserError(f"{path}: no film that can be read ({' '.join(str(error).split())})") from error
+    if last is None:
+        raise UserError(f"{path}: no film that can be read (it holds no frame)")
+    return last.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
+
+
 def written_over(screen: Pixels, *, heading: str = "", banner: str = "") -> Pixels:
     """Write over a screen, uint8 (240, 256, 3): a line at its foot, and one across its middle; without them, itself."""
     if not heading and not banner:

@@ -8,10 +8,10 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from mario_rl.report.endings import caption
 from mario_rl.report.video import Recording, write_video
 from mario_rl.watch.background import Newest
 from mario_rl.watch.game import Ended
-from mario_rl.watch.words import caption
 
 KEPT_FILMS = 3  # an older one may still be on its way to somebody slow
 

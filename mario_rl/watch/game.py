@@ -19,6 +19,7 @@ from mario_rl.envs import action_names
 from mario_rl.errors import FailedError, UserError
 from mario_rl.evaluation import Trained, load_trained
 from mario_rl.game.actions import Buttons
+from mario_rl.report.endings import caption
 from mario_rl.report.video import GAME_FPS
 from mario_rl.runs.checkpoint import has_checkpoint
 from mario_rl.runs.directory import RunDir
@@ -41,7 +42,6 @@ from mario_rl.watch.messages import (
 from mario_rl.watch.pictures import pack, png, saliency
 from mario_rl.watch.play import PAD, Choice, Decision, Episode, Shown
 from mario_rl.watch.stage_map import StageMap
-from mario_rl.watch.words import caption
 from mario_rl.wording import count_text
 
 HELD_SECONDS = 1.5  # the last frame of an episode stays so long, at the game's own speed

@@ -15,11 +15,11 @@ from mario_rl.envs import action_names
 from mario_rl.evaluation import EvaluationInterrupted, Trained, evaluate_policy, load_trained
 from mario_rl.evaluation.protocols import PROTOCOLS
 from mario_rl.game.actions import BUTTON_BITS
+from mario_rl.report.endings import caption
 from mario_rl.report.video import GAME_FPS, Recording, write_screens, write_video, written_over
 from mario_rl.runs.directory import RunDir
 from mario_rl.types import EpisodeResult, Pixels
 from mario_rl.watch.play import Decision, Episode, Shown
-from mario_rl.watch.words import caption
 
 SCALE = 2
 PANEL = 288  # pixels beside the game

@@ -24,6 +24,7 @@ from websockets.exceptions import InvalidState
 
 from mario_rl.errors import FailedError, UserError
 from mario_rl.files import json_text
+from mario_rl.report.endings import caption
 from mario_rl.watch.background import Closing, Newest, in_background, unfinished
 from mario_rl.watch.curve import read_curve
 from mario_rl.watch.films import Films
@@ -32,7 +33,6 @@ from mario_rl.watch.guard import Guard
 from mario_rl.watch.messages import MAX_MESSAGE_BYTES, read_message
 from mario_rl.watch.port import Address
 from mario_rl.watch.sockets import BoundedSocket
-from mario_rl.watch.words import caption
 
 PAGE = {
     "/": ("index.html", "text/html; charset=utf-8"),
