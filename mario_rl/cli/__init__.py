@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import click
 
 from mario_rl import __version__
-from mario_rl.cli import cards, compare, evaluate, hub, listing, machine, plot, train, tune, watch
+from mario_rl.cli import cards, compare, evaluate, hub, listing, machine, plot, train, trajectories, tune, watch
 from mario_rl.cli.interruption import Interruption
 from mario_rl.cli.shared import BAD_INPUT, FAILED, INTERRUPTED, OK, complain
 from mario_rl.errors import FailedError, UserError
@@ -48,6 +48,7 @@ for command in (
     plot.plot,
     watch.watch,
     watch.record,
+    trajectories.replay,
     compare.compare,
     tune.tune,
     machine.benchmark,

@@ -49,7 +49,20 @@ def finished_run(tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize(
     "command",
-    ["train", "evaluate", "ship", "verify", "plot", "compare", "watch", "record", "config", "benchmark", "doctor"],
+    [
+        "train",
+        "evaluate",
+        "ship",
+        "verify",
+        "plot",
+        "compare",
+        "watch",
+        "record",
+        "replay",
+        "config",
+        "benchmark",
+        "doctor",
+    ],
 )
 def test_every_commands_help_shows_its_use(command, capsys):
     assert main([command, "--help"]) == 0
@@ -148,6 +161,9 @@ BAD_INPUTS = [
     (["watch", "none.pt", "--no-browser", "--port", "8971"], "none.pt: no such file or directory"),
     (["watch", "none.pt", "--port", "0"], "--port"),
     (["watch", "none.pt", "--host", "192.0.2.1", "--no-browser"], "--port: 8000 can't be had on 192.0.2.1"),
+    (["replay", "none.json"], "none.json: no such file"),
+    (["replay", "configs/demo.yaml"], "configs/demo.yaml: not a trajectory, or not a whole one (not JSON"),
+    (["replay", "none.json", "--emulator", "real"], "'--emulator'"),
     (["record", "none.pt"], "Missing option '--output'"),
     (["record", "none.pt", "--output", "mario.avi"], "mario.avi is not allowed; the name must end in .mp4"),
     (["record", "none.pt", "--output", "mario.mp4"], "none.pt: no such file or directory"),
@@ -255,6 +271,7 @@ READING = [
     ["verify", "nothing.pt"],
     ["watch", "nothing", "--no-browser", "--port", "8972"],
     ["record", "nothing", "--output", "new/mario.mp4"],
+    ["replay", "nothing"],
     ["compare", "nothing", "--report"],
     ["compare", "nothing", "--dry-run", "--out", "new"],
     ["compare", "nothing", "--out", "new"],
