@@ -47,6 +47,7 @@ for command in (
     hub.pull,
     plot.plot,
     watch.watch,
+    watch.play,
     watch.record,
     trajectories.replay,
     compare.compare,

@@ -18,7 +18,8 @@ from mario_rl.game.actions import BUTTON_BITS
 from mario_rl.report.video import GAME_FPS, Recording, write_screens, write_video, written_over
 from mario_rl.runs.directory import RunDir
 from mario_rl.types import EpisodeResult, Pixels
-from mario_rl.watch.play import Decision, Episode, Shown
+from mario_rl.watch.frames import Decision, Shown
+from mario_rl.watch.play import Episode
 from mario_rl.watch.words import caption
 
 SCALE = 2
