@@ -187,7 +187,9 @@ class Game:
         emulator: Emulator = "native",
     ) -> None:
         self.place, self._seed, self._emulator = place, seed, emulator
-        places = {None if one is None else one.absolute(): one for one in (place, *others)}
+        places: dict[Path | None, Path | None] = {place if place is None else place.absolute(): place}
+        for other in others:
+            places.setdefault(other.absolute(), other)
         self._places = tuple(places.values())
         self._asked_place = place  # whose checkpoint was asked for last
         paths = () if place is None else find_checkpoints(place)
@@ -228,6 +230,7 @@ class Game:
         self._closed = threading.Event()
         self._again = False  # begin another episode at the next frame
         self._frame = 0  # shown
+        self._back_to: int | None = None  # the frame that was gone back to, until it is played on from there
         self._step, self._pause_at = 0, 0  # agent step shown, and the one up to which a paused game goes on
         self._due = time.monotonic()
         self._stack, self._saliency = b"", b""
@@ -375,6 +378,7 @@ class Game:
         self.predicted = Predicted(number, course.predicted)
         if opening is not None:
             from_frame = len(opening.buttons)
+        self._frame, self._back_to = 0, None if past is None else from_frame
         x, frame = 0, 0
         with closing(course.play(self._held)) as frames:
             for shown in frames:
@@ -391,7 +395,7 @@ class Game:
                         self._hand_over()
                         break
                     course.cut()
-                    past, number = None, self._take_number()
+                    past, number, self._back_to = None, self._take_number(), None
                     recorded = self._recorded = recorded.branch(number, max(0, frame - 1))
                     recorded.buttons += bytes([shown.byte][:frame])
                     self.predicted = Predicted(number, course.predicted)
@@ -492,7 +496,9 @@ class Game:
         return not self._again and not self._closed.is_set()
 
     def _held(self) -> int | None:
-        return self.wish.held
+        """What a person holds down, which does not count while what was played is only looked at."""
+        looks_back = self._back_to is not None and (self._frame < self._back_to or self.wish.paused)
+        return None if looks_back else self.wish.held
 
     def _look(self, decision: Decision, trained: Trained | None) -> None:
         """Draw what the network got, and what the value depends on if anybody wants to know."""

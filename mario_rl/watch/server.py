@@ -155,7 +155,7 @@ class Page:
             return PlainTextResponse(f"{MOST_SAVED:,} files were saved in this sitting, the most there are", 503)
         path = await self._saved.save(episode, kind)
         self._files.add(path)
-        return Response(json_text({"path": str(path)}), media_type="application/json")
+        return Response(json_text({"path": printable(path.absolute())}), media_type="application/json")
 
     def _asked(self, request: Request) -> Recorded | None:
         """The episode that a request names by its number, else the one that is shown."""

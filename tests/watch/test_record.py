@@ -14,7 +14,7 @@ from mario_rl.evaluation import EvaluationInterrupted, evaluate, load_trained
 from mario_rl.report.video import Recording, _replay
 from mario_rl.runs.directory import RunDir
 from mario_rl.types import Pixels
-from mario_rl.watch.play import Decision
+from mario_rl.watch.frames import Decision
 from mario_rl.watch.record import _bars, record
 
 pytestmark = pytest.mark.emulator

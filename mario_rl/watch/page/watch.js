@@ -159,6 +159,11 @@ function scrubber({episode, frame, frames}) {
   if (!view.scrubbing) scrub.value = frame;
   by("back").disabled = frame === 0; by("forth").disabled = frame >= frames;
   by("past").value = String(episode);
+  if (view.catalog && by("past").value === "") past_episodes(view.catalog);
+}
+function past_episodes({past}) { // and the one that is shown, if it is not over yet
+  const now = view.shown && !past.some(([number]) => number === view.shown.episode) ? [[view.shown.episode, "this episode"]] : [];
+  options("past", [...now, ...past], view.shown ? view.shown.episode : "");
 }
 const seek = (frame) => { if (view.shown) ask({do: "seek", episode: view.shown.episode, frame: Math.max(0, Math.min(frame, view.shown.frames))}); };
 
@@ -186,8 +191,7 @@ function heard({catalog, ended, so_far}) {
   options("stage", catalog.stages.map((name) => [name, name]), catalog.stage);
   options("agent", catalog.agents.map((name, index) => [index, name]), catalog.agent);
   options("checkpoint", catalog.checkpoints.map((name, index) => [index, name]), catalog.checkpoint);
-  const now = view.shown && !catalog.past.some(([number]) => number === view.shown.episode) ? [[view.shown.episode, "this episode"]] : [];
-  options("past", [...now, ...catalog.past], view.shown ? view.shown.episode : "");
+  past_episodes(catalog);
   options("speed", SPEEDS, catalog.speed);
   by("protocol").value = catalog.protocol; by("see").checked = catalog.saliency; by("scale").hidden = !catalog.saliency;
   by("title").textContent = catalog.title; document.title = `${catalog.title}: mario_rl`;
