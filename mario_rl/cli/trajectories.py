@@ -51,10 +51,12 @@ def played_again(file: Path, emulator: Emulator = "native") -> tuple[Trajectory,
     Raises:
         UserError: the file can't be used, or was made on another ROM. FailedError: it ends elsewhere.
     """
-    from mario_rl.trajectories import read_trajectory, require_end, require_rom
-    from mario_rl.trajectories import replay as play_again
+    from mario_rl.trajectories import read_trajectory
 
     trajectory = read_trajectory(file)
+    from mario_rl.trajectories import replay as play_again
+    from mario_rl.trajectories import require_end, require_rom
+
     try:
         require_rom(trajectory)
         ending = play_again(trajectory, emulator=emulator)

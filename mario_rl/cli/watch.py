@@ -84,11 +84,10 @@ def watch(
     def make(address: Address) -> uvicorn.Server:
         if checkpoint is not None and kind == FILM_SUFFIX:
             return _film_server(checkpoint, address)
-        from mario_rl.watch.server import make_server
-
         if checkpoint is not None and kind == TRAJECTORY_SUFFIX:
             recording, _ = played_again(checkpoint)
             from mario_rl.watch.game import Game
+            from mario_rl.watch.server import make_server
 
             return make_server(Game(None, others=_others(), recording=recording, name=checkpoint.name), address)
         require_stage(stage, whole_game=False)
@@ -97,6 +96,7 @@ def watch(
 
         wait_for_checkpoint(place, lambda: click.echo(f"{place}: waiting for its first checkpoint (Ctrl-C ends)"))
         from mario_rl.watch.game import Game
+        from mario_rl.watch.server import make_server
 
         return make_server(Game(place, others=_others(), stage=stage, protocol=protocol, seed=seed), address)
 
@@ -183,6 +183,8 @@ def _refuse_of_agents(file: Path, *names: str) -> None:
 
 
 def _film_server(film: Path, address: Address) -> uvicorn.Server:
+    if not film.is_file():
+        raise UserError(f"{film}: no such file")
     from mario_rl.report.video import film_title
 
     title = film_title(film)
@@ -314,11 +316,11 @@ def record(
 
 
 def _record_trajectory(file: Path, output: Path) -> int:
+    trajectory, ending = played_again(file)
     from mario_rl.report.video import FilmingInterrupted, write_video
     from mario_rl.training.interrupts import Interrupts
     from mario_rl.watch.recorded import as_recorded
 
-    trajectory, ending = played_again(file)
     with Interrupts() as interrupts:
         try:
             write_video(output, [as_recorded(trajectory).film()], should_stop=lambda: interrupts.received is not None)

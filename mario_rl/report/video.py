@@ -63,10 +63,8 @@ def film_title(path: Path) -> str:
     """Read what a film says of itself: its title, else its file's name.
 
     Raises:
-        UserError: there is no such file, or it is no film that can be read to its end.
+        UserError: it can't be read as a film, to its end.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
     try:
         with av.open(str(path)) as container:
             title = container.metadata.get("title", "")
