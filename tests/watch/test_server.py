@@ -133,7 +133,7 @@ def test_a_thousand_switches_of_checkpoints_are_few_loads_and_the_last_is_played
 def test_the_pad_goes_back_to_the_agent_when_its_viewer_leaves(served):
     with served.look_on() as viewer:
         send(viewer, {"do": "pad", "held": ["right"]})
-        wait_for(lambda: served.game.wish.held == ("right",))
+        wait_for(lambda: served.game.wish.held == 0x80)
     wait_for(lambda: served.game.wish.held is None)
 
 
