@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from env_fakes import INTO_BONUS_ROOM, unroll
+from shown import blocks
 
 from mario_rl.cli import main
 from mario_rl.config import EnvConfig
@@ -57,6 +59,16 @@ def test_it_ends_where_the_environment_says_no_ops_included():
     assert (made.ending.end, made.ending.x) == (info["episode_result"].end, info["episode_result"].x)
     assert made.ending.frames == len(env.buttons_sent)
     env.close()
+
+
+@pytest.mark.takes("a process that loads PyTorch and plays an evaluation")
+def test_the_examples_of_the_page_about_trajectories_run_as_they_stand(tmp_path):
+    text = (Path(__file__).parents[2] / "docs" / "howto" / "trajectories.md").read_text(encoding="utf-8")
+    made, begun = blocks(text, "python")
+    code = f"{made}\n{begun}\nassert bytes(env.buttons_sent) == read_trajectory(Path('clear.json')).buttons[:300]"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert read_trajectory(tmp_path / "clear.json").ending.end == "clear"
 
 
 def test_nothing_pressed_at_all_is_a_trajectory_too():
