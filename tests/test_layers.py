@@ -23,7 +23,7 @@ FLOORS = [
     {"config", "nes"},
     {"runs", "game", "replay"},
     {"envs", "agents"},
-    {"evaluation", "report"},
+    {"evaluation", "report", "trajectories"},
     {"training", "cards", "loaded"},
     {"diagnostics", "hub"},
     {"studies", "compare", "watch"},

@@ -59,6 +59,25 @@ class Recording(NamedTuple):
     banner: str = ""
 
 
+def film_title(path: Path) -> str:
+    """Read what a film says of itself: its title, else its file's name.
+
+    Raises:
+        UserError: it can't be read as a film, to its end.
+    """
+    try:
+        with av.open(str(path)) as container:
+            title = container.metadata.get("title", "")
+            stream = container.streams.video[0]
+            frames = sum(1 for packet in container.demux(stream) if packet.size)
+            if stream.frames and frames < stream.frames:
+                raise UserError(f"{path}: not a whole film: {frames:,} of {stream.frames:,} frames are there")
+    except (av.FFmpegError, IndexError) as error:
+        reason = getattr(error, "strerror", None) or "there is no picture in it"
+        raise UserError(f"{path}: not a film that can be shown ({reason})") from error
+    return title or path.name
+
+
 class FilmingInterrupted(Exception):
     """Filming was stopped; there is no film."""
 

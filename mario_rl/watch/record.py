@@ -19,7 +19,8 @@ from mario_rl.report.endings import caption
 from mario_rl.report.video import GAME_FPS, Recording, write_screens, write_video, written_over
 from mario_rl.runs.directory import RunDir
 from mario_rl.types import EpisodeResult, Pixels
-from mario_rl.watch.play import Decision, Episode, Shown
+from mario_rl.watch.frames import Decision, Shown
+from mario_rl.watch.play import Episode
 
 SCALE = 2
 PANEL = 288  # pixels beside the game

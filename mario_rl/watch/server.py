@@ -4,34 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import html
 import itertools
 import socket
 import time
 from collections.abc import AsyncIterator
-from functools import partial
 from importlib.resources import files
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.exceptions import InvalidState
 
 from mario_rl.errors import FailedError, UserError
-from mario_rl.files import json_text
+from mario_rl.files import json_text, printable
 from mario_rl.report.endings import caption
+from mario_rl.trajectories import trajectory_text
 from mario_rl.watch.background import Closing, Newest, in_background, unfinished
 from mario_rl.watch.curve import read_curve
-from mario_rl.watch.films import Films
+from mario_rl.watch.films import Films, Saved
 from mario_rl.watch.game import CLOSE_SECONDS, Ended, Game, Predicted
 from mario_rl.watch.guard import Guard
 from mario_rl.watch.messages import MAX_MESSAGE_BYTES, read_message
 from mario_rl.watch.port import Address
+from mario_rl.watch.recorded import Recorded
 from mario_rl.watch.sockets import BoundedSocket
 
 PAGE = {
@@ -50,6 +54,8 @@ MOST_VIEWERS = 100
 PARTING_SECONDS = 0.5  # for telling viewers that the page is closed
 HANG_UP_SECONDS = 1.5  # after closing, connections that are still sending are cut
 GOING_AWAY = 1001  # the socket's close code when the page is closed
+SAVED_IN = Path("watched")  # below the folder that the command was begun in
+MOST_SAVED = 1_000  # files, of one sitting
 REFUSED = 1008  # the socket's close code for what is against the rules
 
 
@@ -64,7 +70,9 @@ class Page:
     def __init__(self, game: Game, farewell: str = "") -> None:
         self._game, self._farewell = game, farewell
         game.audience = 0
-        self._films = Films(partial(_last, game))
+        self._films = Films()
+        self._saved = Saved(SAVED_IN, time.strftime("%Y%m%d-%H%M%S"), self._films)
+        self._files: set[Path] = set()
         self._curve = Newest("reading the run's curves", lambda: (time.monotonic(), json_text(read_curve(game.place))))
         self._closing = asyncio.Event()
         self._viewers: set[WebSocket] = set()
@@ -77,6 +85,7 @@ class Page:
             Route("/stage.png", self._stage_picture),
             Route("/episode.json", self._trajectory),
             Route("/episode.mp4", self._film),
+            Route("/save", self._save, methods=["POST"]),
             WebSocketRoute("/socket", self._socket),
             WebSocketRoute("/{elsewhere:path}", _no_socket),
         ]
@@ -138,19 +147,76 @@ class Page:
         return Response(content, media_type="image/png")
 
     async def _trajectory(self, request: Request) -> Response:
-        last = _last(self._game)
-        if last is None:
-            return PlainTextResponse("no episode has ended yet", 404)
-        kept = {"stage": last.stage, "end": last.end, "x": last.x, "by_hand": last.by_hand, "buttons": last.buttons}
-        text = json_text({"format": "mario_rl trajectory 1", "frames_per_second": 60, **kept})
+        episode = self._asked(request)
+        if episode is None:
+            return _UNKNOWN
+        text = await run_in_threadpool(lambda: trajectory_text(episode.trajectory()))
         as_file = {"Content-Disposition": 'attachment; filename="episode.json"'}
         return Response(text, media_type="application/json", headers=as_file)
 
     async def _film(self, request: Request) -> Response:
-        path = await self._films.last()
-        if path is None:
-            return PlainTextResponse("no episode has ended yet", 404)
-        return FileResponse(path, media_type="video/mp4", filename="episode.mp4")
+        episode = self._asked(request)
+        if episode is None:
+            return _UNKNOWN
+        return FileResponse(await self._films.film(episode), media_type="video/mp4", filename="episode.mp4")
+
+    async def _save(self, request: Request) -> Response:
+        """Write a file on this machine, which only its own viewers may ask for; others download instead."""
+        if request.client is None or not ip_address(request.client.host).is_loopback:
+            return PlainTextResponse("files are written for viewers on this machine only", 403)
+        episode, kind = self._asked(request), request.query_params.get("as")
+        if episode is None or kind not in ("film", "trajectory"):
+            return _UNKNOWN
+        if len(self._files) >= MOST_SAVED:
+            return PlainTextResponse(f"{MOST_SAVED:,} files were saved in this sitting, the most there are", 503)
+        path = await self._saved.save(episode, kind)
+        self._files.add(path)
+        return Response(json_text({"path": printable(path.absolute())}), media_type="application/json")
+
+    def _asked(self, request: Request) -> Recorded | None:
+        """The episode that a request names by its number, else the one that is shown."""
+        number = request.query_params.get("episode")
+        if number is None:
+            return self._game.recorded()
+        return self._game.recorded(int(number)) if number.isascii() and number.isdigit() and len(number) < 10 else None
+
+
+_UNKNOWN = PlainTextResponse("no such episode is kept", 404)
+
+
+class FilmPage:
+    """A page that shows one film, with what it says of itself.
+
+    Args:
+        film: an MP4.
+        title: its caption.
+    """
+
+    def __init__(self, film: Path, title: str) -> None:
+        self._film, self._title = film, title
+
+    def app(self, address: Address) -> ASGIApp:
+        """Make the application that serves it at an address."""
+        routes = [Route("/", self._page), Route("/watch.css", self._style), Route("/film.mp4", self._content)]
+        return Guard(Starlette(routes=routes), address)
+
+    def close(self) -> None:
+        """Nothing goes on."""
+
+    async def part(self) -> None:
+        """Nobody has to be told."""
+
+    async def _page(self, request: Request) -> Response:
+        page = files("mario_rl.watch").joinpath("page", "film.html").read_text(encoding="utf-8")
+        name, title = html.escape(printable(self._film.name)), html.escape(self._title)
+        return HTMLResponse(page.replace("{name}", name).replace("{title}", title))
+
+    async def _style(self, request: Request) -> Response:
+        content = files("mario_rl.watch").joinpath("page", "watch.css").read_bytes()
+        return Response(content, media_type="text/css; charset=utf-8")
+
+    async def _content(self, request: Request) -> Response:
+        return FileResponse(self._film, media_type="video/mp4")
 
 
 def make_server(game: Game, address: Address, *, farewell: str = "") -> uvicorn.Server:
@@ -161,7 +227,11 @@ def make_server(game: Game, address: Address, *, farewell: str = "") -> uvicorn.
         address: where.
         farewell: as `Page` has it; at most 123 bytes.
     """
-    page = Page(game, farewell)
+    return serve(Page(game, farewell), address)
+
+
+def serve(page: Page | FilmPage, address: Address) -> uvicorn.Server:
+    """Make the server of a page."""
     config = uvicorn.Config(
         page.app(address),
         log_level="error",
@@ -176,7 +246,7 @@ def make_server(game: Game, address: Address, *, farewell: str = "") -> uvicorn.
 class _Server(uvicorn.Server):
     """Ends what is going on before it waits for that, and cuts who doesn't read what was sent."""
 
-    def __init__(self, config: uvicorn.Config, page: Page) -> None:
+    def __init__(self, config: uvicorn.Config, page: Page | FilmPage) -> None:
         super().__init__(config)
         self._page = page
 
@@ -268,13 +338,4 @@ def _so_far(predicted: Predicted) -> dict[str, Any]:
 
 
 def _plain(episode: Ended) -> dict[str, Any]:
-    fields = episode._asdict()
-    del fields["buttons"]
-    return fields | {"caption": caption(episode.end, episode.x)}
-
-
-def _last(game: Game) -> Ended | None:
-    """The last episode a person had a hand in, else the last of all."""
-    by_hand = [one for one in game.ended if one.by_hand]
-    kept = by_hand or game.ended
-    return kept[-1] if kept else None
+    return episode._asdict() | {"caption": caption(episode.end, episode.x)}

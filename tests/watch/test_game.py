@@ -19,7 +19,7 @@ from mario_rl.runs.directory import RunDir
 from mario_rl.watch import game as watch_game
 from mario_rl.watch.game import Game
 from mario_rl.watch.messages import SetAgent, SetCheckpoint, SetSpeed, Simple
-from mario_rl.watch.pictures import saliency
+from mario_rl.watch.saliency import saliency
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

@@ -8,6 +8,7 @@ import sys
 from collections import deque
 from functools import partial
 from itertools import chain, combinations, pairwise
+from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
@@ -23,6 +24,7 @@ from mario_rl.evaluation import load_trained
 from mario_rl.runs.directory import RunDir
 from mario_rl.runs.metrics import RunMetrics
 from mario_rl.runs.tables import EPISODE_COLUMNS, METRIC_COLUMNS, read_table
+from mario_rl.trajectories import read_trajectory, trajectory_text
 from mario_rl.watch.curve import read_curve
 from mario_rl.watch.play import Episode
 
@@ -201,17 +203,34 @@ def test_the_buttons_shown_are_a_pad_for_fingers(page):
     wait(page, "view.shown.byte === 0")
 
 
-def test_an_episode_that_a_person_played_is_to_be_had_as_buttons_and_as_video(page, url):
+def test_an_episode_in_which_a_person_had_a_hand_is_saved_as_trajectory_and_as_film(page, url, trained_run):
     ask(page, do="pad", held=["right", "B"])
     wait(page, "view.shown.byte === 130")
     before = page.evaluate("view.shown.episode")
     ask(page, do="restart")
     wait(page, "episode => view.shown.episode > episode", before)
-    trajectory = json.loads(urlopen(url + "episode.json").read())
-    assert trajectory["by_hand"]
-    assert trajectory["stage"] == "1-1"
-    assert 0b1000_0010 in trajectory["buttons"]
-    assert urlopen(url + "episode.mp4").read()[4:8] == b"ftyp"
+    ask(page, do="seek", episode=before, frame=1)  # one scrubbed back to, which is saved whole
+    wait(page, "before => view.shown.episode === before && view.shown.frame === 1", before)
+    page.get_by_role("button", name="Save trajectory").click()
+    wait(page, "by('saved').textContent.endsWith('.json')")
+    path = Path(page.locator("#saved").inner_text().removeprefix("saved: "))
+    assert path.parent == trained_run.parent / "watched"
+    trajectory = read_trajectory(path)
+    assert trajectory.made.by == "several"
+    assert trajectory.stage == "1-1"
+    assert 0b1000_0010 in trajectory.buttons
+    assert trajectory_text(trajectory) == urlopen(f"{url}episode.json?episode={before}").read().decode()
+    page.get_by_role("button", name="Save film").click()
+    wait(page, "by('saved').textContent.endsWith('.mp4')")
+    assert path.with_suffix(".mp4").read_bytes()[4:8] == b"ftyp"
+
+
+def test_the_controls_that_save_are_in_sight_without_scrolling(page):
+    page.set_viewport_size({"width": 1366, "height": 768})
+    page.wait_for_timeout(200)
+    boxes = [page.get_by_role("button", name=name).bounding_box() for name in ("Save film", "Save trajectory")]
+    assert all(box["y"] + box["height"] <= 768 for box in boxes)
+    assert boxes[0]["y"] == boxes[1]["y"] == pytest.approx(page.locator("#controller").bounding_box()["y"], abs=6)
 
 
 def test_two_viewers_see_the_same_game(page, url, browser):

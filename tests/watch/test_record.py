@@ -8,15 +8,17 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from conftest import free_port
 
 from mario_rl.cli import main
 from mario_rl.envs import action_names
 from mario_rl.evaluation import EvaluationInterrupted, evaluate, load_trained
-from mario_rl.report.video import Recording, _replay
+from mario_rl.report.video import Recording, _replay, film_title, write_video
 from mario_rl.runs.directory import RunDir
+from mario_rl.trajectories import Made, make_trajectory, write_trajectory
 from mario_rl.types import Pixels
 from mario_rl.watch import record as record_module
-from mario_rl.watch.play import Decision
+from mario_rl.watch.frames import Decision
 from mario_rl.watch.record import _bars, record
 
 pytestmark = pytest.mark.emulator
@@ -114,3 +116,42 @@ def test_a_film_ends_with_what_became_of_the_episode(trained_run, tmp_path):
 def test_progress_takes_a_run(tmp_path, capsys):
     assert main(["record", str(tmp_path), "--output", str(tmp_path / "a.mp4"), "--progress"]) == 2
     assert "--progress takes a run directory" in capsys.readouterr().err
+
+
+def test_a_trajectory_becomes_a_film_of_every_frame_of_it(tmp_path, capsys):
+    died = make_trajectory("1-1", bytes([0x80] * 400), Made(by="human"))
+    file, video = tmp_path / "died.json", tmp_path / "died.mp4"
+    write_trajectory(file, died)
+    assert main(["record", str(file), "--output", str(video)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said == [f"{file}: it {died.ending}", f"video: {video}"]
+    frames = frames_of(video)
+    assert len(frames) == 1 + died.ending.frames + 60
+    screens = [screen.copy() for screen in _replay(Recording("1-1", died.buttons, ""), every=1)]
+    assert np.abs(frames[100][::2, ::2].astype(float) - screens[100]).mean() < 4
+    assert film_title(video) == f"1-1: DIED at x {died.ending.x}"
+
+
+def test_a_trajectory_with_another_end_is_not_filmed(tmp_path, capsys):
+    died = make_trajectory("1-1", bytes([0x80] * 400), Made(by="human"))
+    file, video = tmp_path / "died.json", tmp_path / "died.mp4"
+    write_trajectory(file, died.model_copy(update={"ending": died.ending.model_copy(update={"x": 3161})}))
+    for command in (["record", str(file), "--output", str(video)], ["watch", str(file), "--no-browser"]):
+        assert main([*command, *(["--port", str(free_port())] if command[0] == "watch" else [])]) == 1
+        assert "not the recorded end" in capsys.readouterr().err
+    assert not video.exists()
+
+
+@pytest.mark.parametrize(
+    ("keep", "says"),
+    [(0, "not a film that can be shown"), (200, "there is no picture in it"), (0.5, "not a whole film: ")],
+)
+def test_a_film_that_was_cut_is_refused_in_a_line(keep, says, tmp_path, capsys):
+    video = tmp_path / "cut.mp4"
+    write_video(video, [Recording("1-1", [0x80] * 60, "right")])
+    whole = video.read_bytes()
+    video.write_bytes(whole[: keep if isinstance(keep, int) else int(keep * len(whole))])
+    assert main(["watch", str(video), "--no-browser", "--port", str(free_port())]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"mario-rl: {video}: ")
+    assert says in line

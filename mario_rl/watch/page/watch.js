@@ -3,8 +3,10 @@
 const by = (id) => document.getElementById(id);
 const LEAST_STAGE_PIXELS = 3400; // about the width of 1-1; a stage is as long as has been seen of it
 const SPEEDS = [[0.25, "¼×"], [0.5, "½×"], [1, "1×"], [2, "2×"], [4, "4×"], [8, "8×"], [0, "max"]];
-const BUTTONS = [["left", "←", 64], ["right", "→", 128], ["up", "↑", 16], ["down", "↓", 32], ["A", "A", 1], ["B", "B", 2]];
+const BUTTONS = [["left", "←", 64], ["right", "→", 128], ["up", "↑", 16], ["down", "↓", 32], ["A", "A", 1], ["B", "B", 2], ["select", "select", 4], ["start", "start", 8]];
 const KEYS = {ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown: "down", KeyX: "A", KeyZ: "B"};
+const SYSTEM_KEYS = {Enter: "start", NumpadEnter: "start", ShiftRight: "select"}; // only where no agent plays
+const key = (code) => KEYS[code] || (view.catalog && !view.catalog.thinks ? SYSTEM_KEYS[code] : undefined);
 const view = {catalog: null, episode: -1, predicted: [], came: null, widest: 0, ends: [], held: new Set(), frames: 0, told: performance.now(), shown: null, so_far: null, step: null, farewell: ""};
 window.view = view; // for tests, and for whoever is curious
 
@@ -22,8 +24,9 @@ function disconnected(reason) {
   document.querySelector(".screen").classList.add("lost"); state();
 }
 function state() { // what keeps the picture from moving
-  const lost = document.querySelector(".screen").classList.contains("lost"), paused = view.catalog && view.catalog.paused;
-  by("state").textContent = lost ? `${view.farewell || "disconnected"}: this is the last picture` : "paused"; by("state").hidden = !lost && !paused;
+  const lost = document.querySelector(".screen").classList.contains("lost"), paused = view.catalog && view.catalog.paused, waits = view.catalog && view.catalog.waits;
+  by("state").textContent = lost ? `${view.farewell || "disconnected"}: this is the last picture` : paused ? "paused" : "nobody is at the pad: P takes it";
+  by("state").hidden = !lost && !paused && !waits;
 }
 const ask = (message) => { if (view.catalog && socket && socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message)); };
 
@@ -52,12 +55,13 @@ function show(header, screen, stack, map) {
   by("stage_now").textContent = header.stage;
   if (header.episode !== view.episode) { anew(header.episode); pasts(); }
   here(); scrubber(header);
+  if (header.ended) banner(header.ended); else if (view.catalog && !view.catalog.thinks) by("banner").hidden = true;
   for (const part of by("controller").children) part.classList.toggle("on", Boolean(header.byte & part.dataset.bit));
   if (header.decision) decided(header.decision);
   const now = performance.now();
   if (now - view.told > 1000) {
     const rate = Math.round(view.frames * 1000 / (now - view.told));
-    by("status").textContent = `${rate} frames per second; ${header.agent_steps.toLocaleString("en")} agent steps of training`;
+    by("status").textContent = `${rate} frames per second${header.agent_steps ? `; ${header.agent_steps.toLocaleString("en")} agent steps of training` : ""}`;
     view.frames = 0; view.told = now;
   }
 }
@@ -191,19 +195,18 @@ function heard({catalog, ended, so_far}) {
   pasts();
   options("speed", SPEEDS, catalog.speed);
   by("protocol").value = catalog.protocol; by("see").checked = catalog.saliency; by("scale").hidden = !catalog.saliency;
-  by("title").textContent = `${catalog.agents[catalog.agent]} on ${catalog.stage}`;
-  const rates = Object.entries(catalog.card).map(([protocol, [clears, episodes]]) => `${clears} of ${episodes} (${protocol})`);
-  by("card").textContent = `seed ${catalog.seed}, protocol ${catalog.protocol}${rates.length ? `; its card: clears ${rates.join(", ")}` : ""}`;
-  by("unit").textContent = `, in units of ${catalog.points_per_reward.toLocaleString("en")} points, each later agent step counted ${catalog.gamma.toLocaleString("en")} times as much as the one before`;
+  by("title").textContent = catalog.title; document.title = `${catalog.title}: mario_rl`;
+  document.body.classList.toggle("alone", !catalog.thinks); document.body.classList.toggle("solo", catalog.solo); by("keys").hidden = catalog.thinks;
+  if (catalog.solo && !catalog.pad) pad(view.held); // whoever opens the page is at the pad
+  if (catalog.thinks) mind(catalog, before); else by("card").textContent = catalog.about;
   by("tally").textContent = catalog.tally[1] ? `cleared ${catalog.tally[0]} of ${catalog.tally[1]}` : "no episode has ended";
   state();
   by("pause").textContent = catalog.paused ? "Play" : "Pause";
   by("pad").firstChild.textContent = catalog.pad ? "Give the pad back" : "Take the pad"; by("pad").setAttribute("aria-pressed", catalog.pad);
-  if (!before || before.actions.join() !== catalog.actions.join()) bars(catalog.actions);
   if (catalog.failure) by("status").textContent = catalog.failure;
 }
 
-function pasts() {
+function pasts() { // and the one that is shown, if it is not over yet
   if (!view.shown || !view.catalog) return;
   const {shown: {episode}, catalog: {past}} = view, now = past.some(([number]) => number === episode) ? [] : [[episode, "this episode"]];
   options("past", [...now, ...past], episode);
@@ -213,6 +216,26 @@ function waiting(catalog) { // for a run's first checkpoint: there is nothing to
   const waits = Boolean(catalog.waiting), text = catalog.failure || catalog.waiting;
   by("waiting").hidden = !waits; document.body.classList.toggle("waits", waits);
   if (waits) { by("title").textContent = catalog.agent; by("waiting").textContent = text; by("status").textContent = "waiting for the first checkpoint"; }
+}
+
+function mind(catalog, before) { // what is said of the agent
+  const rates = Object.entries(catalog.card).map(([protocol, [clears, episodes]]) => `${clears} of ${episodes} (${protocol})`);
+  by("card").textContent = `seed ${catalog.seed}, protocol ${catalog.protocol}${rates.length ? `; its card: clears ${rates.join(", ")}` : ""}`;
+  by("unit").textContent = `, in units of ${catalog.points_per_reward.toLocaleString("en")} points, each later agent step counted ${catalog.gamma.toLocaleString("en")} times as much as the one before`;
+  if (!before || !before.actions || before.actions.join() !== catalog.actions.join()) bars(catalog.actions);
+}
+
+async function save(kind) { // the episode that is shown, whole
+  if (!view.shown) return;
+  const asked = `episode=${view.shown.episode}`, told = by("saved");
+  told.textContent = kind === "film" ? "making the film" : "";
+  const answer = await fetch(`save?as=${kind}&${asked}`, {method: "POST"});
+  if (answer.ok) told.textContent = `saved: ${(await answer.json()).path}`;
+  else if (answer.status === 403) { // not on the machine that plays: it comes as a download
+    const link = document.createElement("a");
+    link.href = `episode.${kind === "film" ? "mp4" : "json"}?${asked}`; link.download = ""; link.click();
+    told.textContent = "sent as a download";
+  } else told.textContent = `not saved: ${await answer.text()}`;
 }
 
 function options(id, choices, chosen) {
@@ -257,23 +280,24 @@ by("back").onclick = () => seek(view.shown.frame - 1); by("forth").onclick = () 
 by("scrub").oninput = ({target}) => { view.scrubbing = true; seek(Number(target.value)); };
 by("scrub").onchange = () => { view.scrubbing = false; };
 by("past").onchange = ({target}) => ask({do: "seek", episode: Number(target.value), frame: 0});
+by("save_film").onclick = () => save("film"); by("save_trajectory").onclick = () => save("trajectory");
 by("see").onchange = ({target}) => ask({do: "saliency", on: target.checked});
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "SELECT") return;
-  const button = view.catalog && view.catalog.pad ? KEYS[event.code] : undefined;
+  const button = view.catalog && view.catalog.pad ? key(event.code) : undefined;
   if (button) { event.preventDefault(); if (!view.held.has(button)) { view.held.add(button); pad(view.held); } return; }
   if (event.repeat || (event.target.tagName === "BUTTON" && event.code === "Space")) return;
   const act = {Space: toggle_pause, KeyN: () => ask({do: "step"}), KeyR: () => ask({do: "restart"}), Comma: () => seek(view.shown.frame - 1), Period: () => seek(view.shown.frame + 1), KeyP: toggle_pad}[event.code];
   if (act && event.target.tagName !== "INPUT") { event.preventDefault(); act(); }
 });
 addEventListener("keyup", (event) => {
-  const button = KEYS[event.code];
+  const button = key(event.code);
   if (button && view.held.delete(button) && view.catalog && view.catalog.pad) pad(view.held);
 });
 addEventListener("blur", () => { if (view.held.size) { view.held.clear(); if (view.catalog && view.catalog.pad) pad(view.held); } });
 addEventListener("resize", () => { chart(); curve(); });
 for (const [name, glyph, bit] of BUTTONS) {
-  const part = document.createElement("span"); part.textContent = glyph; part.title = name; part.dataset.bit = bit; by("controller").append(part);
+  const part = document.createElement("span"); part.textContent = glyph; part.title = name; part.dataset.bit = bit; part.classList.toggle("system", bit === 4 || bit === 8); by("controller").append(part);
   part.onpointerdown = () => { if (view.catalog && view.catalog.pad) { view.held.add(name); pad(view.held); } };
   part.onpointerup = part.onpointerleave = part.onpointercancel = () => { if (view.held.delete(name) && view.catalog && view.catalog.pad) pad(view.held); };
   part.oncontextmenu = (event) => event.preventDefault(); // a long press holds the button
