@@ -415,7 +415,9 @@ class Game:
         course = self._begin(past, opening)
         recorded = self._recorded_of(course, number, past, opening)
         self._recorded, self._course = recorded, course
-        self.predicted = Predicted(number, course.predicted)
+        # Of a past episode all of it at once.
+        known = None if past is None else [max(choice.q_values) for choice in past.choices]
+        self.predicted = Predicted(number, course.predicted if known is None else known)
         if opening is not None:
             from_frame = len(opening.buttons)
         self._frame, self._back_to = 0, None if past is None else from_frame

@@ -15,6 +15,7 @@ from conftest import free_port, wait_until_served
 from env_fakes import INTO_BONUS_ROOM, unroll
 from playwright.sync_api import Browser, Page
 from test_game import wait_for
+from windows import resize
 
 from mario_rl.config import EnvConfig
 from mario_rl.report.video import Recording, write_video
@@ -113,7 +114,7 @@ def test_a_person_plays_without_agent_or_pytorch_and_saves_what_was_played(serve
     assert replay(made) == made.ending
     page.get_by_role("button", name="Play").click()  # plays on from there, by hand
     wait(page, "view.shown.episode > 0 && view.shown.frame > 12 && view.shown.byte === 0x82")
-    page.set_viewport_size({"width": 390, "height": 844})
+    resize(page, 390, 844)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     assert page.locator("#keys").is_visible()
 
@@ -277,7 +278,7 @@ def test_a_film_is_shown_as_a_video_with_its_caption(serve, open_page, trajector
     assert page.locator("figcaption h1").inner_text() == "1-1: <b>DIED</b> at x 300"
     assert page.locator("figcaption").inner_text().endswith("some.mp4")
     for width in (390, 1920):
-        page.set_viewport_size({"width": width, "height": 844})
+        resize(page, width, 844)
         assert page.evaluate("document.documentElement.scrollWidth") == width
 
 

@@ -22,6 +22,7 @@ from test_game import wait_for
 from mario_rl.cli import main
 from mario_rl.runs.checkpoint import load_checkpoint
 from mario_rl.runs.directory import RunDir
+from mario_rl.runs.tables import read_metrics
 from mario_rl.watch import beside
 from mario_rl.watch.beside import PageBeside
 
@@ -127,7 +128,7 @@ def test_ctrl_c_saves_the_run_and_ends_it_and_the_page_without_a_traceback(small
         start_new_session=True,  # a group of its own, all of which Ctrl-C reaches, as in a terminal
     )
     try:
-        wait_for(lambda: run.latest.is_file() and is_served(port))
+        wait_for(lambda: run.latest.is_file() and is_served(port) and len(read_metrics(run.metrics)["updates"]) > 0)
         os.killpg(process.pid, signal.SIGINT)
         out, said = process.communicate(timeout=120)
     finally:

@@ -18,6 +18,7 @@ from playwright.sync_api import Page
 from test_messages import REFUSED
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
+from windows import resize
 
 from mario_rl import shipped
 from mario_rl.evaluation import load_trained
@@ -226,8 +227,7 @@ def test_an_episode_in_which_a_person_had_a_hand_is_saved_as_trajectory_and_as_f
 
 
 def test_the_controls_that_save_are_in_sight_without_scrolling(page):
-    page.set_viewport_size({"width": 1366, "height": 768})
-    page.wait_for_timeout(200)
+    resize(page, 1366, 768)
     boxes = [page.get_by_role("button", name=name).bounding_box() for name in ("Save film", "Save trajectory")]
     assert all(box["y"] + box["height"] <= 768 for box in boxes)
     assert boxes[0]["y"] == boxes[1]["y"] == pytest.approx(page.locator("#controller").bounding_box()["y"], abs=6)
@@ -427,8 +427,7 @@ def test_where_there_is_no_run_there_is_noread_curve(tmp_path):
 
 @pytest.mark.parametrize(("width", "height"), [(1366, 768), (1280, 800), (1920, 1080)])
 def test_the_controls_are_one_bar_under_the_game_in_sight_without_scrolling(page, width, height):
-    page.set_viewport_size({"width": width, "height": height})
-    page.wait_for_timeout(200)
+    resize(page, width, height)
     screen, bar = (page.locator(one).bounding_box() for one in ("#screen", "#bar"))
     assert screen["height"] <= 0.6 * height
     assert 0 <= bar["y"] - (screen["y"] + screen["height"]) <= 16
@@ -444,8 +443,7 @@ def test_the_controls_are_one_bar_under_the_game_in_sight_without_scrolling(page
 
 @pytest.mark.parametrize(("width", "height"), [(360, 740), (390, 844)])
 def test_on_a_phone_the_controls_are_two_rows_in_sight_made_for_thumbs(page, width, height):
-    page.set_viewport_size({"width": width, "height": height})
-    page.wait_for_timeout(200)
+    resize(page, width, height)
     controls = page.locator("#bar button, #bar select, #past_bar button, #past_bar input, #past_bar select").all()
     assert len(controls) == 9
     boxes = [one.bounding_box() for one in controls]
@@ -629,8 +627,7 @@ def test_nothing_is_wider_than_the_window_whatever_an_agent_is_called(page):
     page.locator("#agent").select_option(max(names, key=len))
     wait(page, "!view.catalog.checkpoints.includes('latest')")
     for width in (360, 390, 1280, 1366, 1920):
-        page.set_viewport_size({"width": width, "height": 900})
-        page.wait_for_timeout(100)
+        resize(page, width, 900)
         assert page.evaluate("document.documentElement.scrollWidth") == width
     page.locator("#agent").select_option(index=0)
     wait(page, "view.catalog.agent === 0")

@@ -185,7 +185,8 @@ def test_a_film_that_the_disk_refuses_is_a_line(served, monkeypatch):
         raise OSError("no space left\non device")
 
     monkeypatch.setattr(films, "write_video", refuse)
-    wait_for(lambda: served.game.picture.number > 20)
+    with served.look_on():
+        wait_for(lambda: served.game.picture.number > 20)
     with pytest.raises(HTTPError, match="503") as refused:
         urlopen(f"{served.url}episode.mp4")
     assert refused.value.read() == b"no space left on device"
@@ -198,8 +199,8 @@ def post(url: str, **headers: str) -> dict[str, Any]:
 
 def test_an_episode_is_saved_where_the_page_was_begun_and_its_path_is_said(served, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    wait_for(lambda: served.game.picture.number > 20)
     with served.look_on() as viewer:
+        wait_for(lambda: served.game.picture.number > 20)
         send(viewer, {"do": "restart"}, {"do": "pause"})
         wait_for(lambda: bool(served.game.ended) and served.game.wish.paused)
     number = served.game.ended[0].number
@@ -226,16 +227,18 @@ def test_nothing_else_is_saved(asked, served, tmp_path, monkeypatch):
 
 def test_a_page_of_another_site_saves_nothing(served, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    wait_for(lambda: served.game.picture.number > 5)
-    with pytest.raises(HTTPError, match="403"):
-        post(f"{served.url}save?as=trajectory", Origin="http://evil.example")
+    with served.look_on():
+        wait_for(lambda: served.game.picture.number > 5)
+        with pytest.raises(HTTPError, match="403"):
+            post(f"{served.url}save?as=trajectory", Origin="http://evil.example")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_there_are_only_so_many_files_of_a_sitting(served, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(server, "MOST_SAVED", 1)
-    wait_for(lambda: served.game.picture.number > 5)
+    with served.look_on():
+        wait_for(lambda: served.game.picture.number > 5)
     post(f"{served.url}save?as=trajectory")
     with pytest.raises(HTTPError, match="503"):
         post(f"{served.url}save?as=film")
