@@ -126,8 +126,7 @@ class Page:
             await viewer.accept()
             await _first_to_end(_listen(self._game, viewer), _show(self._game, viewer, self._closing))
             if self._closing.is_set():
-                with contextlib.suppress(RuntimeError, InvalidState):  # it has gone already
-                    await viewer.close(GOING_AWAY, self._farewell)
+                await _part_from(viewer, GOING_AWAY, self._farewell)
         finally:
             self._viewers.remove(viewer)
             self._game.audience = len(self._viewers)
@@ -273,6 +272,12 @@ async def _first_to_end(*work: Any) -> None:
             task.cancel()
 
 
+async def _part_from(viewer: WebSocket, code: int, reason: str) -> None:
+    """Close a viewer's socket, and say why; a viewer who has gone already, at whatever moment, is no failure."""
+    with contextlib.suppress(RuntimeError, InvalidState, WebSocketDisconnect):
+        await viewer.close(code, reason)
+
+
 async def _listen(game: Game, viewer: WebSocket) -> None:
     """Pass on what a viewer asks for, until it leaves, sends what is no message, or sends too many."""
     last, allowed = time.monotonic(), float(MOST_MESSAGES)
@@ -283,13 +288,12 @@ async def _listen(game: Game, viewer: WebSocket) -> None:
             allowed = min(allowed + (now - last) * MESSAGES_PER_SECOND, MOST_MESSAGES) - 1
             last = now
             if allowed < 0:
-                await viewer.close(REFUSED, "too many messages")
+                await _part_from(viewer, REFUSED, "too many messages")
                 return
             if count % MESSAGES_AT_ONCE == 0:
                 await asyncio.sleep(PAUSE_SECONDS)
     except (ValueError, KeyError):  # not a message of ours, or bytes where there is to be text
-        with contextlib.suppress(RuntimeError):
-            await viewer.close(REFUSED, "not understood")
+        await _part_from(viewer, REFUSED, "not understood")
     except WebSocketDisconnect:
         pass
 

@@ -456,6 +456,8 @@ def test_on_a_phone_the_controls_are_two_rows_in_sight_made_for_thumbs(page, wid
         assert apart_x or abs(above["y"] - below["y"]) >= 44, (above, below)
     cut_off = "[...document.querySelectorAll('#bar button')].filter((one) => one.scrollWidth > one.clientWidth).length"
     assert page.evaluate(cut_off) == 0
+    others = page.locator("button:visible, select:visible")
+    assert all(one.bounding_box()["height"] >= 44 for one in others.all())
     screen = page.locator("#screen").bounding_box()
     assert 0 <= min(one["y"] for one in boxes) - (screen["y"] + screen["height"]) <= 16
     assert max(one["y"] + one["height"] for one in boxes) <= height

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -23,8 +24,9 @@ from urllib.request import Request, urlopen
 import pytest
 import uvicorn
 from conftest import free_port, wait_until_served
+from starlette.websockets import WebSocketDisconnect
 from test_game import wait_for
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidState, InvalidStatus
 from websockets.frames import Frame, Opcode
 from websockets.sync.client import ClientConnection, connect
 
@@ -269,6 +271,15 @@ def _comes_in(served: Served) -> bool:
             return True
     except InvalidStatus:
         return False
+
+
+@pytest.mark.parametrize("gone", [WebSocketDisconnect(1006), RuntimeError("closed"), InvalidState("closed")], ids=repr)
+def test_a_viewer_who_has_gone_meanwhile_is_parted_from_without_a_failure(gone):
+    class Gone:
+        async def close(self, code: int, reason: str) -> None:
+            raise gone
+
+    asyncio.run(server._part_from(Gone(), 1001, "the page is being closed"))
 
 
 def raw(viewer: ClientConnection, *frames: Frame) -> None:
