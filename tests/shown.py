@@ -10,6 +10,7 @@ import click
 
 from mario_rl.cli import cli
 from mario_rl.config import find_keys
+from mario_rl.config.schema import STAGES
 from mario_rl.shipped import config_names, find_agent, search_names, study_names
 
 REPOSITORY = Path(__file__).parents[1]
@@ -42,7 +43,7 @@ def flaw(command: str, own: frozenset[str] = frozenset()) -> str | None:
         return f"{command}: no command {name}"
     parameters = cli.commands[name].params
     options = {text: one for one in parameters if isinstance(one, click.Option) for text in one.opts}
-    names = {*config_names(), *study_names(), *search_names(), *own}
+    names = {*config_names(), *study_names(), *search_names(), *STAGES, *own}
     given = iter(arguments)
     for argument in given:
         if argument.startswith("-"):

@@ -17,13 +17,13 @@ PACKAGE = Path(mario_rl.__file__).parent
 CONTRIBUTING = Path(__file__).parents[1] / "CONTRIBUTING.md"
 
 FLOORS = [
-    {"__version__", "types", "errors", "machine", "streams", "wording", "names", "lazy"},
+    {"__version__", "types", "errors", "machine", "streams", "wording", "names", "lazy", "source"},
     {"files", "reading", "seeding", "pixels", "devices", "workers", "extensions"},
     {"compiling", "tensors", "shipped"},
     {"config", "nes"},
     {"runs", "game", "replay"},
     {"envs", "agents"},
-    {"evaluation", "report"},
+    {"evaluation", "report", "trajectories"},
     {"training", "cards", "loaded"},
     {"diagnostics", "hub"},
     {"studies", "compare", "watch"},

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import click
 
 from mario_rl import __version__
-from mario_rl.cli import cards, compare, evaluate, hub, listing, machine, plot, train, tune, watch
+from mario_rl.cli import cards, compare, evaluate, hub, listing, machine, plot, train, trajectories, tune, watch
 from mario_rl.cli.interruption import Interruption
 from mario_rl.cli.shared import BAD_INPUT, FAILED, INTERRUPTED, OK, complain
 from mario_rl.errors import FailedError, UserError
@@ -47,7 +47,9 @@ for command in (
     hub.pull,
     plot.plot,
     watch.watch,
+    watch.play,
     watch.record,
+    trajectories.replay,
     compare.compare,
     tune.tune,
     machine.benchmark,

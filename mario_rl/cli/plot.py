@@ -8,6 +8,7 @@ import click
 
 from mario_rl.cli.shared import OK, lines_of, require_output, say_which
 from mario_rl.errors import UserError
+from mario_rl.names import TIME_AXES, TimeAxis
 from mario_rl.runs.directory import RunDir, find_run
 
 
@@ -25,8 +26,15 @@ from mario_rl.runs.directory import RunDir, find_run
     metavar="FILE.png",
     help="Draw a death map as well: where on the stage the episodes of one run ended.",
 )
-def plot(run_dirs: tuple[Path, ...], output: Path | None, ends: Path | None) -> int:
-    """Draw the reward curve of one run, or the curves of several on the same axes."""
+@click.option(
+    "--over",
+    type=click.Choice(TIME_AXES),
+    default="agent_steps",
+    show_default=True,
+    help="What the curves are drawn against.",
+)
+def plot(run_dirs: tuple[Path, ...], output: Path | None, ends: Path | None, over: TimeAxis) -> int:
+    """Draw how one run went, or several on the same axes: x, clear rate, return and epsilon."""
     if output is not None:
         require_output("--output", output, ".png")
     if ends is not None:
@@ -44,7 +52,7 @@ def plot(run_dirs: tuple[Path, ...], output: Path | None, ends: Path | None) -> 
         draw_ends(run_dirs[0], ends)
     words = [f"ends:  {ends}"] if ends is not None else []
     try:
-        words.insert(0, f"curve: {draw_curves(run_dirs, output)}")
+        words.insert(0, f"curve: {draw_curves(run_dirs, output, over)}")
     finally:
         click.echo(lines_of(words))
     return OK

@@ -62,13 +62,13 @@ def lines_of(words: Sequence[str]) -> str:
     return "\n".join(printable(word) for word in words)
 
 
-def require_stage(stage: str | None, *, whole_game: bool = True) -> None:
-    """Refuse a `--stage` that is none, before any work is done."""
+def require_stage(stage: str | None, *, whole_game: bool = True, option: str = "--stage") -> None:
+    """Refuse a stage that is none, before any work is done; `option` is what it was given as."""
     from mario_rl.config.schema import STAGES, WHOLE_GAME
 
     if stage is not None and stage not in STAGES and not (whole_game and stage == WHOLE_GAME):
         also = f", or {WHOLE_GAME}" if whole_game else ""
-        raise UserError(f"--stage: {stage} is not allowed; must be a stage from 1-1 to 8-4{also}")
+        raise UserError(f"{option}: {stage} is not allowed; must be a stage from 1-1 to 8-4{also}")
 
 
 def require_output(option: str, path: Path | None, *suffixes: str) -> None:

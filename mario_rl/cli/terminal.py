@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,9 +32,14 @@ LAYOUTS = (("{percentage:3.0f}%|{bar:12}| {desc}", 19), ("{percentage:3.0f}% {de
 
 
 class TerminalObserver(Observer):
-    """Shows a run on stderr: one bar on a terminal, elsewhere a line every `logging.every_seconds`."""
+    """Shows a run on stderr: one bar on a terminal, elsewhere a line every `logging.every_seconds`.
 
-    def __init__(self) -> None:
+    Args:
+        on_place: called with the run's directory as soon as it is there.
+    """
+
+    def __init__(self, on_place: Callable[[Path], None] = lambda _: None) -> None:
+        self._on_place = on_place
         self._bar: tqdm[Any] | None = None
         self._seconds_between_lines = 10.0
         self._shown_at = time.monotonic()
@@ -44,6 +50,9 @@ class TerminalObserver(Observer):
         _say(f"{verb} {run_dir}")
         if SCREEN.isatty():
             self._bar = tqdm(file=SCREEN, total=1.0, bar_format=LAYOUTS[0][0], dynamic_ncols=True)
+
+    def placed(self, run_dir: Path) -> None:
+        self._on_place(run_dir)
 
     def preparing(self, message: str) -> None:
         _say(message)

@@ -1,17 +1,18 @@
-"""`watch` and `record`: an agent at play, in the browser and as a film."""
+"""`watch`, `play` and `record`: an agent or a person at play, in the browser and as a film."""
 
 from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from mario_rl.cli.shared import (
-    CHECKPOINT,
     INTERRUPTED,
     OK,
     STAGE,
@@ -24,31 +25,45 @@ from mario_rl.cli.shared import (
     say_which,
     seed_option,
 )
+from mario_rl.cli.trajectories import EMULATOR, FILM_SUFFIX, TRAJECTORY_SUFFIX, played_again
 from mario_rl.errors import UserError
 from mario_rl.runs.directory import find_run, runs_below
 from mario_rl.wording import count_text
 
 if TYPE_CHECKING:
+    import uvicorn
+
     from mario_rl.config import Protocol
+    from mario_rl.trajectories import Emulator
+    from mario_rl.watch.port import Address
 
-
-@click.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path), required=False, metavar="[AGENT|CHECKPOINT|RUN_DIR]")
-@STAGE
-@protocol_option("greedy")
-@seed_option(0)
-@click.option("--port", type=click.IntRange(min=1, max=65_535), default=8000, show_default=True)
-@click.option(
+PORT = click.option("--port", type=click.IntRange(min=1, max=65_535), default=8000, show_default=True)
+HOST = click.option(
     "--host",
     default="127.0.0.1",
     show_default=True,
     help="Where to be reached; 0.0.0.0: from other machines too, by anybody, who can then take the pad.",
 )
-@click.option("--no-browser", is_flag=True, help="Only serve the page; do not open it.")
+NO_BROWSER = click.option("--no-browser", is_flag=True, help="Only serve the page; do not open it.")
+
+
+@click.command()
+@click.argument(
+    "checkpoint", type=click.Path(path_type=Path), required=False, metavar="[AGENT|CHECKPOINT|RUN_DIR|FILE]"
+)
+@STAGE
+@protocol_option("greedy")
+@seed_option(0)
+@PORT
+@HOST
+@NO_BROWSER
 def watch(
     checkpoint: Path | None, stage: str | None, protocol: Protocol, seed: int, port: int, host: str, no_browser: bool
 ) -> int:
     """See an agent think, in the browser: the game live, what the network sees and what it expects.
+
+    FILE is an episode that was saved: a trajectory (.json), which is played, and which you or an agent can take over at
+    any frame; or a film (.mp4), which is shown.
 
     The page pauses, steps, goes back to any frame of the sitting and plays on from there, changes speed, agent (of the
     package, or of a run below this folder), stage, protocol and checkpoint, and lets you take the pad. Of a run that is
@@ -60,6 +75,70 @@ def watch(
       mario-rl watch
       mario-rl watch ddqn_simple_1-1
       mario-rl watch checkpoints/ddqn_right_only/20261123-104500-seed0 --protocol sticky --port 8123 --no-browser
+      mario-rl watch watched/1-1_20261127-145000_episode_3.json
+    """
+    kind = None if checkpoint is None else _kind_of_file(checkpoint)
+    if checkpoint is not None and kind is not None:
+        _refuse_of_agents(checkpoint, "stage", "protocol", "seed")
+
+    def make(address: Address) -> uvicorn.Server:
+        if checkpoint is not None and kind == FILM_SUFFIX:
+            return _film_server(checkpoint, address)
+        if checkpoint is not None and kind == TRAJECTORY_SUFFIX:
+            recording, _ = played_again(checkpoint)
+            from mario_rl.watch.game import Game
+            from mario_rl.watch.server import make_server
+
+            return make_server(Game(None, others=other_agents(), recording=recording, name=checkpoint.name), address)
+        require_stage(stage, whole_game=False)
+        place = _watched(checkpoint or _best())
+        from mario_rl.watch.game import Game
+        from mario_rl.watch.server import make_server
+
+        game = Game(place, others=other_agents(), stage=stage, protocol=protocol, seed=seed)
+        if game.waiting is not None:
+            click.echo(game.waiting)
+        return make_server(game, address)
+
+    return _serve(make, host, port, no_browser=no_browser)
+
+
+@click.command()
+@click.argument("stage", default="1-1", metavar="[STAGE]")
+@EMULATOR
+@PORT
+@HOST
+@NO_BROWSER
+def play(stage: str, emulator: Emulator, port: int, host: str, no_browser: bool) -> int:
+    """Play a stage yourself, in the browser: you hold the pad, and no agent is loaded.
+
+    All eight buttons of the pad count, in every frame. The page pauses, goes back to any frame and plays on from there,
+    and saves what you played: as a film, and as a trajectory that `mario-rl replay` checks.
+
+    \b
+    Examples:
+      mario-rl play
+      mario-rl play 4-2 --port 8123
+    """
+    require_stage(stage, whole_game=False, option="STAGE")
+
+    def make(address: Address) -> uvicorn.Server:
+        from mario_rl.watch.game import Game
+        from mario_rl.watch.server import make_server
+
+        return make_server(Game(None, stage=stage, emulator=emulator), address)
+
+    return _serve(make, host, port, no_browser=no_browser)
+
+
+def _serve(make: Callable[[Address], uvicorn.Server], host: str, port: int, *, no_browser: bool) -> int:
+    """Serve a page until Ctrl-C, and open it in the browser.
+
+    Args:
+        make: makes its server, once the port is known to be free.
+        host: where to be reached.
+        port: there.
+        no_browser: whether the browser stays closed.
     """
     import threading
     import webbrowser
@@ -71,15 +150,7 @@ def watch(
     if address.is_open:
         risk = "anybody who can reach this machine can watch and take the pad"
         click.echo(f"mario-rl: --host {host}: {risk}; they open {address.outside_url}", err=True)
-    require_stage(stage, whole_game=False)
-    place = _watched(checkpoint or _best())
-    from mario_rl.watch.waiting import wait_for_checkpoint
-
-    wait_for_checkpoint(place, lambda: click.echo(f"{place}: waiting for its first checkpoint (Ctrl-C ends)"))
-    from mario_rl.watch.game import Game
-    from mario_rl.watch.server import make_server
-
-    game = Game(place, others=_others(), stage=stage, protocol=protocol, seed=seed)
+    server = make(address)
     with bind(host, port) as bound:
         click.echo(f"watch at {address.url}  (Ctrl-C ends it)")
         opening = threading.Timer(1.0, webbrowser.open, [address.url])
@@ -87,11 +158,39 @@ def watch(
         if not no_browser:
             opening.start()
         try:
-            make_server(game, address).run(sockets=[bound])
+            server.run(sockets=[bound])
         finally:
             opening.cancel()
             _leave_what_hangs()
     return OK
+
+
+def _kind_of_file(path: Path) -> str | None:
+    """Say what a path is that is no agent: .json for a trajectory, .mp4 for a film; None for an agent."""
+    return path.suffix if path.suffix in (TRAJECTORY_SUFFIX, FILM_SUFFIX) and not path.is_dir() else None
+
+
+def _refuse_of_agents(file: Path, *names: str) -> None:
+    """Refuse options that say how an agent plays, where a file says what was played.
+
+    Raises:
+        UserError: one of them was given.
+    """
+    context = click.get_current_context()
+    for name in names:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise UserError(f"--{name}: not with {file}, in which everything was played already; leave it out")
+
+
+def _film_server(film: Path, address: Address) -> uvicorn.Server:
+    if not film.is_file():
+        raise UserError(f"{film}: no such file")
+    from mario_rl.report.video import film_title
+
+    title = film_title(film)
+    from mario_rl.watch.server import FilmPage, serve
+
+    return serve(FilmPage(film, title), address)
 
 
 def _leave_what_hangs() -> None:
@@ -120,7 +219,7 @@ def _best() -> Path:
     return agent
 
 
-def _others() -> list[Path]:
+def other_agents() -> list[Path]:
     """The agents of the package, and the runs below this folder that have something to show."""
     from mario_rl import shipped
     from mario_rl.runs.checkpoint import has_checkpoint
@@ -147,7 +246,7 @@ def _watched(path: Path) -> Path:
 
 
 @click.command()
-@CHECKPOINT
+@click.argument("checkpoint", type=click.Path(path_type=Path), metavar="AGENT|CHECKPOINT|RUN_DIR|FILE.json")
 @click.option("--output", type=click.Path(path_type=Path), required=True, metavar="FILE.mp4", help="Where to.")
 @click.option("--episodes", type=click.IntRange(min=1), default=3, show_default=True, help="How many; greedy has one.")
 @protocol_option("noop")
@@ -169,10 +268,11 @@ def record(
     overlay: bool,
     progress: bool,
 ) -> int:
-    """Film an agent: what `watch` shows, as an MP4 that browsers and phones play.
+    """Film an agent, or a trajectory that was saved: an MP4 that browsers and phones play.
 
     \b
     Examples:
+      mario-rl record watched/1-1_20261127-145000_episode_3.json --output mario.mp4
       mario-rl record ddqn_right_only_1-1 --output mario.mp4 --overlay
       mario-rl record RUN_DIR --output sticky.mp4 --protocol sticky --episodes 10 --seed 7
       mario-rl record RUN_DIR --output learned.mp4 --progress
@@ -183,6 +283,9 @@ def record(
 
     require_output("--output", output, ".mp4")
     require_stage(stage)
+    if _kind_of_file(checkpoint) == TRAJECTORY_SUFFIX:
+        _refuse_of_agents(checkpoint, "stage", "protocol", "seed", "episodes", "overlay", "progress")
+        return _record_trajectory(checkpoint, output)
     if progress:
         return _record_progress(checkpoint, output)
     file = find_the_checkpoint(checkpoint)
@@ -210,6 +313,22 @@ def record(
         click.echo("CUT SHORT: the episodes above are whole, the video ends in the one that was being played")
     click.echo(f"video: {output}")
     return exit_code(interrupts)
+
+
+def _record_trajectory(file: Path, output: Path) -> int:
+    trajectory, ending = played_again(file)
+    from mario_rl.report.video import FilmingInterrupted, write_video
+    from mario_rl.training.interrupts import Interrupts
+    from mario_rl.watch.recorded import as_recorded
+
+    with Interrupts() as interrupts:
+        try:
+            write_video(output, [as_recorded(trajectory).film()], should_stop=lambda: interrupts.received is not None)
+        except FilmingInterrupted:
+            return complain("interrupted: there is no video", exit_code(interrupts))
+    click.echo(f"{file}: it {ending}")
+    click.echo(f"video: {output}")
+    return OK
 
 
 def _record_progress(path: Path, output: Path) -> int:

@@ -44,8 +44,15 @@ class Contest:
 
     @property
     def names(self) -> tuple[str, str]:
-        """What both targets are called, to read."""
+        """What both sides are called, to read: their targets, or the arms where those have the same."""
+        if self.ours.target == self.other.target:
+            return self.ours.label, self.other.label
         return ALGORITHMS[self.ours.target], ALGORITHMS[self.other.target]
+
+    @property
+    def of_the_article(self) -> bool:
+        """Whether these are the article's agents; its "DDQN" takes its target from a target network, as DQN does."""
+        return self.targets == ("target", "none")
 
     @property
     def setting(self) -> str:
@@ -94,6 +101,11 @@ def contests(arms: Sequence[Arm]) -> list[Contest]:
         for targets in BETTER_FIRST
     ]
     return [Contest(pairs) for pairs in found if pairs]
+
+
+def asks_the_article(between: Sequence[Contest]) -> bool:
+    """Whether a study lets the article's two agents meet, and so says something on its claim."""
+    return any(contest.of_the_article for contest in between)
 
 
 def setting_label(arm: Arm) -> str:

@@ -1,50 +1,66 @@
-"""The figures of a report: arms to pictures, the same one as PNG and, with its numbers beside it, in the page."""
+"""The figures of a report: arms to what each panel shows, in plain values."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
-from matplotlib.ticker import EngFormatter, PercentFormatter, StrMethodFormatter
 
-from mario_rl.compare.contests import ARTICLE_CLAIM, Contest, setting_label
-from mario_rl.compare.looks import (
-    FAINT,
-    INK,
-    Drawn,
-    Style,
-    curve_values,
-    draw_band,
-    draw_legend,
-    draw_point,
-    finish,
-    laid_out,
-    name_rows,
-    new_figure,
-    of_one_target,
-    styles,
+from mario_rl.compare.baseline import FIRST_STAGE, on_first_stage, random_x
+from mario_rl.compare.contests import ARTICLE_CLAIM, Contest, asks_the_article, setting_label
+from mario_rl.compare.looks import COLOURS, Style, styles, targets_meet
+from mario_rl.compare.plots import (
+    BarPanel,
+    CurvePanel,
+    Figure,
+    Level,
+    Line,
+    Row,
+    RowPanel,
+    alone,
+    names_of,
 )
 from mario_rl.compare.runs import RECENT, Arm, finished, settled
-from mario_rl.compare.statistics import Estimate, arm_window, curve, estimate, over_runs, overestimation
-from mario_rl.compare.words import p_text
-from mario_rl.evaluation import wilson_interval
-from mario_rl.files import printable
-from mario_rl.names import ALGORITHMS
-from mario_rl.report.drawing import FLAG_X, MAX_NAME
+from mario_rl.compare.statistics import (
+    Curve,
+    Estimate,
+    arm_window,
+    clear_rate,
+    curve,
+    estimate,
+    of_clears,
+    over_runs,
+    overestimation,
+)
+from mario_rl.compare.words import p_text, percent_text, pixels_text, seeds_text
+from mario_rl.names import ALGORITHMS, PROTOCOL_NAMES, Protocol
+from mario_rl.report.drawing import FLAG_X
+from mario_rl.types import Floats
 
-PROTOCOLS = ("noop", "sticky", "epsilon", "greedy")
 OVER = {"agent_steps": "agent steps", "episode": "episodes", "minutes": "wall-clock time [min]"}
 OF = {"x": f"best x, mean of {RECENT} episodes [pixels]", "return": f"return, mean of {RECENT} episodes [points]"}
 END_BIN = 64  # pixels
 LEAST_X = 3_400  # pixels: a death map is at least as wide as 1-1
-SEED_OFFSET = 0.28  # rows: the seeds' dots stand under their mean
 RECENT_ENDS = 500  # episodes of a run in the death map
+MOST_TOGETHER = 3  # arms in one panel; with more, each has its own
+MOST_NEEDED = 1.15  # share of the other's training: what needs more, or never gets there, is drawn here
+INK = "ink"
+"""The colour of text, which the page and paper have each their own of: of what is of several arms."""
 
 
-def draw_all(arms: Sequence[Arm], between: Sequence[Contest]) -> Iterator[Drawn]:
-    """Draw every figure that the runs have numbers for; of an arm with runs that are done the others are left out.
+class Group(NamedTuple):
+    """Arms whose curves share a panel: its heading, and of each arm its name there and its colour."""
+
+    title: str
+    arms: tuple[Arm, ...]
+    labels: tuple[str, ...]
+    colours: tuple[str, ...]
+
+
+def all_figures(arms: Sequence[Arm], between: Sequence[Contest]) -> Iterator[Figure]:
+    """Make every figure that the runs have numbers for; of an arm with runs that are done the others are left out.
 
     Args:
         arms: all of them.
@@ -52,40 +68,110 @@ def draw_all(arms: Sequence[Arm], between: Sequence[Contest]) -> Iterator[Drawn]
     """
     arms = settled(arms)
     look = styles(arms)
-    yield _curves("curves", "Learning curves of every arm", arms, look)
-    yield from _experiments(arms, look)
-    yield _final_scores(finished(arms), look)
-    if between:
-        yield _improvement(between, look)
-        yield _needed([pair for contest in between for pair in contest.each], look)
-    if any(np.isfinite(run.evaluations["q_visited"]).any() for arm in arms for run in arm.runs):
-        yield _overestimation(arms, look)
+    groups = _groups(arms, look)
+    yield _curves("curves", "Learning curves", arms, groups, "x", "agent_steps")
+    yield _final_scores(finished(arms), look, "x")
     if any(run.done for arm in arms for run in arm.runs):
         yield _clear_rates(arms, look)
+    if between:
+        yield _improvement(between, look)
+    if by_target := _by_target(arms):
+        yield _curves("curves_by_target", "The same curves, a panel for each target", arms, by_target, "x",
+                      "agent_steps", folded=True)  # fmt: skip
+    yield _curves("curves_return", "Return, over agent steps", arms, groups, "return", "agent_steps", folded=True)
+    yield _final_scores(finished(arms), look, "return")
+    yield _curves("curves_episodes", "Best x, over episodes", arms, groups, "x", "episode", folded=True)
+    yield _curves("curves_minutes", "Best x, over wall-clock time", arms, groups, "x", "minutes", folded=True)
+    if between:
+        yield _needed([pair for contest in between for pair in contest.each], look, article=asks_the_article(between))
     yield _ends(arms, look)
+    yield from _values(arms, groups)
 
 
-def _curves(name: str, title: str, arms: Sequence[Arm], look: dict[str, Style]) -> Drawn:
-    figure = new_figure(13, 7)
-    grid = figure.subplots(2, 3, sharey="row", sharex="col")
-    drawn = Drawn(
-        name,
-        title,
-        f"Interquartile mean over the seeds of the running mean of {RECENT} training episodes; bands: 95 % bootstrap "
-        "intervals over seeds, where there are several. A curve begins where every run of its arm has had as many "
-        "episodes and ends where its shortest run does; runs that are not done are left out where others of their arm "
-        f"are.{_short_note(arms)}{_machines_note(arms)}",
-        figure,
+def _groups(arms: Sequence[Arm], look: Mapping[str, Style]) -> list[Group]:
+    """A panel for each setting, its targets in colour; without several targets one for each arm, few arms in one."""
+
+    def colour(arm: Arm) -> str:
+        return look[arm.name].colour
+
+    settings = list(dict.fromkeys(arm.setting for arm in arms))
+    if len(settings) > 1 and targets_meet(arms):
+        of_settings = [[arm for arm in arms if arm.setting == setting] for setting in settings]
+        return [_group(setting_label(chosen[0]), chosen, _algorithm, colour) for chosen in of_settings]
+    if len(arms) <= MOST_TOGETHER:
+        return [_group("", arms, _label, colour)]
+    return [_group(arm.label, [arm], _label, colour) for arm in arms]
+
+
+def _algorithm(arm: Arm) -> str:
+    return ALGORITHMS[arm.target]
+
+
+def _label(arm: Arm) -> str:
+    return arm.label
+
+
+def _by_target(arms: Sequence[Arm]) -> list[Group]:
+    """A panel for each target, its settings in colour; nothing where there are not several of both."""
+    settings = list(dict.fromkeys(arm.setting for arm in arms))
+    if len(settings) < 2 or not targets_meet(arms):
+        return []
+    colours = {setting: COLOURS[number % len(COLOURS)] for number, setting in enumerate(settings)}
+    of_targets = [[arm for arm in arms if arm.target == target] for target in ALGORITHMS]
+    return [
+        _group(_algorithm(chosen[0]), chosen, setting_label, lambda arm: colours[arm.setting])
+        for chosen in of_targets
+        if chosen
+    ]
+
+
+def _group(title: str, arms: Sequence[Arm], label: Callable[[Arm], str], colour: Callable[[Arm], str]) -> Group:
+    return Group(title, tuple(arms), tuple(map(label, arms)), tuple(map(colour, arms)))
+
+
+def _curves(
+    name: str,
+    title: str,
+    arms: Sequence[Arm],
+    groups: Sequence[Group],
+    quantity: str,
+    over: str,
+    *,
+    folded: bool = False,
+) -> Figure:
+    lines: list[Line] = []
+    places: list[range] = []
+    for group in groups:
+        places.append(range(len(lines), len(lines) + len(group.arms)))
+        for arm, label, colour in zip(group.arms, group.labels, group.colours, strict=True):
+            lines.append(Line(arm.name, label, curve(arm.runs, quantity, over), colour))
+    panels = tuple(
+        CurvePanel(
+            group.title,
+            tuple(own),
+            tuple(place for place in range(len(lines)) if place not in own),
+            OVER[over],
+            OF[quantity],
+            _levels(group.arms) if quantity == "x" else (),
+        )
+        for group, own in zip(groups, places, strict=True)
     )
-    for row, quantity in zip(grid, OF, strict=True):
-        for axes, over in zip(row, OVER, strict=True):
-            _draw_curves(axes, arms, look, quantity, over, drawn)
-    for axes, label in zip(grid[-1], OVER.values(), strict=True):
-        axes.set_xlabel(label)
-    for axes, label in zip(grid[:, 0], OF.values(), strict=True):
-        axes.set_ylabel(label)
-    draw_legend(figure, arms, look)
-    return laid_out(drawn)
+    grey = " Grey: the arms of the other panels." if len(panels) > 1 else ""
+    machines = _machines_note(arms) if over == "minutes" else ""
+    caption = (
+        f"{seeds_text(arms)} of the running mean of {RECENT} training episodes; bands: 95 % bootstrap intervals over "
+        f"seeds, where there are several.{grey} A curve begins where every run of its arm has had as many episodes and "
+        "ends where its shortest run does; runs that are not done are left out where others of their arm are."
+        f"{_short_note(arms)}{machines}"
+    )
+    return Figure(name, title, caption, panels, tuple(lines), folded)
+
+
+def _levels(arms: Sequence[Arm]) -> tuple[Level, ...]:
+    """What a distance is to be read against: the flag, and a random policy with the same actions."""
+    flag = (Level(FLAG_X, f"the flag of {FIRST_STAGE}"),) if on_first_stage(arms) else ()
+    known = random_x(arms)
+    return flag if known is None else (*flag, Level(known, "a random policy"))
 
 
 def _short_note(arms: Sequence[Arm]) -> str:
@@ -105,231 +191,203 @@ def _machines_note(arms: Sequence[Arm]) -> str:
     )
 
 
-def _experiments(arms: Sequence[Arm], look: dict[str, Style]) -> Iterator[Drawn]:
-    """The article's five: the targets for each action set, then the action sets for each target; alike for others."""
-    settings = list(dict.fromkeys(arm.setting for arm in arms))
-    targets = [target for target in ALGORITHMS if any(arm.target == target for arm in arms)]
-    if len(settings) < 2 or len(targets) < 2:
-        return
-    numbers = {"complex": "experiment 1", "simple": "experiment 2", "right_only": "experiment 3"}
-    for index, setting in enumerate(settings):
-        chosen = [arm for arm in arms if arm.setting == setting]
-        label = setting_label(chosen[0])
-        note = f" (the article's {numbers[label]})" if label in numbers else ""
-        yield _curves(f"targets_{index}", f"The targets with {label}{note}", chosen, look)
-    numbers = {"target": "experiment 4, its DDQN", "none": "experiment 5, its DQN"}
-    for target in targets:
-        note = f" (the article's {numbers[target]})" if target in numbers else ""
-        chosen = [arm for arm in arms if arm.target == target]
-        yield _curves(f"settings_{target}", f"{ALGORITHMS[target]} with each setting{note}", chosen, look)
-
-
-def _final_scores(arms: Sequence[Arm], look: dict[str, Style]) -> Drawn:
-    figure = new_figure(11, 1.6 + 0.36 * len(arms))
-    panels = figure.subplots(1, 2, sharey=True)
-    drawn = Drawn(
-        "final_scores",
-        "Where training ended",
-        f"Mean of the last {RECENT} training episodes, of all where a run has fewer: every seed as a small dot, their "
-        "interquartile mean with its 95 % bootstrap interval. Runs that are not done are left out where others are.",
-        figure,
-    )
-    for axes, quantity in zip(panels, OF, strict=True):
-        for row, arm in enumerate(arms):
-            scores = arm.scores(quantity)
-            axes.plot(scores, np.full(len(scores), row + SEED_OFFSET), ".", color=FAINT, markersize=5, gid=arm.name)
-            draw_point(axes, estimate(scores), row, arm, look)
-        axes.set_xlabel(OF[quantity])
-        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
-        axes.set_xlim(left=0)
-    name_rows(panels[0], [arm.label for arm in arms])
-    return laid_out(drawn)
-
-
-def _improvement(between: Sequence[Contest], look: dict[str, Style]) -> Drawn:
-    rows: list[tuple[Contest, Arm | None]] = []
-    for contest in between:
-        rows += [(pair, pair.ours) for pair in contest.each]
-        if len(contest.pairs) > 1:
-            rows.append((contest, None))
-    figure = new_figure(11, 1.5 + 0.36 * len(rows))
-    axes = figure.subplots()
-    for row, (contest, ours) in enumerate(rows):
-        draw_point(axes, contest.improvement, row, ours, look)
-        p_value = p_text(contest.p_value)
-        axes.text(1.01, row, p_value, transform=axes.get_yaxis_transform(), va="center", fontsize=8, color=INK)
-    axes.axvline(0.5, color=FAINT, linewidth=0.8, linestyle="--")
-    axes.set(xlim=(-0.03, 1.03), xlabel="probability that a run of the first ends with the higher mean x")
-    axes.xaxis.set_major_formatter(PercentFormatter(1.0))
-    name_rows(axes, [contest.label for contest, _ in rows])
-    return laid_out(
-        Drawn(
-            "improvement",
-            "How likely one target is better than another",
-            "Share of pairs of runs, one of each arm, of which the first ends higher (ties half), with its 95 % "
-            "stratified bootstrap interval; all together: the mean of those above it. At 50 % neither is better. p: "
-            "how often arms that are alike would lie as far from 50 % (stratified permutation test); large beside a "
-            "narrow interval where few seeds fall apart by chance.",
-            figure,
+def _final_scores(arms: Sequence[Arm], look: Mapping[str, Style], quantity: str) -> Figure:
+    of_x = quantity == "x"
+    rows = []
+    for arm in arms:
+        scores, style = arm.scores(quantity), look[arm.name]
+        shown = estimate(scores)
+        base = random_x([arm]) if of_x else None
+        rows.append(
+            Row(arm.label, (arm.name,), shown, pixels_text(shown), style.colour, style.marker, alone(scores), base)
         )
+    based = any(row.base is not None for row in rows)
+    levels = (Level(FLAG_X, "flag"),) if of_x and on_first_stage(arms) else ()
+    return Figure(
+        "final_scores" if of_x else "final_return",
+        "Where training ended" if of_x else "The return with which training ended",
+        f"Mean of the last {RECENT} training episodes, of all where a run has fewer. {seeds_text(arms)} with its 95 % "
+        f"bootstrap interval; small dots: every seed.{' Upright stroke: a random policy with these actions.' * based} "
+        "Runs that are not done are left out where others are.",
+        (RowPanel("", tuple(rows), OF[quantity], levels=levels),),
+        folded=not of_x,
     )
 
 
-def _needed(pairs: Sequence[Contest], look: dict[str, Style]) -> Drawn:
-    figure = new_figure(13, 1.6 + 0.36 * len(pairs))
-    panels = figure.subplots(1, 2, sharey=True)
+def _improvement(between: Sequence[Contest], look: Mapping[str, Style]) -> Figure:
+    rows = []
+    for contest in between:
+        rows += [_improvement_row(pair, look[pair.ours.name].colour) for pair in contest.each]
+        if len(contest.pairs) > 1:
+            rows.append(_improvement_row(contest, INK))
+    return Figure(
+        "improvement",
+        "How likely one target is better than another",
+        "Share of pairs of runs, one of each arm, of which the first ends with the higher mean x (ties half), with its "
+        "95 % stratified bootstrap interval; all together: the mean of the pairs, shown while all their arms are "
+        "ticked. At 50 % neither is better. p: how often arms that are alike would lie as far from 50 % (stratified "
+        "permutation test); large beside a narrow interval where few seeds fall apart by chance.",
+        (RowPanel("", tuple(rows), "runs of the first that end higher", (0.0, 1.0), True, (Level(0.5, ""),)),),
+    )
+
+
+def _improvement_row(contest: Contest, colour: str) -> Row:
+    shown = contest.improvement
+    note = ", ".join(text for text in (percent_text(shown), p_text(contest.p_value)) if text)
+    arms = names_of([arm for pair in contest.pairs for arm in pair])
+    return Row(contest.label, arms, shown, note, colour, "o" if len(contest.pairs) == 1 else "D")
+
+
+def _needed(pairs: Sequence[Contest], look: Mapping[str, Style], *, article: bool) -> Figure:
     shares_over = {
         "agent_steps": [pair.agent_steps_needed for pair in pairs],
         "episode": [pair.episodes_needed for pair in pairs],
     }
-    for axes, (over, shares) in zip(panels, shares_over.items(), strict=True):
-        for row, (pair, share) in enumerate(zip(pairs, shares, strict=True)):
-            most = 1.15
-            shown = Estimate(
-                *(min(number, most) if np.isfinite(number) or number == np.inf else number for number in share)
-            )
-            draw_point(axes, shown, row, pair.ours, look)
-            if share.value == np.inf:
-                axes.annotate(
-                    "not reached", (most, row), (-6, 6), textcoords="offset points", ha="right", fontsize=8, color=INK
+    levels = (Level(1.0, ""), *((Level(ARTICLE_CLAIM, "the article"),) if article else ()))
+    panels = [
+        RowPanel(
+            "",
+            tuple(
+                Row(
+                    pair.label,
+                    names_of(pair.pairs[0]),
+                    Estimate(*(number if math.isnan(number) else min(number, MOST_NEEDED) for number in share)),
+                    percent_text(share),
+                    look[pair.ours.name].colour,
                 )
-        axes.axvline(ARTICLE_CLAIM, color=FAINT, linewidth=0.8, linestyle="--")
-        axes.set(xlim=(0, 1.2), xlabel=f"share of the other's {OVER[over]}")
-        axes.xaxis.set_major_formatter(PercentFormatter(1.0))
-    name_rows(panels[0], [pair.label for pair in pairs])
-    return laid_out(
-        Drawn(
-            "needed",
-            "What one target needs to reach what another ends with",
-            "Median over seeds of the agent steps, or episodes, until the running mean of x first reaches the mean x "
-            "that the other target ends with, as a share of the other's length; 95 % bootstrap intervals. Dashed: the "
-            "article's claim of one fifth, for its two agents, which are DQN with and without target network. Beyond "
-            "the edge: not reached by half of the runs.",
-            figure,
+                for pair, share in zip(pairs, shares, strict=True)
+            ),
+            f"share of the other's {OVER[over]}",
+            (0.0, 1.2),
+            True,
+            levels,
         )
+        for over, shares in shares_over.items()
+    ]
+    claim = (
+        " The article's claim is one fifth, for its two agents: DQN with and without a target network."
+        if article
+        else ""
+    )
+    return Figure(
+        "needed",
+        "How much training one target needs to reach what another ends with",
+        "Median over seeds of the agent steps, or episodes, until the running mean of x first reaches the mean x that "
+        "the other target ends with, as a share of the other's length; 95 % bootstrap intervals. More than 100 %: not "
+        f"reached by half of the runs.{claim}",
+        tuple(panels),
+        folded=True,
     )
 
 
-def _overestimation(arms: Sequence[Arm], look: dict[str, Style]) -> Drawn:
-    settings = list(dict.fromkeys(arm.setting for arm in arms))
-    figure = new_figure(4.2 * max(2, len(settings)), 7)
-    grid = figure.subplots(2, len(settings), sharex=True, sharey="row", squeeze=False)
-    drawn = Drawn(
-        "overestimation",
-        "Predicted values and actual returns",
-        "Above, solid: the highest predicted value, averaged over the states visited in the evaluations during "
-        "training; dotted: the discounted return actually obtained from those states, in the reward that the agent "
-        "is trained on. Below: the first minus the second; values are overestimated where it lies above zero. "
-        "Interquartile means over seeds; bands: 95 % bootstrap intervals, where there are several seeds. After van "
-        "Hasselt et al. 2016, figure 3.",
-        figure,
-    )
-    for (values, gaps), setting in zip(grid.T, settings, strict=True):
-        chosen = [arm for arm in arms if arm.setting == setting]
-        values_curves, gap_curves = [], []
-        for arm in chosen:
+def _values(arms: Sequence[Arm], groups: Sequence[Group]) -> Iterator[Figure]:
+    """Predicted values beside actual returns, and the first minus the second; nothing where they were not measured."""
+    if not any(np.isfinite(run.evaluations["q_visited"]).any() for arm in arms for run in arm.runs):
+        return
+    values: list[Line] = []
+    gaps: list[Line] = []
+    panels: tuple[list[CurvePanel], list[CurvePanel]] = ([], [])
+    zero = (Level(0.0, ""),)
+    for group in groups:
+        first = len(values), len(gaps)
+        for arm, label, colour in zip(group.arms, group.labels, group.colours, strict=True):
             at, predicted_RM, followed_RM = overestimation(arm)
             if not len(at):
                 continue
-            for values_RM, what, line in ((predicted_RM, "predicted", "-"), (followed_RM, "actual", ":")):
-                shown = over_runs(at, values_RM)
-                values.plot(at, shown.value, line, color=look[arm.name].colour, gid=arm.name)
-                values_curves.append(curve_values(arm, shown, f"{arm.label}, {what}"))
-            gap = over_runs(at, predicted_RM - followed_RM)
-            draw_band(gaps, arm, gap, Style(look[arm.name].colour, "-", ""))
-            gap_curves.append(curve_values(arm, gap, arm.label))
-        gaps.axhline(0.0, color=FAINT, linewidth=0.8, linestyle="--")
-        values.set_title(printable(setting_label(chosen[0]), MAX_NAME))
-        gaps.set_xlabel("agent steps")
-        for axes, curves in ((values, values_curves), (gaps, gap_curves)):
-            axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-            finish(axes)
-            drawn.panels.append({"axes": axes, "curves": curves, "over": "agent steps"})
-    for axes, label in zip(grid[:, 0], ("value per visited state", "predicted minus actual"), strict=True):
-        axes.set_ylabel(f"{label} [reward units]")
-    colours_tell_arms = of_one_target(arms)
-    colours = {arm.label if colours_tell_arms else ALGORITHMS[arm.target]: look[arm.name].colour for arm in arms}
-    handles = [Line2D([], [], color=colour, label=name) for name, colour in colours.items()]
-    handles.append(Line2D([], [], color=INK, label="predicted"))
-    handles.append(Line2D([], [], color=INK, linestyle=":", label="actual return"))
-    columns = 3 if colours_tell_arms else 5
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, labelcolor=INK)
-    return laid_out(drawn)
+            values.append(Line(arm.name, f"{label}, predicted", _means(at, predicted_RM), colour))
+            values.append(Line(arm.name, f"{label}, actual", _means(at, followed_RM), colour, ":"))
+            gaps.append(Line(arm.name, label, over_runs(at, predicted_RM - followed_RM), colour))
+        own = tuple(range(first[0], len(values))), tuple(range(first[1], len(gaps)))
+        if own[0]:
+            over = OVER["agent_steps"]
+            panels[0].append(CurvePanel(group.title, own[0], (), over, "value per visited state [reward units]"))
+            panels[1].append(CurvePanel(group.title, own[1], (), over, "predicted minus actual [reward units]", zero))
+    if not values:
+        return
+    yield Figure(
+        "overestimation",
+        "Overestimation: predicted values minus actual returns",
+        f"Values are overestimated where the curve lies above zero. {seeds_text(arms)}; bands: "
+        "95 % bootstrap intervals, where there are several seeds. After van Hasselt et al. 2016, figure 3.",
+        tuple(panels[1]),
+        tuple(gaps),
+        folded=True,
+    )
+    yield Figure(
+        "values",
+        "Predicted values and actual returns",
+        "Solid: the highest predicted value, averaged over the states visited in the evaluations during training; "
+        "dotted: the discounted return actually obtained from those states, in the reward that the agent is trained "
+        f"on. {seeds_text(arms)}.",
+        tuple(panels[0]),
+        tuple(values),
+        folded=True,
+    )
 
 
-def _clear_rates(arms: Sequence[Arm], look: dict[str, Style]) -> Drawn:
-    protocols = [name for name in PROTOCOLS if any(run.final_clears(name) for arm in arms for run in arm.runs)]
-    figure = new_figure(3.6 + 3.2 * len(protocols), 1.7 + 0.36 * len(arms))
-    panels = np.atleast_1d(figure.subplots(1, len(protocols), sharey=True))
-    for axes, protocol in zip(panels, protocols, strict=True):
-        for row, arm in enumerate(arms):
-            counts = [count for run in arm.runs if (count := run.final_clears(protocol)) is not None]
+def _means(at: Floats, values_RM: Floats) -> Curve:
+    """Interquartile means over runs without their intervals, where bands of two quantities would hide each other."""
+    shown = over_runs(at, values_RM)
+    return shown._replace(low=np.full(len(at), np.nan), high=np.full(len(at), np.nan))
+
+
+def _clear_rates(arms: Sequence[Arm], look: Mapping[str, Style]) -> Figure:
+    panels = []
+    for protocol in protocols_of(arms):
+        rows = []
+        for arm in arms:
+            counts = arm.final_clears(protocol)
             if not counts:
                 continue
-            each = [one / of for one, of in counts]
-            axes.plot(each, [row + SEED_OFFSET] * len(each), ".", color=FAINT, markersize=5, gid=arm.name)
-            clears, episodes = sum(one for one, _ in counts), sum(of for _, of in counts)
-            draw_point(axes, Estimate(clears / episodes, *wilson_interval(clears, episodes)), row, arm, look)
-        axes.set(xlim=(-0.04, 1.04), title=protocol, xlabel="episodes cleared")
-        axes.xaxis.set_major_formatter(PercentFormatter(1.0))
-    name_rows(panels[0], [arm.label for arm in arms])
-    return laid_out(
-        Drawn(
-            "clear_rates",
-            "Clear rates of the last weights",
-            "Every seed as a small dot; all seeds together with Wilson's 95 % interval, which takes the episodes for "
-            "independent: how far apart the dots lie says more about another seed.",
-            figure,
-        )
+            shown, style = clear_rate(counts), look[arm.name]
+            seeds = tuple(of_clears(*count) for count in counts)
+            rows.append(
+                Row(arm.label, (arm.name,), shown, percent_text(shown), style.colour, style.marker, seeds)
+            )  # fmt: skip
+        panels.append(RowPanel(protocol, tuple(rows), "episodes cleared", (0.0, None), True))
+    return Figure(
+        "clear_rates",
+        "Clear rates of the last weights",
+        f"{seeds_text(arms)} with its 95 % bootstrap interval over seeds (Wilson's, of all episodes, where all seeds "
+        "cleared as often or there is one). Beneath: every seed with Wilson's 95 % interval for its episodes.",
+        tuple(panels),
     )
 
 
-def _ends(arms: Sequence[Arm], look: dict[str, Style]) -> Drawn:
-    figure = new_figure(11, 1.4 + 0.62 * len(arms))
-    panels = np.atleast_1d(figure.subplots(len(arms), 1, sharex=True, sharey=True))
+def protocols_of(arms: Sequence[Arm]) -> list[Protocol]:
+    """Under which protocols any of the runs has been evaluated at its end; greedy, a single episode, comes last."""
+    made = [name for name in PROTOCOL_NAMES if any(run.final_clears(name) for arm in arms for run in arm.runs)]
+    return sorted(made, key=lambda name: name == "greedy")
+
+
+def _ends(arms: Sequence[Arm], look: Mapping[str, Style]) -> Figure:
     # Stages are up to twice as long as 1-1, and some that the game only has by mistake have no end.
     furthest = max(float(run.episodes["x"][-RECENT_ENDS:].max()) for arm in arms for run in arm.runs)
-    most = max(LEAST_X, furthest + END_BIN)
-    edges = np.arange(0, most + END_BIN, END_BIN)
-    for axes, arm in zip(panels, arms, strict=True):
-        x = np.concatenate([run.episodes["x"][-RECENT_ENDS:] for run in arm.runs])
-        ends = np.concatenate([run.episodes["end"][-RECENT_ENDS:] for run in arm.runs])
-        failed = ends != "clear"
-        axes.hist(
-            x[failed], edges, weights=np.full(failed.sum(), 1 / len(x)), color=look[arm.name].colour, gid=arm.name
-        )
-        axes.axvline(FLAG_X, color=FAINT, linewidth=0.8, linestyle="--")
-        axes.text(
-            1.005, 0.5, f"{np.mean(~failed):.0%} clear", transform=axes.transAxes, va="center", fontsize=8, color=INK
-        )
-        axes.set_ylabel(arm.label, rotation=0, ha="right", va="center")
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-        finish(axes)
-    panels[-1].set_xlabel("x at which episodes ended that did not clear [pixels]")
-    panels[-1].xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
-    panels[-1].set_xlim(0, most)
-    return laid_out(
-        Drawn(
-            "ends",
-            "Where episodes ended",
-            f"Share of the last {RECENT_ENDS} training episodes of every run that ended within each {END_BIN} pixels "
-            "without clearing. Dashed: the flag of 1-1.",
-            figure,
-        )
-    )
-
-
-def _draw_curves(
-    axes: Axes, arms: Sequence[Arm], look: dict[str, Style], quantity: str, over: str, drawn: Drawn
-) -> None:
-    curves = []
+    edges = np.arange(0, max(LEAST_X, furthest + END_BIN) + END_BIN, END_BIN)
+    levels = (Level(FLAG_X, "flag"),) if on_first_stage(arms) else ()
+    panels = []
     for arm in arms:
-        shown = curve(arm.runs, quantity, over)
-        draw_band(axes, arm, shown, look[arm.name])
-        curves.append(curve_values(arm, shown, arm.label))
-    axes.set_xlim(left=0)
-    axes.set_ylim(bottom=0)
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
-    finish(axes)
-    drawn.panels.append({"axes": axes, "curves": curves, "over": OVER[over]})
+        x = np.concatenate([run.episodes["x"][-RECENT_ENDS:] for run in arm.runs])
+        failed = np.concatenate([run.episodes["end"][-RECENT_ENDS:] for run in arm.runs]) != "clear"
+        shares = np.histogram(x[failed], edges)[0] / len(x)
+        panels.append(
+            BarPanel(
+                arm.label,
+                arm.name,
+                END_BIN,
+                tuple(float(share) for share in shares),
+                f"{100 * np.mean(~failed):.0f} % cleared",
+                look[arm.name].colour,
+                "x at the end [pixels]",
+                "episodes",
+                levels,
+            )
+        )
+    return Figure(
+        "ends",
+        "Where episodes ended",
+        f"Share of the last {RECENT_ENDS} training episodes of every run that ended within each {END_BIN} pixels "
+        "without clearing.",
+        tuple(panels),
+        folded=True,
+    )

@@ -134,6 +134,10 @@ class Arm:
         """The score of each run, float64 (runs,)."""
         return np.array([run.score(quantity) for run in self.runs])
 
+    def final_clears(self, protocol: str) -> list[tuple[int, int]]:
+        """Clears and episodes of the final evaluation of each run under a protocol, of those where it was made."""
+        return [count for run in self.runs if (count := run.final_clears(protocol)) is not None]
+
 
 class LeftOut(NamedTuple):
     """A run that does not count in a report, in part or at all, and why."""

@@ -15,11 +15,13 @@ import numpy as np
 from scipy import stats
 
 from mario_rl.compare.runs import RECENT, Arm, StudyRunData
+from mario_rl.evaluation import wilson_interval
 from mario_rl.report.means import mean_window, running_mean
 from mario_rl.types import Floats
 
 RESAMPLES = 2_000
 CONFIDENCE = 0.95
+FEWEST_TRIMMED = 4  # scores: a quarter of fewer is less than one, so nothing is trimmed
 GRID = 60  # points of a curve
 OVER = ("agent_steps", "episode", "minutes")  # what a curve can be over
 ROUNDING = 9  # decimals; sums that differ by less are the same
@@ -57,6 +59,26 @@ def estimate(scores: Floats) -> Estimate:
     """
     low, high = _bootstrap((scores,), interquartile_mean)
     return Estimate(float(interquartile_mean(scores)), float(low), float(high))
+
+
+def of_clears(clears: int, episodes: int) -> Estimate:
+    """A clear rate with Wilson's 95 % interval, which takes the episodes for independent."""
+    return Estimate(clears / episodes, *wilson_interval(clears, episodes))
+
+
+def clear_rate(counts: Sequence[tuple[int, int]]) -> Estimate:
+    """Interquartile mean over seeds of their clear rates, with its percentile bootstrap interval over seeds.
+
+    Where every seed has the same rate, or there is one, resampling them says nothing: none of 31 is not none for sure.
+    The interval is Wilson's then, of the episodes of all.
+
+    Args:
+        counts: clears and episodes of each seed.
+    """
+    rates = np.array([clears / episodes for clears, episodes in counts])
+    if len(set(rates.tolist())) > 1:
+        return estimate(rates)
+    return of_clears(sum(clears for clears, _ in counts), sum(episodes for _, episodes in counts))
 
 
 def estimate_over_arms(*arms: Floats) -> Estimate:

@@ -7,8 +7,8 @@ from typing import Any
 import gymnasium as gym
 from gymnasium.error import ResetNeeded
 
-from mario_rl.errors import UserError
 from mario_rl.game.actions import NO_BUTTONS
+from mario_rl.game.games import opening_bytes
 from mario_rl.seeding import generator_state, restore_generator
 from mario_rl.types import EpisodeEnd, EpisodeResult, Pixels, State
 
@@ -41,7 +41,8 @@ class NoopStart(gym.Wrapper[Any, int, Any, int]):
 
     Reset returns what the last of these frames showed; their rewards are dropped. Should one of them end the episode,
     the environment is reset once more and the episode begins at once. `reset(options={"noop_frames": 7})` plays that
-    many instead of drawing, whatever `noop_max` is.
+    many instead of drawing, whatever `noop_max` is; `reset(options={"opening": bytes([0x80] * 60)})` plays these joypad
+    bytes instead, such as the beginning of a trajectory.
     """
 
     def __init__(self, env: gym.Env[Any, int], *, noop_max: int) -> None:
@@ -52,21 +53,18 @@ class NoopStart(gym.Wrapper[Any, int, Any, int]):
         """Begin an episode.
 
         Raises:
-            UserError: `options["noop_frames"]` is not a whole number from 0 up.
+            UserError: `options["noop_frames"]` is not a whole number from 0 up, or `options["opening"]` no bytes.
         """
+        wished = options or {}
+        opening = opening_bytes(wished.get("noop_frames"), wished.get("opening"))
         observation, info = self.env.reset(seed=seed, options=options)
-        for _ in range(self._num_frames((options or {}).get("noop_frames"))):
-            observation, _, terminated, truncated, info = self.env.step(NO_BUTTONS)
+        if opening is None:
+            opening = bytes([NO_BUTTONS] * int(self.np_random.integers(self._noop_max + 1)))
+        for byte in opening:
+            observation, _, terminated, truncated, info = self.env.step(byte)
             if terminated or truncated:
                 return self.env.reset(options=options)
         return observation, info
-
-    def _num_frames(self, wanted: int | None) -> int:
-        if wanted is None:
-            return int(self.np_random.integers(self._noop_max + 1))
-        if not isinstance(wanted, int) or wanted < 0:
-            raise UserError(f"reset option noop_frames: {wanted!r} is not allowed; must be a whole number from 0 up")
-        return wanted
 
 
 class StickyActions(gym.Wrapper[Any, int, Any, int]):

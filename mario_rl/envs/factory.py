@@ -28,7 +28,8 @@ def make_env(
     Action: Discrete(n), n the size of the action set.
     Info, at every step: the game's own, `classic_return` (float, so far), `best_x` (int) and `from_snapshot` (bool); at
     an episode's last step `episode_result`, an `EpisodeResult`.
-    Reset options: `noop_frames` and `stage`, which are drawn where they are left out.
+    Reset options: `noop_frames` and `stage`, which are drawn where they are left out; `opening`, joypad bytes that are
+    played before the episode begins, in place of the frames without input.
 
     Raises:
         UserError: the ROM can't be played. ConfigError: a reward or wrapper of one's own can't be used.

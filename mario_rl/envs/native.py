@@ -133,12 +133,14 @@ class MarioEnv(gym.Env[Any, Any]):
         """Begin an episode.
 
         Raises:
-            UserError: `options["stage"]` or `options["noop_frames"]` is not allowed.
+            UserError: `options["stage"]`, `options["noop_frames"]` or `options["opening"]` is not allowed.
             gymnasium.error.Error: the seed is not a whole number from 0 up.
         """
         super().reset(seed=seed)
         wished = options or {}
-        self._games.reset(0, stage=wished.get("stage"), noop_frames=wished.get("noop_frames"))
+        self._games.reset(
+            0, stage=wished.get("stage"), noop_frames=wished.get("noop_frames"), opening=wished.get("opening")
+        )
         self._begun = True
         return self._observation(), describe(self._games, 0)
 

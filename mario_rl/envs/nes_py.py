@@ -159,8 +159,10 @@ class PlainGames:
     def seed(self, number: int, seed: int) -> None:
         self._seeds[number] = seed
 
-    def reset(self, number: int, *, stage: str | None = None, noop_frames: int | None = None) -> None:
-        options = {"stage": stage, "noop_frames": noop_frames}
+    def reset(
+        self, number: int, *, stage: str | None = None, noop_frames: int | None = None, opening: bytes | None = None
+    ) -> None:
+        options = {"stage": stage, "noop_frames": noop_frames, "opening": opening}
         self.observations[number], _ = self._envs[number].reset(seed=self._seeds[number], options=options)
         self._seeds[number] = None
 

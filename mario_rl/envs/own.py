@@ -111,7 +111,9 @@ class PlayedGames(VectorEnv[Any, Any, NDArray[Any]]):
         for number in np.flatnonzero(mask).tolist():
             if (own := seeds[number]) is not None:
                 self.games.seed(number, own)
-            self.games.reset(number, stage=wished.get("stage"), noop_frames=wished.get("noop_frames"))
+            self.games.reset(
+                number, stage=wished.get("stage"), noop_frames=wished.get("noop_frames"), opening=wished.get("opening")
+            )
         return self.games.observations.copy(), dict(self._seen())
 
     def step(
@@ -189,11 +191,13 @@ class OwnGames:
         """Begin a game's generator anew, at its next reset."""
         self._seeds[number] = seed
 
-    def reset(self, number: int, *, stage: str | None = None, noop_frames: int | None = None) -> None:
+    def reset(
+        self, number: int, *, stage: str | None = None, noop_frames: int | None = None, opening: bytes | None = None
+    ) -> None:
         """Begin an episode in one game."""
         mask = np.zeros(self.num_games, dtype=np.bool_)
         mask[number] = True
-        self._begin(mask, {"stage": stage, "noop_frames": noop_frames})
+        self._begin(mask, {"stage": stage, "noop_frames": noop_frames, "opening": opening})
 
     def step(self, actions: Sequence[int] | NDArray[np.int64]) -> None:
         """Take an agent step in every game whose action is not -1."""
@@ -339,8 +343,10 @@ class OneGame:
     def seed(self, number: int, seed: int) -> None:
         self._seed = seed
 
-    def reset(self, number: int, *, stage: str | None = None, noop_frames: int | None = None) -> None:
-        wished = {"stage": stage, "noop_frames": noop_frames}
+    def reset(
+        self, number: int, *, stage: str | None = None, noop_frames: int | None = None, opening: bytes | None = None
+    ) -> None:
+        wished = {"stage": stage, "noop_frames": noop_frames, "opening": opening}
         options = {key: value for key, value in wished.items() if value is not None}
         self.observations[0], self.info = self.env.reset(seed=self._seed, options=options)
         self._seed = None

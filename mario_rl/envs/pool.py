@@ -37,7 +37,9 @@ class GamePool(Protocol):
         """Begin a game's generator anew."""
         ...
 
-    def reset(self, number: int, *, stage: str | None = None, noop_frames: int | None = None) -> None:
+    def reset(
+        self, number: int, *, stage: str | None = None, noop_frames: int | None = None, opening: bytes | None = None
+    ) -> None:
         """Begin an episode in one game."""
         ...
 

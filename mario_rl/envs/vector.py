@@ -115,10 +115,10 @@ class MarioVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
 
         Args:
             seed: one for each game; from one number on, n, n + 1, ...; None leaves a game's generator as it is.
-            options: besides the mask, `stage` and `noop_frames` of all these episodes.
+            options: besides the mask, `stage`, `noop_frames` and `opening` of all these episodes.
 
         Raises:
-            UserError: `options["stage"]` or `options["noop_frames"]` is not allowed.
+            UserError: `options["stage"]`, `options["noop_frames"]` or `options["opening"]` is not allowed.
             ValueError, TypeError: there is not one seed per game, or the mask is not such an array with a True in it.
             gymnasium.error.Error: a seed is not a whole number from 0 up.
             gymnasium.error.ResetNeeded: a mask leaves out games that have not begun yet.
@@ -131,7 +131,9 @@ class MarioVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         for number in np.flatnonzero(mask).tolist():
             if seeds[number] is not None:
                 self._seeds[number] = self._seed(number, seeds[number])
-            self._games.reset(number, stage=wished.get("stage"), noop_frames=wished.get("noop_frames"))
+            self._games.reset(
+                number, stage=wished.get("stage"), noop_frames=wished.get("noop_frames"), opening=wished.get("opening")
+            )
         self._begun = True
         self._set_over(self._over & ~mask)
         return self._observations(), _masked(self._infos(), mask)

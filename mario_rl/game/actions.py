@@ -69,6 +69,12 @@ def action_bytes(action_set: str | tuple[Buttons, ...]) -> tuple[int, ...]:
     return tuple(joypad_byte(buttons) for buttons in action_buttons(action_set))
 
 
+def button_names(byte: int) -> str:
+    """Name what a joypad byte holds down as actions are named: "right+A", "NOOP"."""
+    order = ("left", "right", "up", "down", "A", "B", "select", "start")
+    return "+".join(button for button in order if byte & BUTTON_BITS[button]) or "NOOP"
+
+
 ALL_BYTES: tuple[Buttons, ...] = tuple(
     tuple(button for button, bit in BUTTON_BITS.items() if byte & bit) or ("NOOP",) for byte in range(256)
 )

@@ -117,6 +117,7 @@ from mario_rl.game.layout import (
     TRUNCATED,
     TURN,
     WAS_DOWN,
+    WISHED_BYTES,
     WISHED_NOOPS,
     WISHED_STAGE,
     WORK,
@@ -443,21 +444,24 @@ def reset_game(rules: int, thread: int, number: int) -> int:
     _begin_at_start(rules, number, machine, game, stage)
     wished = load64(thread + WISHED_NOOPS)
     noops = wished if wished >= 0 else _integer(rules, number, load64(rules + NOOP_MAX) + 1)
+    opening = load64(thread + WISHED_BYTES)
+    byte = 0
     ended = False
     for frame in range(noops):
         if frame == noops - 1:
             copy(before, machine, size)
             copy(before + size, game, GAME_BYTES)
+        byte = load8(opening + frame) if opening else 0
         # One that ends the episode is not seen.
-        ended = _play(rules, thread, number, machine, game, 0, screen if frame == noops - 1 else 0)
+        ended = _play(rules, thread, number, machine, game, byte, screen if frame == noops - 1 else 0)
         if ended:
             break
     if ended:
         stage = _chosen_stage(rules, thread, number)
         _begin_at_start(rules, number, machine, game, stage)
         noops = 0
+        byte = 0
     store64(game + NOOP_FRAMES, noops)
-    byte = 0
     # One of the snapshots, as SnapshotStarts; then the frame that leads to it is played to see it.
     place = number * load64(rules + NUM_STAGES) + stage
     snapshots = load_float64(rules + SNAPSHOTS)

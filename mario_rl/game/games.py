@@ -127,26 +127,35 @@ class Games:
 
     # --- Play. ---
 
-    def reset(self, number: int, *, stage: str | None = None, noop_frames: int | None = None) -> None:
+    def reset(
+        self, number: int, *, stage: str | None = None, noop_frames: int | None = None, opening: bytes | None = None
+    ) -> None:
         """Begin an episode in one game; `observations` has its first.
 
         Args:
             number: of the game.
             stage: one of the config's; drawn where it is left out.
             noop_frames: frames without input, drawn where they are left out.
+            opening: joypad bytes to play instead, one per frame, such as the beginning of a trajectory. Should one of
+                them end the episode, it begins at the stage's start.
 
         Raises:
-            UserError: there is no such stage here, or no such number of frames.
+            UserError: there is no such stage here, no such number of frames, or both are given and an opening.
             GameError: the game does not come back from a scene.
         """
         thread = self._owner
-        thread.wish(self._stage_number(stage), _noop_frames(noop_frames))
+        begun_with = opening_bytes(noop_frames, opening)
+        drawn = begun_with is None
+        played = np.array(bytearray(begun_with or b""), dtype=np.uint8)
+        address = 0 if drawn else int(played.ctypes.data)
+        thread.wish(self._stage_number(stage), -1 if drawn else len(played), address)
         KERNELS["reset_game"](self._rules_address, thread.address, number)
-        thread.wish(-1, -1)
+        thread.wish(-1, -1, 0)
         self._refuse_stuck()
         from_snapshot = self.numbers(layout.FROM_SNAPSHOT)[number]
-        noops = int(self.numbers(layout.NOOP_FRAMES)[number])
-        self._buttons[number] = bytearray(self.bytes_sent(number) if from_snapshot else noops)
+        frames = int(self.numbers(layout.NOOP_FRAMES)[number])  # none if they ended the episode
+        begun = bytes(frames) if drawn else played[:frames].tobytes()
+        self._buttons[number] = bytearray(self.bytes_sent(number) if from_snapshot else begun)
 
     def step(self, actions: Sequence[int] | Numbers) -> None:
         """Take an agent step in every game whose action is not `LEAVE`.
@@ -358,9 +367,20 @@ def stage_name(reached: int) -> str:
     return f"{(reached >> 8) + 1}-{(reached & 0xFF) + 1}"
 
 
-def _noop_frames(wanted: int | None) -> int:
-    if wanted is None:
-        return -1
-    if not isinstance(wanted, int) or wanted < 0:
-        raise UserError(f"reset option noop_frames: {wanted!r} is not allowed; must be a whole number from 0 up")
-    return wanted
+def opening_bytes(noop_frames: int | None, opening: bytes | None) -> bytes | None:
+    """Say what is played before an episode counts: a joypad byte per frame; None where the number is to be drawn.
+
+    Raises:
+        UserError: a reset option is not allowed, or both are given.
+    """
+    if opening is not None:
+        if noop_frames is not None:
+            raise UserError("reset options noop_frames and opening: give one of them")
+        if not isinstance(opening, bytes):
+            raise UserError("reset option opening: must be bytes, one joypad byte per frame")
+        return opening
+    if noop_frames is None:
+        return None
+    if not isinstance(noop_frames, int) or noop_frames < 0:
+        raise UserError(f"reset option noop_frames: {noop_frames!r} is not allowed; must be a whole number from 0 up")
+    return bytes(noop_frames)

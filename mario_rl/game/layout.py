@@ -208,7 +208,8 @@ SCRATCH = next(_thread)  # address, see observation.py
 TURN = next(_thread)  # address of what follows, shared by all threads
 ASLEEP = next(_thread)  # whether it waits to be woken
 WISHED_STAGE = next(_thread)  # for a reset: which stage, -1 to draw one
-WISHED_NOOPS = next(_thread)  # for a reset: how many frames without input, -1 to draw
+WISHED_NOOPS = next(_thread)  # for a reset: how many frames are played first, -1 to draw
+WISHED_BYTES = next(_thread)  # for a reset: address of a joypad byte for each of them, 0 for no input
 THREAD_BYTES = -(-next(_thread) // CACHE_LINES) * CACHE_LINES
 
 # A turn: one step of all games. Numbers that several threads write, or wait for, each in a cache line of its own.

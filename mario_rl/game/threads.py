@@ -36,7 +36,7 @@ class Thread:
         }.items():
             self._numbers[place // 8] = value
         self.address = int(self._numbers.ctypes.data)
-        self.wish(-1, -1)
+        self.wish(-1, -1, 0)
 
     @property
     def screen(self) -> Pixels:
@@ -48,10 +48,17 @@ class Thread:
         """Whether it waits to be told of the next turn."""
         return bool(self._numbers[layout.ASLEEP // 8])
 
-    def wish(self, stage: int, noop_frames: int) -> None:
-        """Say how the next reset begins; -1 to draw."""
+    def wish(self, stage: int, frames: int, address: int) -> None:
+        """Say how the next reset begins; -1 to draw.
+
+        Args:
+            stage: its place in the list of stages.
+            frames: how many are played first.
+            address: of a joypad byte for each; 0 for no input.
+        """
         self._numbers[layout.WISHED_STAGE // 8] = stage
-        self._numbers[layout.WISHED_NOOPS // 8] = noop_frames
+        self._numbers[layout.WISHED_NOOPS // 8] = frames
+        self._numbers[layout.WISHED_BYTES // 8] = address
 
 
 class Helper:

@@ -8,11 +8,22 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, StrMethodFormatter
+from matplotlib.ticker import EngFormatter, MaxNLocator, StrMethodFormatter
 
 from mario_rl.errors import UserError
 from mario_rl.files import printable
-from mario_rl.report.drawing import FLAG_X, GRAY, GREEN, MAX_TITLE, ORANGE, VERMILLION, as_text, save_png
+from mario_rl.report.drawing import (
+    DPI,
+    GRAY,
+    GREEN,
+    MAX_TITLE,
+    ORANGE,
+    VERMILLION,
+    as_text,
+    draw_flag,
+    save_png,
+    tidy,
+)
 from mario_rl.runs.run import Run, load_run
 from mario_rl.wording import count_text
 
@@ -46,12 +57,22 @@ def ends_figure(run_dir: Path) -> Figure:
     count = len(run.episodes["x"])
     if count == 0:
         raise UserError(f"{run_dir}: no episode has ended yet, so there is nothing to draw")
-    figure = Figure(figsize=(12, 6), dpi=100, layout="constrained")
-    figure.suptitle(f"{printable(run.name, MAX_TITLE)}: where {count_text(count, 'episode')} ended", fontsize=12)
+    figure = Figure(figsize=(8, 5), dpi=DPI, layout="constrained")
+    name = printable(run.name, MAX_TITLE)
+    figure.suptitle(f"{name}\nwhere {count_text(count, 'episode')} ended", fontsize="medium")
     course, recent = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1))
     _draw_course(course, run)
     _draw_recent(recent, run)
-    figure.legend(handles=course.get_lines()[: len(set(run.episodes["end"]))], loc="outside lower center", ncols=4)
+    if run.on_first_stage:
+        draw_flag(course)
+        draw_flag(recent, named=False)
+    figure.legend(
+        handles=course.get_lines()[: len(set(run.episodes["end"]))],
+        loc="outside lower center",
+        ncols=len(STYLES),
+        frameon=False,
+        markerscale=1.5,
+    )
     FigureCanvasAgg(figure)
     return as_text(figure)
 
@@ -65,12 +86,12 @@ def _draw_course(axes: Axes, run: Run) -> None:
                 run.episodes["x"][here],
                 marker,
                 color=colour,
-                markersize=4,
+                markersize=3,
                 alpha=0.7,
                 label=f"{end} ({np.count_nonzero(here):,})",
             )
-    _finish(axes, run)
-    axes.set(xlabel="agent steps", ylabel="best x per episode [pixels]", xlim=(0, None))
+    tidy(axes)
+    axes.set(xlabel="agent steps", ylabel="best x per episode [pixels]", xlim=(0, None), ylim=(0, None))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
 
@@ -84,14 +105,6 @@ def _draw_recent(axes: Axes, run: Run) -> None:
         there = counts.nonzero()[0]  # a bar of nothing takes as long to draw
         axes.barh(edges[there], counts[there], BIN_PIXELS, left=beside[there], align="edge", color=colour)
         beside += counts
-    _finish(axes, run)
-    axes.set(xlabel=f"of the last {count_text(len(x), 'episode')}")
-
-
-def _finish(axes: Axes, run: Run) -> None:
-    if run.on_first_stage:
-        axes.axhline(FLAG_X, color=GRAY, linewidth=0.8, linestyle="--")
-    axes.set_ylim(bottom=0)
-    axes.grid(color="0.9")
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    tidy(axes)
+    axes.set_xlabel(f"how many of the\nlast {count_text(len(x), 'episode')}" if len(x) > 1 else "how many of 1 episode")
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))

@@ -59,6 +59,25 @@ class Recording(NamedTuple):
     banner: str = ""
 
 
+def film_title(path: Path) -> str:
+    """Read what a film says of itself: its title, else its file's name.
+
+    Raises:
+        UserError: it can't be read as a film, to its end.
+    """
+    try:
+        with av.open(str(path)) as container:
+            title = container.metadata.get("title", "")
+            stream = container.streams.video[0]
+            frames = sum(1 for packet in container.demux(stream) if packet.size)
+            if stream.frames and frames < stream.frames:
+                raise UserError(f"{path}: not a whole film: {frames:,} of {stream.frames:,} frames are there")
+    except (av.FFmpegError, IndexError) as error:
+        reason = getattr(error, "strerror", None) or "there is no picture in it"
+        raise UserError(f"{path}: not a film that can be shown ({reason})") from error
+    return title or path.name
+
+
 class FilmingInterrupted(Exception):
     """Filming was stopped; there is no film."""
 
@@ -120,6 +139,27 @@ def write_screens(path: Path, screens: Iterator[Pixels], *, title: str, scale: i
         path, lambda partial: _encode(partial, FORMATS[path.suffix], screens, title=title, scale=scale, fps=fps)
     )
     return path
+
+
+def last_screen(path: Path) -> Pixels:
+    """Read the last frame of a video, uint8 (height, width, 3): how the episode in it ended.
+
+    Raises:
+        UserError: it can't be read, or holds no frame.
+    """
+    last = None
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            if stream.duration is not None:
+                container.seek(stream.duration, stream=stream)  # to the last frame that can be read on its own
+            for frame in container.decode(stream):
+                last = frame
+    except (OSError, av.FFmpegError, IndexError) as error:
+        raise UserError(f"{path}: no film that can be read ({' '.join(str(error).split())})") from error
+    if last is None:
+        raise UserError(f"{path}: no film that can be read (it holds no frame)")
+    return last.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
 
 
 def written_over(screen: Pixels, *, heading: str = "", banner: str = "") -> Pixels:

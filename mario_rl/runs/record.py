@@ -12,6 +12,7 @@ from mario_rl.errors import UserError
 from mario_rl.files import sha256_of
 from mario_rl.reading import Refused, parse_json, read_text
 from mario_rl.runs.directory import RunDir
+from mario_rl.types import EpisodeEnd
 
 MOST_BYTES = 1_000_000  # of a record, which has some 800
 
@@ -22,7 +23,7 @@ type Evidence = Literal["config.yaml", "episodes.csv", "evaluation.csv", "final.
 class Film(Section):
     """What the film of the best checkpoint shows: how its episode ends, and where."""
 
-    end: str
+    end: EpisodeEnd
     x: int
 
 
@@ -38,13 +39,15 @@ class Best(Section):
 class Record(Section):
     """What a run was done with.
 
-    files: the SHA-256 of the run's evidence, as it was when the run was done; empty where an older version wrote it.
+    commit: of the project, where it was known. files: the SHA-256 of the run's evidence, as it was when the run was
+    done; empty where an older version wrote it.
     """
 
     model_config = ConfigDict(extra="allow")
 
     machine: dict[str, str] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
+    commit: str | None = None
     threads: NonNegativeInt | None = None
     best: Best | None = None
     files: dict[Evidence, str] = Field(default_factory=dict)

@@ -21,6 +21,7 @@ from mario_rl.runs.checkpoint import TRAINING_KEY, load_checkpoint, save_checkpo
 from mario_rl.runs.directory import RunDir
 from mario_rl.runs.record import read_record, require_unchanged
 from mario_rl.runs.tables import EVALUATION_COLUMNS, write_table
+from mario_rl.source import source_commit
 from mario_rl.training import Observer, Progress, resume, train
 
 if TYPE_CHECKING:
@@ -114,13 +115,15 @@ def film(run_dir: RunDir, observer: Observer) -> EvaluatedEpisode | None:
     if not run_dir.best.is_file():
         return None
     from mario_rl.evaluation import evaluate
+    from mario_rl.report.endings import caption
     from mario_rl.report.video import Recording, write_video
 
     (episode,) = evaluate(run_dir.best, protocol="greedy").episodes
     rom = load_run_config(run_dir.config).env.rom
-    caption = f"{run_dir.path.parent.name} {run_dir.path.name}, greedy: {episode.result.end} at x {episode.result.x}"
+    ended = caption(episode.result.end, episode.result.x)
+    title = f"{run_dir.path.parent.name} {run_dir.path.name}, greedy: {ended}"
     try:
-        write_video(run_dir.film, [Recording(episode.stage, episode.buttons, caption, rom)])
+        write_video(run_dir.film, [Recording(episode.stage, episode.buttons, title, rom, banner=ended)])
     except Exception as error:
         observer.warned(f"{run_dir.film}: could not be made ({' '.join(str(error).split())})")
     return episode
@@ -176,6 +179,7 @@ def _record(run_dir: RunDir, config: Config, threads: int, observer: Observer) -
     return {
         "machine": describe_machine(resolve_device(config.device)),
         "versions": software_versions(),
+        "commit": source_commit(),
         "rom": state.get("rom"),
         "threads": threads,
         "agent_steps": state["agent_steps"],

@@ -59,6 +59,12 @@ class Observer:
         Called for the observer that `train` was given alone.
         """
 
+    def placed(self, run_dir: Path) -> None:
+        """The run's directory is there, and nothing is left to refuse; what takes its time comes next.
+
+        Called for the observer that `train` was given alone.
+        """
+
     def started(self, config: Config, run_dir: Path, agent_steps: int) -> None:
         """Training is about to begin, or to go on from `agent_steps`; once per sitting, before all that follows."""
 

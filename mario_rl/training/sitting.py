@@ -109,6 +109,7 @@ def _sit(
         try:
             with interrupts.at_once():
                 config = prepare()
+                observer.placed(directory.path)
                 session = opened.enter_context(_session(config, directory, observer, interrupts, rewrite_config))
         except Stopped:
             assert interrupts.received is not None

@@ -16,11 +16,13 @@ from mario_rl.types import Floats
 MOST_POINTS = 400
 
 
-def read_curve(place: Path) -> dict[str, Any]:
+def read_curve(place: Path | None) -> dict[str, Any]:
     """Read the curves of a run, as far as it has come; empty lists where there is no run.
 
     `of` is how many episodes `mean_x` is the mean of, at every point.
     """
+    if place is None:
+        return {"mean_x": [], "of": RECENT_EPISODES, "evaluations": []}
     run = RunDir(place if place.is_dir() else place.parent.parent)
     try:
         of, at, mean_x = _mean_x(run)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mario_rl.errors import UserError
-from mario_rl.evaluation import Trained, load_trained
 from mario_rl.watch.background import in_background
+
+if TYPE_CHECKING:
+    from mario_rl.evaluation import Trained
 
 
 class Loaded(NamedTuple):
@@ -59,8 +61,10 @@ class Loader:
             self._wanted = None
 
 
-def written_at(path: Path) -> int | None:
+def written_at(path: Path | None) -> int | None:
     """When a file was last written, nanoseconds; None where there is none."""
+    if path is None:
+        return None
     try:
         return path.stat().st_mtime_ns
     except OSError:
@@ -68,6 +72,8 @@ def written_at(path: Path) -> int | None:
 
 
 def _load(path: Path) -> Loaded:
+    from mario_rl.evaluation.trained import load_trained  # here, since nothing else of a page without agent needs torch
+
     written = written_at(path)
     try:
         return Loaded(path, written, load_trained(path))

@@ -82,11 +82,14 @@ class SetSaliency(_Message):
 
 
 class Pad(_Message):
-    """What a person holds down; null gives the pad back to the agent."""
+    """What a person holds down; null gives the pad back to the agent, or lays it down where there is none."""
 
     do: Literal["pad"]
     held: (
-        Annotated[tuple[Literal["left", "right", "up", "down", "A", "B"], ...], Field(strict=False, max_length=6)]
+        Annotated[
+            tuple[Literal["left", "right", "up", "down", "A", "B", "select", "start"], ...],
+            Field(strict=False, max_length=8),
+        ]
         | None
     )
 

@@ -15,11 +15,12 @@ from mario_rl.envs import action_names
 from mario_rl.evaluation import EvaluationInterrupted, Trained, evaluate_policy, load_trained
 from mario_rl.evaluation.protocols import PROTOCOLS
 from mario_rl.game.actions import BUTTON_BITS
+from mario_rl.report.endings import caption
 from mario_rl.report.video import GAME_FPS, Recording, write_screens, write_video, written_over
 from mario_rl.runs.directory import RunDir
 from mario_rl.types import EpisodeResult, Pixels
-from mario_rl.watch.play import Decision, Episode, Shown
-from mario_rl.watch.words import caption
+from mario_rl.watch.frames import Decision, Shown
+from mario_rl.watch.play import Episode
 
 SCALE = 2
 PANEL = 288  # pixels beside the game
@@ -69,19 +70,22 @@ def record(
     def screens() -> Iterator[Pixels]:
         for number in range(count):
             episode = Episode(trained.policy, trained.config, stage=where, protocol=protocol, seed=seed, number=number)
+            widest = 0.0  # gap between the values of the best and the worst action, in this episode so far
             with closing(episode.play()) as frames:
                 for shown in frames:
+                    if shown.decision is not None:
+                        widest = max(widest, max(shown.decision.q_values) - min(shown.decision.q_values))
                     if should_stop():
                         if not results:
                             raise EvaluationInterrupted
                         return
-                    yield _picture(shown, trained) if overlay else _enlarged(shown.screen)
+                    yield _picture(shown, trained, widest) if overlay else _enlarged(shown.screen)
             assert episode.result is not None
             results.append(episode.result)
             on_episode(episode.result, count)
             end = caption(episode.result.end, episode.result.x)
             ended = shown._replace(screen=written_over(shown.screen, banner=end))
-            yield from repeat(_picture(ended, trained) if overlay else _enlarged(ended.screen), GAME_FPS)
+            yield from repeat(_picture(ended, trained, widest) if overlay else _enlarged(ended.screen), GAME_FPS)
 
     frames = screens()
     begin = next(frames)  # so that a checkpoint that can't play fails before anything is written
@@ -140,13 +144,13 @@ def _enlarged(screen: Pixels) -> Pixels:
     return np.repeat(np.repeat(screen, SCALE, axis=0), SCALE, axis=1)
 
 
-def _picture(shown: Shown, trained: Trained) -> Pixels:
-    """Put the game and the panel side by side: uint8 (480, 800, 3)."""
+def _picture(shown: Shown, trained: Trained, widest: float) -> Pixels:
+    """Put the game and the panel side by side: uint8 (480, 800, 3). `widest` is as `_bars` has it."""
     game = _enlarged(shown.screen)
     panel = np.full((game.shape[0], PANEL, 3), PAPER, dtype=np.uint8)
     _write(panel, f"x {shown.x:,}   score {shown.score:,}   clock {shown.clock}", (12, 24), FAINT)
     if shown.decision is not None:
-        _bars(panel, shown.decision, action_names(trained.config.env.action_set))
+        _bars(panel, shown.decision, action_names(trained.config.env.action_set), widest)
         stack = np.hstack(list(shown.decision.observation))
         small = cv2.resize(
             stack, (PANEL - 24, (PANEL - 24) // len(shown.decision.observation)), interpolation=cv2.INTER_AREA
@@ -158,17 +162,17 @@ def _picture(shown: Shown, trained: Trained) -> Pixels:
     return picture
 
 
-def _bars(panel: Pixels, decision: Decision, names: tuple[str, ...]) -> None:
-    low, high = min(0.0, *decision.q_values), max(0.0, *decision.q_values)
-    pixels_per_point = 96 / max(high - low, 1e-9)
-    zero = 112 - round(low * pixels_per_point)  # bars begin there, also those below it
+def _bars(panel: Pixels, decision: Decision, names: tuple[str, ...], widest: float) -> None:
+    """Draw what each action is worth more than the worst, as the page does; a bar as long as `widest` is full."""
+    worst = min(decision.q_values)
+    pixels_per_point = 96 / max(widest, 1e-9)
     height = min(36, 310 // len(names))
     for index, (name, value) in enumerate(zip(names, decision.q_values, strict=True)):
         top = 44 + index * height
         chosen = index == decision.action
         _write(panel, name, (12, top + 14), BEST if chosen else INK)
-        tip = zero + round(value * pixels_per_point)
-        cv2.rectangle(panel, (zero, top + 3), (tip, top + 15), BEST if chosen else BAR, thickness=-1)
+        tip = 112 + round((value - worst) * pixels_per_point)
+        cv2.rectangle(panel, (112, top + 3), (tip, top + 15), BEST if chosen else BAR, thickness=-1)
         _write(panel, f"{value:.2f}", (216, top + 14), INK)
     if decision.action != decision.best:
         _write(panel, "a random action", (12, 44 + len(names) * height + 10), BEST)

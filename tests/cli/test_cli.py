@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import runpy
@@ -49,7 +50,21 @@ def finished_run(tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize(
     "command",
-    ["train", "evaluate", "ship", "verify", "plot", "compare", "watch", "record", "config", "benchmark", "doctor"],
+    [
+        "train",
+        "evaluate",
+        "ship",
+        "verify",
+        "plot",
+        "compare",
+        "watch",
+        "play",
+        "record",
+        "replay",
+        "config",
+        "benchmark",
+        "doctor",
+    ],
 )
 def test_every_commands_help_shows_its_use(command, capsys):
     assert main([command, "--help"]) == 0
@@ -125,6 +140,9 @@ BAD_INPUTS = [
     (["train", CONFIG, "--run-dir", "configs"], "configs: exists already"),
     (["train", "--resume", "nothing"], "nothing: not a run directory"),
     (["train", "--resume", "nothing", "--run-dir", "x"], "--run-dir can't be given with --resume"),
+    (["train", CONFIG, "--port", "8970"], "--port is for the page that --watch opens"),
+    (["train", CONFIG, "--no-browser"], "--no-browser is for the page that --watch opens"),
+    (["train", CONFIG, "agent.batch=9", "--watch", "--port", "8970", "--no-browser"], "agent.batch"),
     (["evaluate"], "Missing argument"),
     (["evaluate", "nothing.pt"], "nothing.pt: no such file"),
     (["evaluate", "configs"], "no checkpoint in this directory"),
@@ -144,10 +162,23 @@ BAD_INPUTS = [
     (["plot", "configs", "--output", "README.md/curve.png"], "README.md/curve.png: can't be written"),
     (["plot"], "Missing argument"),
     (["plot", "configs"], "configs"),
+    (["plot", "configs", "--over", "hours"], "'hours' is not one of 'agent_steps', 'minutes'"),
     (["plot", "configs", "--output", "curve.gif"], "curve.gif is not allowed; the name must end in .png"),
     (["watch", "none.pt", "--no-browser", "--port", "8971"], "none.pt: no such file or directory"),
     (["watch", "none.pt", "--port", "0"], "--port"),
     (["watch", "none.pt", "--host", "192.0.2.1", "--no-browser"], "--port: 8000 can't be had on 192.0.2.1"),
+    (["replay", "none.json"], "none.json: no such file"),
+    (["replay", "configs/demo.yaml"], "configs/demo.yaml: not a trajectory, or not a whole one (not JSON"),
+    (["replay", "none.json", "--emulator", "real"], "'--emulator'"),
+    (["watch", "none.json", "--no-browser", "--port", "8971"], "none.json: no such file"),
+    (["watch", "none.mp4", "--no-browser", "--port", "8971"], "none.mp4: no such file"),
+    (["watch", "README.md", "--no-browser", "--port", "8971"], "README.md"),
+    (["watch", "none.json", "--seed", "3"], "--seed: not with none.json, in which everything was played already"),
+    (["play", "9-9"], "STAGE: 9-9 is not allowed; must be a stage from 1-1 to 8-4"),
+    (["play", "game"], "STAGE: game is not allowed"),
+    (["play", "--emulator", "real"], "'--emulator'"),
+    (["record", "none.json", "--output", "mario.mp4"], "none.json: no such file"),
+    (["record", "none.json", "--output", "mario.mp4", "--overlay"], "--overlay: not with none.json"),
     (["record", "none.pt"], "Missing option '--output'"),
     (["record", "none.pt", "--output", "mario.avi"], "mario.avi is not allowed; the name must end in .mp4"),
     (["record", "none.pt", "--output", "mario.mp4"], "none.pt: no such file or directory"),
@@ -255,6 +286,10 @@ READING = [
     ["verify", "nothing.pt"],
     ["watch", "nothing", "--no-browser", "--port", "8972"],
     ["record", "nothing", "--output", "new/mario.mp4"],
+    ["replay", "nothing"],
+    ["watch", "nothing.json", "--no-browser", "--port", "8972"],
+    ["watch", "nothing.mp4", "--no-browser", "--port", "8972"],
+    ["record", "nothing.json", "--output", "new/mario.mp4"],
     ["compare", "nothing", "--report"],
     ["compare", "nothing", "--dry-run", "--out", "new"],
     ["compare", "nothing", "--out", "new"],
@@ -410,19 +445,20 @@ def test_plot_draws_one_run_or_several(finished_run, tmp_path, capfd, monkeypatc
     monkeypatch.chdir(tmp_path)
     assert main(["plot", str(finished_run), str(finished_run)]) == 0
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
-    assert main(["plot", str(finished_run), "--output", "one.png"]) == 0
+    assert main(["plot", str(finished_run), "--output", "one.png", "--over", "minutes"]) == 0
     assert (tmp_path / "one.png").exists()
 
 
 @pytest.mark.emulator
-def test_a_path_that_is_no_text_is_printed_all_the_same(finished_run, tmp_path, mario_rl_command):
+def test_a_path_that_is_no_text_is_printed_all_the_same(finished_run, tmp_path, monkeypatch):
     run = tmp_path / os.fsdecode(b"caf\xe9")
     shutil.copytree(finished_run, run)
-    command = [*mario_rl_command, "evaluate", os.fspath(run), "--episodes", "1", "--json", os.fspath(run / "r.json")]
-    strict = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}  # as where the locale is en_US.UTF-8
-    done = subprocess.run(command, capture_output=True, check=False, env=strict)
-    assert done.returncode == 0, done.stderr
-    assert rf"checkpoint:  {tmp_path}/caf\udce9".encode() in done.stdout
+    printed = io.BytesIO()
+    strict = io.TextIOWrapper(printed, encoding="utf-8", errors="strict")  # as where the locale is en_US.UTF-8
+    monkeypatch.setattr(sys, "stdout", strict)
+    assert main(["evaluate", os.fspath(run), "--episodes", "1", "--json", os.fspath(run / "r.json")]) == 0
+    strict.flush()
+    assert rf"checkpoint:  {tmp_path}/caf\udce9".encode() in printed.getvalue()
     assert json.loads((run / "r.json").read_text())["episodes"] == 1
 
 

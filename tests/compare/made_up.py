@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -27,14 +29,18 @@ def make_study(
     seeds: Sequence[int] = (0, 1, 2),
     done: bool = True,
     episodes: int = 400,
+    env: Mapping[str, Any] = MappingProxyType({}),
 ) -> Path:
-    """Write a study of runs that learn at the speed of their target times that of their action set."""
+    """Write a study of runs that learn at the speed of their target times that of their action set.
+
+    env: settings of the game that are others than the defaults.
+    """
     for target in targets:
         for action_set in action_sets:
             for seed in seeds:
                 speed = SPEED[target] * SPEED[action_set] * (0.9 + 0.1 * seed)
                 place = RunDir(folder / "runs" / f"{target}-{action_set}" / f"seed_{seed}")
-                make_run(place, target, action_set, seed, speed=speed, done=done, episodes=episodes)
+                make_run(place, target, action_set, seed, speed=speed, done=done, episodes=episodes, env=env)
     return folder
 
 
@@ -48,13 +54,14 @@ def make_run(
     done: bool = True,
     episodes: int = 400,
     followed: float = 5.0,
+    env: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Write one run whose x grows from 400 by `speed` times 2,400, and which clears where it passes 3,000.
 
     Predicted values begin at 5, those of DQN grow; `followed` is the return that follows.
     """
     rng = np.random.default_rng([seed, len(target), len(action_set)])
-    tree = {"env": {"action_set": action_set}, "agent": {"target": target}, "seed": seed, "device": "cpu"}
+    tree = {"env": {"action_set": action_set, **env}, "agent": {"target": target}, "seed": seed, "device": "cpu"}
     place.checkpoints.mkdir(parents=True)
     place.config.write_text(render_config(parse_config(tree, "made up")))
     progress = np.arange(1, episodes + 1) / episodes

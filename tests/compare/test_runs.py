@@ -13,13 +13,12 @@ from pathlib import Path
 
 import pytest
 from made_up import make_finals, make_run, make_study
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from mario_rl.cli import main
+from mario_rl.compare import report
 from mario_rl.compare.contests import contests
-from mario_rl.compare.figures import draw_all
-from mario_rl.compare.looks import Drawn
+from mario_rl.compare.figures import all_figures
+from mario_rl.compare.plots import BarPanel
 from mario_rl.compare.report import write_report
 from mario_rl.compare.runs import load_arms
 from mario_rl.config import load_config, render_config
@@ -129,7 +128,7 @@ def test_arms_of_one_name_are_numbered(tmp_path):
 
 
 def test_a_copy_of_a_run_counts_for_nothing_and_the_page_and_the_terminal_say_so(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(Drawn, "write_png", lambda drawn, path: None)  # figures are on the page
+    monkeypatch.setattr(report, "write_png", lambda figure, path: None)  # figures are on the page
     make_study(tmp_path, targets=("target", "double"), action_sets=("simple",), seeds=(0, 1), episodes=120)
     before = contests(load_arms(tmp_path).arms)[0].p_value
     for copy in ("seed_0 (copy)", "seed_1 (copy)"):
@@ -143,7 +142,7 @@ def test_a_copy_of_a_run_counts_for_nothing_and_the_page_and_the_terminal_say_so
     assert printed[-1] == f"report: {tmp_path / 'index.html'}"
     page = (tmp_path / "index.html").read_text()
     assert '<a href="#left_out">2 runs do not count</a>' in page
-    assert f"<td>runs/double-simple/seed_0 (copy)</td><td>{reason}</td>" in unescape(page).replace("\u00a0", " ")
+    assert f'>runs/double-simple/seed_0 (copy)</td><td role="cell" data-label="why">{reason}</td>' in unescape(page)
     with (tmp_path / "tables" / "left_out.csv").open() as file:
         assert [row["run"] for row in csv.DictReader(file)] == [
             "runs/double-simple/seed_0 (copy)",
@@ -189,18 +188,19 @@ def test_a_death_map_has_room_for_the_longest_stage(tmp_path):
     far = [",".join([*row.split(",")[:6], "6500", *row.split(",")[7:]]) for row in rows[:5]]  # past the flag of 8-1
     table.write_text("\n".join([header, *far, *rows[5:]]) + "\n")
     arms = load_arms(tmp_path).arms
-    (ends,) = [drawn for drawn in draw_all(arms, []) if drawn.name == "ends"]
-    axes = ends.figure.axes[0]
-    assert axes.get_xlim()[1] > 6500
-    assert sum(bar.get_height() for bar in axes.patches) == pytest.approx(1.0)  # no episode is left out
+    (ends,) = [figure for figure in all_figures(arms, []) if figure.name == "ends"]
+    (panel,) = ends.panels
+    assert isinstance(panel, BarPanel)
+    assert len(panel.shares) * panel.width > 6500
+    assert sum(panel.shares) == pytest.approx(1.0)  # no episode is left out
 
 
 def test_the_caption_says_of_which_arms_the_means_are_of_fewer_than_100_episodes(tmp_path):
     make_runs(tmp_path, "a", "agent.gamma=0.5", episodes=120)
     make_runs(tmp_path, "b", episodes=20)
-    drawn = next(iter(draw_all(load_arms(tmp_path).arms, [])))
-    assert drawn.name == "curves"
-    assert "Of fewer episodes, since runs are short: gamma 0.95: 10." in drawn.caption
+    curves = next(iter(all_figures(load_arms(tmp_path).arms, [])))
+    assert curves.name == "curves"
+    assert "Of fewer episodes, since runs are short: gamma 0.95: 10." in curves.caption
 
 
 # What is left out is named.
@@ -399,15 +399,16 @@ def test_a_report_takes_any_names_of_directories_and_settings(tmp_path, capsys):
     assert printed[-1] == f"report: {printable(folder / 'index.html')}"
     assert r"z again\x1b[31m" in printed[0]
     page = (folder / "index.html").read_text(encoding="utf-8")
-    assert "<h1>a$x_$&lt;b&gt;&#34;&amp;\\xff\\n</h1>" in page
+    assert "a$x_$&lt;b&gt;&#34;&amp;\\xff\\n: 3 arms, 6 runs" in page
     assert 'src="runs/caf%E9/seed_0/best.mp4"' in page
     assert (folder / "tables" / "arms.csv").read_text(encoding="utf-8").splitlines()[1].startswith(tuple(labels))
     assert {path.suffix for path in (folder / "figures").iterdir()} == {".png"}
 
 
-def test_what_settings_hold_stays_inside_the_attributes_of_the_page():
-    figure = Figure()
-    FigureCanvasAgg(figure)
-    svg = Drawn("name", 'The targets with a"><script>$x_$.nes', "", figure).svg()
-    assert 'aria-label="The targets with a&quot;&gt;&lt;script&gt;$x_$.nes"' in svg
-    assert "<script>" not in svg
+def test_what_settings_hold_ends_no_element_of_the_page(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "write_png", lambda figure, path: None)
+    make_runs(tmp_path, "a", "training.initial_checkpoint='</script><b>.pt'", seeds=(0,))
+    make_runs(tmp_path, "b", seeds=(0,))
+    page = write_report(tmp_path).page.read_text(encoding="utf-8")
+    assert page.count("</script>") == 2  # of the figures' numbers and of what draws them
+    assert "\\u003c/script>\\u003cb>.pt" in page

@@ -14,6 +14,7 @@ from scipy import stats
 from mario_rl.compare.runs import StudyRunData, load_arms
 from mario_rl.compare.statistics import (
     arm_window,
+    clear_rate,
     curve,
     estimate,
     estimate_over_arms,
@@ -49,6 +50,14 @@ def test_the_interquartile_mean_leaves_out_the_lowest_and_the_highest_quarter():
     assert interquartile_mean(np.array([0.0, 1.0, 3.0, 100.0])) == 2.0
     assert interquartile_mean(np.array([0.0, 5.0, 5.0, 7.0, 7.0, 8.0, 8.0, 900.0])) == (5 + 7 + 7 + 8) / 4
     assert interquartile_mean(np.array([1.0, 2.0, 6.0])) == 3.0  # a quarter of three is less than one: their mean
+
+
+def test_a_clear_rate_has_an_interval_over_seeds_and_where_all_seeds_are_alike_that_of_their_episodes():
+    assert clear_rate([(10, 20), (0, 20), (20, 20)]) == (0.5, 0.0, 1.0)  # one seed may be drawn three times
+    z = stats.norm.ppf(0.975)
+    # Wilson's interval of none of n ends at z^2 / (n + z^2).
+    assert clear_rate([(0, 31)]) == (0.0, 0.0, pytest.approx(z**2 / (31 + z**2)))
+    assert clear_rate([(0, 31)] * 3) == (0.0, 0.0, pytest.approx(z**2 / (93 + z**2)))
 
 
 def test_one_run_has_a_value_and_no_interval():

@@ -62,6 +62,15 @@ class TestNoopStart:
         assert game.actions == []
         assert (observation == 9).all()
 
+    def test_bytes_are_played_in_place_of_frames_without_input(self) -> None:
+        game = ScriptedGame()
+        env = NoopStart(game, noop_max=30)
+        env.reset(seed=0, options={"noop_frames": 0})
+        before = generator_state(env.np_random)
+        env.reset(options={"opening": bytes([128, 130, 0])})
+        assert game.actions == [128, 130, 0]
+        assert generator_state(env.np_random) == before
+
     @pytest.mark.parametrize("wrong", [-1, 2.5, "3"])
     def test_a_number_that_makes_no_sense_is_refused(self, wrong: Any) -> None:
         with pytest.raises(UserError, match=r"^reset option noop_frames: .* is not allowed; must be a whole number"):

@@ -159,6 +159,31 @@ def test_an_end_on_any_frame_of_a_step_shows_what_the_plain_wrappers_show(graysc
     assert lengths == {0, 1, 2, 3}  # frames played in the last step, modulo 4
 
 
+@pytest.mark.parametrize("opening", [b"", bytes([0x82]), bytes([0x82] * 50 + [0x83] * 31 + [0x80] * 6)])
+def test_an_episode_begins_after_the_bytes_it_is_given_as_with_the_plain_wrappers(opening: bytes) -> None:
+    config = EnvConfig(show_buttons=True)
+    native, plain = MarioEnv(config, render_mode="rgb_array"), make_plain_env(config)
+    observation, info = native.reset(seed=0, options={"opening": opening})
+    expected, expected_info = plain.reset(seed=0, options={"opening": opening})
+    screen: Any = plain.unwrapped
+    for _ in range(6):
+        assert np.array_equal(observation, expected)
+        assert info == expected_info
+        assert np.array_equal(native.render(), screen.screen)
+        observation, *_, info = native.step(3)
+        expected, *_, expected_info = plain.step(3)
+    assert bytes(native.buttons_sent) == bytes(plain.buttons_sent) == opening + bytes([0x82] * 24)
+    native.reset(seed=0, options={"noop_frames": len(opening)})
+    assert bytes(native.buttons_sent) == bytes(len(opening))  # the bytes are of one reset
+
+
+def test_bytes_that_end_the_episode_are_not_played() -> None:
+    native, plain = MarioEnv(EnvConfig()), make_plain_env(EnvConfig())
+    for env in (native, plain):
+        env.reset(options={"opening": bytes([0x80] * 400)})  # into the first enemy
+        assert env.buttons_sent == []
+
+
 def test_a_rendered_screen_is_the_emulators_own() -> None:
     config = EnvConfig(noop_max=0)
     native, plain = MarioEnv(config, render_mode="rgb_array"), make_plain_env(config)

@@ -108,6 +108,8 @@ def test_before_an_episode_has_ended_there_is_no_result() -> None:
         ({"stage": "9-9"}, "reset option stage: '9-9' is not allowed; must be one of 1-1"),
         ({"noop_frames": -1}, "reset option noop_frames: -1 is not allowed; must be a whole number from 0 up"),
         ({"noop_frames": 1.5}, "reset option noop_frames: 1.5 is not allowed"),
+        ({"opening": [128]}, "reset option opening: must be bytes, one joypad byte per frame"),
+        ({"opening": b"", "noop_frames": 3}, "reset options noop_frames and opening: give one of them"),
     ],
 )
 def test_a_reset_option_that_is_not_allowed_is_named(options: dict[str, Any], says: str) -> None:

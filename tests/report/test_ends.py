@@ -7,6 +7,7 @@ import pytest
 from mario_rl.cli import main
 from mario_rl.errors import UserError
 from mario_rl.files import printable
+from mario_rl.report.drawing import MAX_TITLE
 from mario_rl.report.ends import RECENT, draw_ends, ends_figure
 
 HEADER = "episode,agent_steps,seconds,env,stage,return,x,length,clock,end\n"
@@ -50,7 +51,7 @@ def test_the_picture_is_written_beside_the_curve(tmp_path, capsys):
 def test_the_name_of_the_run_is_text_whatever_is_in_it(tmp_path, name):
     run = write_run(tmp_path / name, [(300, "death")])
     title = ends_figure(run).get_suptitle()
-    assert title == f"{printable(f'{tmp_path.name}/{name}', 70)}: where 1 episode ended"
+    assert title == f"{printable(f'{tmp_path.name}/{name}', MAX_TITLE)}\nwhere 1 episode ended"
     assert draw_ends(run, run / f"{name[:240]}.png").read_bytes().startswith(b"\x89PNG")
 
 

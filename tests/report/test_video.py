@@ -13,7 +13,7 @@ from PIL import Image, ImageSequence
 from mario_rl import envs
 from mario_rl.config import EnvConfig
 from mario_rl.errors import UserError
-from mario_rl.report.video import FilmingInterrupted, Recording, write_video
+from mario_rl.report.video import FilmingInterrupted, Recording, last_screen, write_video
 from mario_rl.types import Pixels
 
 RUN, JUMP = 0b1000_0010, 0b1000_0011  # right+B, right+A+B
@@ -102,6 +102,18 @@ def test_episodes_follow_each_other_each_from_its_own_start(tmp_path):
     with av.open(str(path)) as container:
         assert container.metadata["title"] == "first; second; third"
         assert container.streams.video[0].average_rate == 30
+
+
+@pytest.mark.emulator
+def test_the_last_screen_of_a_video_is_that_with_the_banner(tmp_path):
+    path = write_video(tmp_path / "mario.mp4", [Recording("1-1", [0] * 270, "", banner="DIED at x 40")])
+    *_, expected = frames_of(path)
+    assert (last_screen(path) == expected).all()
+    (tmp_path / "empty.mp4").touch()
+    with pytest.raises(UserError, match=r"empty\.mp4: no film that can be read \("):
+        last_screen(tmp_path / "empty.mp4")
+    with pytest.raises(UserError, match=r"none\.mp4: no film that can be read \("):
+        last_screen(tmp_path / "none.mp4")
 
 
 @pytest.mark.emulator

@@ -18,7 +18,7 @@ import pytest
 from made_up import make_finals, make_study
 
 from mario_rl.cli import main
-from mario_rl.compare.looks import Drawn
+from mario_rl.compare import report
 from mario_rl.config.study import FinalConfig, load_study
 from mario_rl.errors import UserError
 from mario_rl.runs.directory import RunDir
@@ -348,7 +348,7 @@ final: {episodes: 20}
 
 @pytest.mark.takes("a report, and four runs are looked at three times")
 def test_runs_that_are_only_packed_are_not_made_anew_and_a_line_says_how_to_go_on(tmp_path, capfd, monkeypatch):
-    monkeypatch.setattr(Drawn, "write_png", lambda drawn, path: None)  # figures are on the page
+    monkeypatch.setattr(report, "write_png", lambda figure, path: None)  # figures are on the page
     (tmp_path / "base.yaml").write_text("device: cpu\n")
     study, out = tmp_path / "study.yaml", StudyDir(tmp_path / "out")
     study.write_text(PUBLISHED)
@@ -368,7 +368,7 @@ def test_runs_that_are_only_packed_are_not_made_anew_and_a_line_says_how_to_go_o
 
 @pytest.mark.takes("two reports, and a process for each of four runs")
 def test_a_published_study_keeps_its_evaluations_where_others_are_asked_for_and_says_so(tmp_path, capfd, monkeypatch):
-    monkeypatch.setattr(Drawn, "write_png", lambda drawn, path: None)  # figures are on the page
+    monkeypatch.setattr(report, "write_png", lambda figure, path: None)  # figures are on the page
     (tmp_path / "base.yaml").write_text("device: cpu\n")
     study, out = tmp_path / "study.yaml", StudyDir(tmp_path / "out")
     study.write_text(PUBLISHED)

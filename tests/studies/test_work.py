@@ -15,9 +15,11 @@ from mario_rl.config import load_config
 from mario_rl.config.study import FinalConfig
 from mario_rl.errors import UserError
 from mario_rl.report import video
+from mario_rl.report.endings import caption
 from mario_rl.runs.checkpoint import load_checkpoint
 from mario_rl.runs.directory import RunDir
 from mario_rl.runs.tables import EVALUATION_COLUMNS, read_table
+from mario_rl.source import source_commit
 from mario_rl.studies.work import film, perform
 from mario_rl.training import Observer
 
@@ -44,7 +46,7 @@ def test_a_run_that_is_done_leaves_the_film_of_its_best_checkpoint_and_says_what
     final = read_table(run.final, EVALUATION_COLUMNS)
     assert (final["end"].tolist(), final["x"].tolist()) == ([end], [x])
     with av.open(str(run.film)) as container:
-        assert container.metadata["title"] == f"double seed_11, greedy: {end} at x {x}"
+        assert container.metadata["title"] == f"double seed_11, greedy: {caption(end, x)}"
         assert container.streams.video[0].frames > 100
 
 
@@ -96,6 +98,7 @@ def contents(run: RunDir, *names: str) -> dict[str, bytes]:
 @pytest.mark.emulator
 def test_a_run_that_is_done_says_what_its_evidence_was_and_keeps_only_its_last_weights(done):
     record = json.loads(done.record.read_text())
+    assert record["commit"] == source_commit()
     assert record["files"] == {name: hashlib.sha256(content).hexdigest() for name, content in contents(done).items()}
     assert [path.name for path in done.checkpoints.iterdir()] == ["latest.pt"]
     assert not done.replay.exists()

@@ -17,8 +17,8 @@ from mario_rl.evaluation import evaluate, load_trained
 from mario_rl.runs.checkpoint import load_checkpoint
 from mario_rl.runs.directory import RunDir
 from mario_rl.training import resume, train
-from mario_rl.watch.pictures import saliency
 from mario_rl.watch.play import Episode
+from mario_rl.watch.saliency import saliency
 
 pytestmark = pytest.mark.emulator
 

@@ -19,7 +19,7 @@ from mario_rl.runs.directory import RunDir
 from mario_rl.watch import game as watch_game
 from mario_rl.watch.game import Game
 from mario_rl.watch.messages import SetAgent, SetCheckpoint, SetSpeed, Simple
-from mario_rl.watch.pictures import saliency
+from mario_rl.watch.saliency import saliency
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -70,6 +70,33 @@ def test_latest_is_the_latest_from_the_next_episode_on(game, growing_run, traine
     partial.replace(RunDir(growing_run).latest)
     game.refresh()
     wait_for(lambda: game.catalog()["agent_steps"] == int(late.stem[5:]))
+
+
+@pytest.mark.emulator
+def test_a_run_that_has_no_checkpoint_yet_is_waited_for_and_then_played(growing_run):
+    run = RunDir(growing_run)
+    first = run.latest.read_bytes()
+    shutil.rmtree(run.checkpoints)
+    game = Game(growing_run, stage="1-2")
+    said = game.catalog()["waiting"]
+    assert said.startswith(f"{growing_run.parent.name}/run has no checkpoint yet. ")
+    assert said.endswith(f"If nothing trains there: {run.resume_command}")
+    game.start()
+    game.refresh()
+    game.tell(SetSpeed(do="speed", speed=0.0))
+    run.checkpoints.mkdir()
+    (run.checkpoints / "partial").write_bytes(first)
+    (run.checkpoints / "partial").replace(run.latest)
+    wait_for(lambda: game.waiting is None and game.picture.number > 5)
+    assert game.catalog()["checkpoints"] == ["latest"]
+    assert game.catalog()["stage"] == "1-2"
+    game.close()
+
+
+def test_a_run_in_training_is_shown_by_its_latest_checkpoint_not_by_its_best(growing_run):
+    shutil.copy(RunDir(growing_run).latest, RunDir(growing_run).best)
+    chosen = {live: Game(growing_run, live=live).offer.chosen.stem for live in (False, True)}
+    assert chosen == {False: "best", True: "latest"}
 
 
 @pytest.mark.emulator

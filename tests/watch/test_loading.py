@@ -28,7 +28,7 @@ def test_of_a_thousand_the_first_and_the_last_are_loaded(monkeypatch):
         may_end.wait(30)
         return f"trained {path}"
 
-    monkeypatch.setattr("mario_rl.watch.loading.load_trained", load)
+    monkeypatch.setattr("mario_rl.evaluation.trained.load_trained", load)
     loader = Loader()
     for number in range(1000):
         loader.ask(Path(str(number)))
@@ -50,7 +50,7 @@ def test_what_can_not_be_loaded_is_said_in_a_line(error, said, monkeypatch):
     def load(path: Path) -> Any:
         raise error
 
-    monkeypatch.setattr("mario_rl.watch.loading.load_trained", load)
+    monkeypatch.setattr("mario_rl.evaluation.trained.load_trained", load)
     loader = Loader()
     loader.ask(Path("a.pt"))
     assert loaded_by(loader) == Loaded(Path("a.pt"), None, None, said)

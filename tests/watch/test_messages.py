@@ -32,9 +32,9 @@ REFUSED = [
     '{"do": "seek", "episode": 0}',
     '{"do": "seek", "episode": -1, "frame": 0}',
     '{"do": "seek", "episode": 0, "frame": 1.5}',
-    '{"do": "pad", "held": ["start"]}',
+    '{"do": "pad", "held": ["turbo"]}',
     '{"do": "pad", "held": "left"}',
-    '{"do": "pad", "held": ' + json.dumps(["A"] * 7) + "}",
+    '{"do": "pad", "held": ' + json.dumps(["A"] * 9) + "}",
     "x" * (MAX_MESSAGE_BYTES + 1),
 ]
 

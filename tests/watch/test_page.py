@@ -7,7 +7,8 @@ import subprocess
 import sys
 from collections import deque
 from functools import partial
-from itertools import chain, pairwise
+from itertools import chain, combinations, pairwise
+from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
@@ -17,12 +18,14 @@ from playwright.sync_api import Page
 from test_messages import REFUSED
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
+from windows import resize
 
 from mario_rl import shipped
 from mario_rl.evaluation import load_trained
 from mario_rl.runs.directory import RunDir
 from mario_rl.runs.metrics import RunMetrics
 from mario_rl.runs.tables import EPISODE_COLUMNS, METRIC_COLUMNS, read_table
+from mario_rl.trajectories import read_trajectory, trajectory_text
 from mario_rl.watch.curve import read_curve
 from mario_rl.watch.play import Episode
 
@@ -201,17 +204,33 @@ def test_the_buttons_shown_are_a_pad_for_fingers(page):
     wait(page, "view.shown.byte === 0")
 
 
-def test_an_episode_that_a_person_played_is_to_be_had_as_buttons_and_as_video(page, url):
+def test_an_episode_in_which_a_person_had_a_hand_is_saved_as_trajectory_and_as_film(page, url, trained_run):
     ask(page, do="pad", held=["right", "B"])
     wait(page, "view.shown.byte === 130")
     before = page.evaluate("view.shown.episode")
     ask(page, do="restart")
     wait(page, "episode => view.shown.episode > episode", before)
-    trajectory = json.loads(urlopen(url + "episode.json").read())
-    assert trajectory["by_hand"]
-    assert trajectory["stage"] == "1-1"
-    assert 0b1000_0010 in trajectory["buttons"]
-    assert urlopen(url + "episode.mp4").read()[4:8] == b"ftyp"
+    ask(page, do="seek", episode=before, frame=1)  # one scrubbed back to, which is saved whole
+    wait(page, "before => view.shown.episode === before && view.shown.frame === 1", before)
+    page.get_by_role("button", name="Save trajectory").click()
+    wait(page, "by('saved').textContent.endsWith('.json')")
+    path = Path(page.locator("#saved").inner_text().removeprefix("saved: "))
+    assert path.parent == trained_run.parent / "watched"
+    trajectory = read_trajectory(path)
+    assert trajectory.made.by == "several"
+    assert trajectory.stage == "1-1"
+    assert 0b1000_0010 in trajectory.buttons
+    assert trajectory_text(trajectory) == urlopen(f"{url}episode.json?episode={before}").read().decode()
+    page.get_by_role("button", name="Save film").click()
+    wait(page, "by('saved').textContent.endsWith('.mp4')")
+    assert path.with_suffix(".mp4").read_bytes()[4:8] == b"ftyp"
+
+
+def test_the_controls_that_save_are_in_sight_without_scrolling(page):
+    resize(page, 1366, 768)
+    boxes = [page.get_by_role("button", name=name).bounding_box() for name in ("Save film", "Save trajectory")]
+    assert all(box["y"] + box["height"] <= 768 for box in boxes)
+    assert boxes[0]["y"] == boxes[1]["y"] == pytest.approx(page.locator("#controller").bounding_box()["y"], abs=6)
 
 
 def test_two_viewers_see_the_same_game(page, url, browser):
@@ -265,6 +284,35 @@ def test_the_overlay_is_there_only_while_asked_for(page):
     wait(page, "!by('saliency').hidden")
     page.get_by_label("show what the value depends on").uncheck()
     wait(page, "by('saliency').hidden")
+
+
+def test_the_overlay_shows_what_matters_and_its_scale_says_how_much_that_is(page):
+    """Nothing below a third of the strongest pixel; from there on in proportion."""
+    alphas = page.evaluate(
+        """() => {
+            const map = new OffscreenCanvas(84, 84), pen = map.getContext("2d");
+            [0, 84, 85, 170, 255].forEach((grey, x) => {
+                pen.fillStyle = `rgb(${grey} ${grey} ${grey})`;
+                pen.fillRect(x, 0, 1, 84);
+            });
+            overlay(map);
+            return [...by("saliency").getContext("2d").getImageData(0, 0, 5, 1).data].filter((_, i) => i % 4 === 3);
+        }"""
+    )
+    assert alphas == [0, 0, 0, 110, 220]
+    assert page.locator("#scale").is_hidden()
+    ask(page, do="saliency", on=True)
+    wait(page, "!by('scale').hidden")
+    assert " ".join(page.locator("#scale").inner_text().split()) == "a third of the strongest pixel the strongest"
+
+
+def test_terms_and_units_are_explained_where_they_stand(page, trained_run):
+    config = load_trained(RunDir(trained_run).latest).config
+    notes = " ".join(page.locator(".note").all_inner_texts())
+    assert f"in units of {1 / config.env.reward_scale:g} points" in notes
+    assert f"each later agent step counted {config.agent.gamma:g} times as much as the one before" in notes
+    for term in ("The value of an action: ", "The protocol is the only source of chance: ", "frames of 84 by 84"):
+        assert term in notes
 
 
 def test_stage_protocol_and_checkpoint_can_be_chosen_and_only_from_what_there_is(page):
@@ -379,8 +427,7 @@ def test_where_there_is_no_run_there_is_noread_curve(tmp_path):
 
 @pytest.mark.parametrize(("width", "height"), [(1366, 768), (1280, 800), (1920, 1080)])
 def test_the_controls_are_one_bar_under_the_game_in_sight_without_scrolling(page, width, height):
-    page.set_viewport_size({"width": width, "height": height})
-    page.wait_for_timeout(200)
+    resize(page, width, height)
     screen, bar = (page.locator(one).bounding_box() for one in ("#screen", "#bar"))
     assert screen["height"] <= 0.6 * height
     assert 0 <= bar["y"] - (screen["y"] + screen["height"]) <= 16
@@ -394,13 +441,26 @@ def test_the_controls_are_one_bar_under_the_game_in_sight_without_scrolling(page
     assert strip["y"] + strip["height"] <= height
 
 
-def test_on_a_phone_the_controls_take_two_rows_at_most(page):
-    page.set_viewport_size({"width": 390, "height": 844})
-    page.wait_for_timeout(200)
-    boxes = [one.bounding_box() for one in page.locator("#bar button, #bar select").all()]
+@pytest.mark.parametrize(("width", "height"), [(360, 740), (390, 844)])
+def test_on_a_phone_the_controls_are_two_rows_in_sight_made_for_thumbs(page, width, height):
+    resize(page, width, height)
+    controls = page.locator("#bar button, #bar select, #past_bar button, #past_bar input, #past_bar select").all()
+    assert len(controls) == 9
+    boxes = [one.bounding_box() for one in controls]
     middles = sorted(one["y"] + one["height"] / 2 for one in boxes)
-    rows = 1 + sum(below - above > 12 for above, below in pairwise(middles))
-    assert rows <= 2, middles
+    assert sum(below - above > 12 for above, below in pairwise(middles)) == 1, middles
+    assert all(one["height"] >= 44 and one["width"] >= 44 for one in boxes), boxes
+    assert all(one["x"] >= 0 and one["x"] + one["width"] <= width for one in boxes), boxes
+    for above, below in combinations(boxes, 2):  # none lies on another
+        apart_x = above["x"] + above["width"] <= below["x"] or below["x"] + below["width"] <= above["x"]
+        assert apart_x or abs(above["y"] - below["y"]) >= 44, (above, below)
+    cut_off = "[...document.querySelectorAll('#bar button')].filter((one) => one.scrollWidth > one.clientWidth).length"
+    assert page.evaluate(cut_off) == 0
+    others = page.locator("button:visible, select:visible")
+    assert all(one.bounding_box()["height"] >= 44 for one in others.all())
+    screen = page.locator("#screen").bounding_box()
+    assert 0 <= min(one["y"] for one in boxes) - (screen["y"] + screen["height"]) <= 16
+    assert max(one["y"] + one["height"] for one in boxes) <= height
 
 
 def test_an_end_is_told_by_a_banner_and_counted(page):
@@ -519,6 +579,12 @@ def test_episodes_of_this_sitting_are_found_and_gone_back_to(page):
     wait(page, "number => view.shown.episode === number", number)
     page.wait_for_timeout(300)
     assert page.evaluate("view.shown.frame") == 0
+    # All that was predicted then stands there at once, and what came; the menu names the episode.
+    then = page.evaluate("number => view.ends.find((one) => one.number === number)", number)
+    predicted, came = page.evaluate("[view.predicted, view.came]")
+    assert predicted == pytest.approx(then["predicted"], abs=1e-3)
+    assert came == then["returns"]
+    assert caption == page.evaluate("by('past').selectedOptions[0].text")
     ask(page, do="seek", episode=number, frame=10**8)
     wait(page, "view.shown.frame === view.shown.frames && view.shown.frame > 0")
     assert f"x {page.evaluate('view.shown.x'):,}" in caption or "DIED" in caption or "CLEARED" in caption
@@ -558,11 +624,15 @@ def test_it_says_who_plays_where_and_with_what_chance(page, trained_run):
     assert page.locator("#card").inner_text() == "seed 0, protocol greedy"  # a run has no card
 
 
-@pytest.mark.parametrize("width", [390, 1280, 1920])
-def test_nothing_is_wider_than_the_window(page, width):
-    page.set_viewport_size({"width": width, "height": 900})
-    page.wait_for_timeout(200)
-    assert page.evaluate("document.documentElement.scrollWidth") == width
+def test_nothing_is_wider_than_the_window_whatever_an_agent_is_called(page):
+    names = page.locator("#agent option").all_inner_texts()
+    page.locator("#agent").select_option(max(names, key=len))
+    wait(page, "!view.catalog.checkpoints.includes('latest')")
+    for width in (360, 390, 1280, 1366, 1920):
+        resize(page, width, 900)
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+    page.locator("#agent").select_option(index=0)
+    wait(page, "view.catalog.agent === 0")
 
 
 def test_every_control_has_a_name(page):

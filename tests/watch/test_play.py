@@ -9,9 +9,8 @@ from env_fakes import INTO_BONUS_ROOM, unroll
 from mario_rl.config import Config, EnvConfig, parse_config
 from mario_rl.envs import make_env
 from mario_rl.evaluation import evaluate_policy
-from mario_rl.game.actions import joypad_byte
 from mario_rl.report.video import Recording, _replay
-from mario_rl.watch.play import PAD, Episode
+from mario_rl.watch.play import Episode
 
 
 class ByPicture:
@@ -71,10 +70,7 @@ def test_the_values_shown_are_those_of_the_observation_shown():
 def test_a_person_plays_in_between_and_the_agent_goes_on_from_there():
     config = settings(max_agent_steps=30)
     episode = Episode(ByPicture(), config, stage="1-1", protocol="greedy", seed=0, number=0)
-    held: list[tuple[str, ...] | None] = []
-    shown = list(
-        episode.play(lambda: held.pop(0) if held else ("left", "A") if len(episode.rewards) in (10, 11) else None)
-    )
+    shown = list(episode.play(lambda: 0x41 if len(episode.rewards) in (10, 11) else None))  # left and A
     by_hand = {one.decision.step for one in shown if one.decision is not None and one.decision.action is None}
     assert by_hand == {10, 11}
     assert episode.played_by_hand
@@ -88,12 +84,6 @@ def test_a_person_plays_in_between_and_the_agent_goes_on_from_there():
         np.testing.assert_array_equal(one.observation, observation)
         observation, *_ = env.step(5 if one.action is None else one.action)
     env.close()
-
-
-def test_the_pad_has_every_direction_with_and_without_its_two_buttons():
-    assert len(PAD) == len(set(PAD)) == 5 * 4
-    assert ("NOOP",) in PAD
-    assert ("right", "A", "B") in PAD
 
 
 class RunsRight:
@@ -119,12 +109,11 @@ def test_the_left_edge_is_the_one_the_screen_was_drawn_with():
 
 @pytest.mark.emulator
 def test_outside_the_area_the_episode_began_in_there_is_no_left_edge():
-    held = {joypad_byte(one): one for one in PAD}
     script = unroll(INTO_BONUS_ROOM)
     config = settings(frame_skip=1, max_agent_steps=len(script), stall_limit=None)
     episode = Episode(RunsRight(), config, stage="1-1", protocol="greedy", seed=0, number=0)
     keys = iter(script)
-    shown = list(episode.play(lambda: held[next(keys)]))
+    shown = list(episode.play(lambda: next(keys)))
     assert shown[-1].left is None
     inside = [one.left for one in shown].index(None)
     assert shown[inside - 1].x > 800  # at the fourth pipe
@@ -136,7 +125,7 @@ def test_outside_the_area_the_episode_began_in_there_is_no_left_edge():
 def test_choices_made_again_show_the_same_frames_and_what_is_chosen_after_them_is_what_would_have_been(protocol):
     settled = settings(max_agent_steps=30)
     first = Episode(ByPicture(), settled, stage="1-1", protocol=protocol, seed=3, number=1)
-    held: dict[int, tuple[str, ...]] = {4: ("left", "A"), 5: ("left",)}
+    held = {4: 0x41, 5: 0x40}  # left and A, left
     shown = list(first.play(lambda: held.get(len(first.rewards))))
     again = Episode(ByPicture(), settled, stage="1-1", protocol=protocol, seed=3, number=1, script=first.choices[:12])
     for one, other in zip(shown, again.play(), strict=True):
@@ -156,6 +145,24 @@ def test_a_person_who_takes_the_pad_on_the_way_leaves_the_script():
     first = Episode(ByPicture(), settled, stage="1-1", protocol="greedy", seed=0, number=0)
     list(first.play())
     again = Episode(ByPicture(), settled, stage="1-1", protocol="greedy", seed=0, number=0, script=first.choices)
-    list(again.play(lambda: ("left",) if len(again.rewards) >= 8 else None))
+    list(again.play(lambda: 0x40 if len(again.rewards) >= 8 else None))
     assert again.choices[:8] == first.choices[:8]
-    assert {choice.held for choice in again.choices[8:]} == {("left",)}
+    assert {choice.held for choice in again.choices[8:]} == {0x40}
+
+
+@pytest.mark.emulator
+def test_an_agent_that_takes_over_begins_with_what_the_screen_shows_then():
+    opening = bytes([0x82] * 50 + [0x83] * 31)
+    config = settings(max_agent_steps=10)
+    episode = Episode(ByPicture(), config, stage="1-1", protocol="greedy", seed=0, number=0, opening=opening)
+    shown = list(episode.play())
+    assert episode.buttons[: len(opening)] == tuple(opening)
+    assert [one.decision for one in shown[: len(opening) + 1]] == [None] * (len(opening) + 1)
+    first = shown[len(opening) + 1].decision
+    assert first is not None
+    assert first.step == 0
+    assert not first.observation[:-1].any()  # as after a reset: one frame in the stack
+    assert first.observation[-1].any()
+    again = [screen.copy() for screen in _replay(Recording("1-1", episode.buttons, ""), every=1)]
+    for one, screen in zip(shown, again, strict=False):
+        np.testing.assert_array_equal(one.screen, screen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -18,21 +19,25 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.error import HTTPError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 import uvicorn
 from conftest import free_port, wait_until_served
+from starlette.websockets import WebSocketDisconnect
 from test_game import wait_for
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidState, InvalidStatus
 from websockets.frames import Frame, Opcode
 from websockets.sync.client import ClientConnection, connect
 
 from mario_rl.cli import main
+from mario_rl.evaluation import trained
 from mario_rl.report.video import write_video
-from mario_rl.watch import curve, films, loading, server
+from mario_rl.trajectories import Made, read_trajectory, replay
+from mario_rl.watch import curve, films, server
 from mario_rl.watch.game import Game
 from mario_rl.watch.port import address_of, bind
+from mario_rl.watch.recorded import Recorded
 
 pytestmark = pytest.mark.emulator
 
@@ -97,6 +102,17 @@ def test_one_viewer_is_obeyed_while_another_floods(served):
         assert served.game.wish.paused
 
 
+def test_nothing_is_played_while_nobody_looks_on(served):
+    wait_for(lambda: served.game.picture.number == 0)  # the first frame stands there
+    with served.look_on():
+        wait_for(lambda: served.game.picture.number > 5)
+    wait_for(lambda: served.game.audience == 0)
+    threading.Event().wait(0.2)  # for the frame that was being played
+    number = served.game.picture.number
+    threading.Event().wait(0.5)
+    assert served.game.picture.number == number
+
+
 def test_who_sends_more_than_any_page_is_sent_away(served, monkeypatch):
     monkeypatch.setattr(server, "MOST_MESSAGES", 200)
     with served.look_on() as flooding, served.look_on() as other:
@@ -115,8 +131,8 @@ def test_a_thousand_switches_of_checkpoints_are_few_loads_and_the_last_is_played
         first_may_end.wait(30)
         return load_trained(path)
 
-    load_trained = loading.load_trained
-    monkeypatch.setattr(loading, "load_trained", load)
+    load_trained = trained.load_trained
+    monkeypatch.setattr(trained, "load_trained", load)
     with served.look_on() as viewer:
         send(viewer, *({"do": "checkpoint", "index": 1 + number % 2} for number in range(1000)))
         send(viewer, {"do": "checkpoint", "index": 0}, {"do": "pause"})
@@ -130,7 +146,7 @@ def test_a_thousand_switches_of_checkpoints_are_few_loads_and_the_last_is_played
 def test_the_pad_goes_back_to_the_agent_when_its_viewer_leaves(served):
     with served.look_on() as viewer:
         send(viewer, {"do": "pad", "held": ["right"]})
-        wait_for(lambda: served.game.wish.held == ("right",))
+        wait_for(lambda: served.game.wish.held == 0x80)
     wait_for(lambda: served.game.wish.held is None)
 
 
@@ -146,8 +162,9 @@ def test_thirty_downloads_at_once_are_of_one_film(served, monkeypatch):
         wait_for(lambda: served.game.picture.number > 20)
         send(viewer, {"do": "restart"}, {"do": "pause"})
         wait_for(lambda: bool(served.game.ended) and served.game.wish.paused)
+    film = f"{served.url}episode.mp4?episode={served.game.ended[0].number}"
     with ThreadPoolExecutor(30) as pool:
-        got = list(pool.map(lambda _: urlopen(f"{served.url}episode.mp4").read(), range(30)))
+        got = list(pool.map(lambda _: urlopen(film).read(), range(30)))
     assert set(got) == {got[0]}
     assert got[0][4:8] == b"ftyp"
     assert len(made) == 1
@@ -156,10 +173,10 @@ def test_thirty_downloads_at_once_are_of_one_film(served, monkeypatch):
 
 
 def test_only_the_last_films_are_kept_and_they_go_with_the_page(tmp_path, monkeypatch):
-    episodes = iter(range(5))
     monkeypatch.setattr(films, "write_video", lambda path, *_, **__: path.write_bytes(b"film"))
-    making = films.Films(lambda: films.Ended(next(episodes), "1-1", "death", 9, [], [], (), by_hand=False))
-    paths = [making._make()[1] for _ in range(5)]
+    making = films.Films()
+    episode = Recorded(0, "1-1", None, "native", Made(by="human"))
+    paths = [making.make(episode, str(number)) for number in range(5)]
     assert [path.exists() for path in paths] == [False, False, True, True, True]
     making.remove()
     assert not paths[-1].parent.exists()
@@ -170,12 +187,63 @@ def test_a_film_that_the_disk_refuses_is_a_line(served, monkeypatch):
         raise OSError("no space left\non device")
 
     monkeypatch.setattr(films, "write_video", refuse)
-    with served.look_on() as viewer:
-        send(viewer, {"do": "restart"})
-        wait_for(lambda: bool(served.game.ended))
+    with served.look_on():
+        wait_for(lambda: served.game.picture.number > 20)
     with pytest.raises(HTTPError, match="503") as refused:
         urlopen(f"{served.url}episode.mp4")
     assert refused.value.read() == b"no space left on device"
+
+
+def post(url: str, **headers: str) -> dict[str, Any]:
+    saved: dict[str, Any] = json.loads(urlopen(Request(url, method="POST", headers=headers)).read())
+    return saved
+
+
+def test_an_episode_is_saved_where_the_page_was_begun_and_its_path_is_said(served, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with served.look_on() as viewer:
+        wait_for(lambda: served.game.picture.number > 20)
+        send(viewer, {"do": "restart"}, {"do": "pause"})
+        wait_for(lambda: bool(served.game.ended) and served.game.wish.paused)
+    number = served.game.ended[0].number
+    path = Path(post(f"{served.url}save?as=trajectory&episode={number}")["path"])
+    assert path.parent == tmp_path / "watched"
+    assert re.fullmatch(rf"1-1_\d{{8}}-\d{{6}}_episode_{number + 1}\.json", path.name)
+    trajectory = read_trajectory(path)
+    assert (trajectory.made.by, trajectory.made.protocol, trajectory.made.episode) == ("agent", "greedy", 0)
+    assert replay(trajectory) == trajectory.ending
+    film = Path(post(f"{served.url}save?as=film&episode={number}")["path"])
+    assert film == path.with_suffix(".mp4")
+    assert film.read_bytes()[4:8] == b"ftyp"
+
+
+@pytest.mark.parametrize("asked", ["as=virus&episode=0", "as=film&episode=99", "as=film&episode=-1", "episode=0"])
+def test_nothing_else_is_saved(asked, served, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(HTTPError, match="404"):
+        post(f"{served.url}save?{asked}")
+    with pytest.raises(HTTPError, match="405"):  # a link of another site can't ask for it
+        urlopen(f"{served.url}save?as=trajectory&episode=0")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_page_of_another_site_saves_nothing(served, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with served.look_on():
+        wait_for(lambda: served.game.picture.number > 5)
+        with pytest.raises(HTTPError, match="403"):
+            post(f"{served.url}save?as=trajectory", Origin="http://evil.example")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_there_are_only_so_many_files_of_a_sitting(served, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(server, "MOST_SAVED", 1)
+    with served.look_on():
+        wait_for(lambda: served.game.picture.number > 5)
+    post(f"{served.url}save?as=trajectory")
+    with pytest.raises(HTTPError, match="503"):
+        post(f"{served.url}save?as=film")
 
 
 def test_the_tables_are_read_once_for_many(served, monkeypatch):
@@ -203,6 +271,15 @@ def _comes_in(served: Served) -> bool:
             return True
     except InvalidStatus:
         return False
+
+
+@pytest.mark.parametrize("gone", [WebSocketDisconnect(1006), RuntimeError("closed"), InvalidState("closed")], ids=repr)
+def test_a_viewer_who_has_gone_meanwhile_is_parted_from_without_a_failure(gone):
+    class Gone:
+        async def close(self, code: int, reason: str) -> None:
+            raise gone
+
+    asyncio.run(server._part_from(Gone(), 1001, "the page is being closed"))
 
 
 def raw(viewer: ClientConnection, *frames: Frame) -> None:
@@ -266,7 +343,7 @@ def test_broken_headers_get_an_answer_and_no_traceback(socket_, served):
 
 
 def test_no_route_answers_to_another_name(served):
-    for path in ("", "watch.js", "curve.json", "stage.png", "episode.json", "episode.mp4", "nothing"):
+    for path in ("", "watch.js", "curve.json", "stage.png", "episode.json", "episode.mp4", "save", "nothing"):
         with socket.create_connection(("127.0.0.1", served.port), timeout=30) as stranger:
             stranger.sendall(f"GET /{path} HTTP/1.1\r\nHost: evil.example:{served.port}\r\n\r\n".encode())
             said = stranger.recv(65_536).decode()
@@ -310,7 +387,7 @@ def test_ctrl_c_ends_it_in_the_middle_of_a_film_or_of_loading(busy_with, trained
                 send(viewer, {"do": "restart"})
                 next(said for said in viewer if isinstance(said, str) and "ended" in json.loads(said))
                 asking = socket.create_connection(("127.0.0.1", port))
-                asking.sendall(f"GET /episode.mp4 HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
+                asking.sendall(f"GET /episode.mp4?episode=0 HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
             else:
                 send(viewer, *({"do": "checkpoint", "index": number % 3} for number in range(30)))
             process.send_signal(signal.SIGINT)

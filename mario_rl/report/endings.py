@@ -1,4 +1,4 @@
-"""How the page, its films and its tally say what became of an episode."""
+"""How pages, films and tallies say what became of an episode."""
 
 from __future__ import annotations
 
