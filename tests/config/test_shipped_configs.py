@@ -51,7 +51,7 @@ def test_every_run_in_docs_can_be_read_though_older_versions_wrote_some():
         written = [path for folder in folders for path in folder.rglob("config.yaml")]
         for actors in ("0", "1"):
             assert any(f"\n  actors: {actors}\n" in path.read_text(encoding="utf-8") for path in written)
-        assert all(load_run_config(path).training.envs in (1, 8, 16, 32) for path in written)
+        assert all(load_run_config(path).training.envs in (1, 8, 16, 32, 48, 64) for path in written)
 
 
 @pytest.mark.parametrize("actions", ACTION_SETS)
