@@ -10,12 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-import cv2
-
 from mario_rl.compare.runs import Arm, StudyRunData
 from mario_rl.errors import UserError
 from mario_rl.report.endings import caption
-from mario_rl.report.video import last_screen
 
 JPEG_QUALITY = 80
 
@@ -58,6 +55,10 @@ def films(path: Path, arms: Sequence[Arm]) -> Iterator[Film]:
 
 def _poster(film: Path) -> str:
     """The last frame of a film, in the page itself, half as wide as the film: that of the game's own screen."""
+    import cv2  # these two only where there is a film: they take 50 MB
+
+    from mario_rl.report.video import last_screen
+
     with suppress(UserError):
         screen = last_screen(film)
         small = cv2.resize(screen, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)

@@ -66,11 +66,20 @@ class Terminal:
             time.sleep(0.01)
 
     def wait_for_our_code(self) -> None:
-        """Wait until Python has begun and our first line is behind it; what comes before is not in our hands."""
-        seen = 0
-        while seen < 2 and self.process.poll() is None:
-            ignored, caught = (_signals(self.process.pid, name) for name in ("SigIgn", "SigCgt"))
-            seen = seen + 1 if signal.SIGPIPE in ignored and signal.SIGINT not in caught else 0
+        """Wait until Python has begun and our first line is behind it; what comes before is not in our hands.
+
+        Python ignores SIGPIPE, catches SIGINT, and then looks for its modules; our first line lets SIGINT go again. All
+        three are waited for, in this order: before Python catches it, the signal looks as it does after our line, and
+        before the program has begun the process still catches what we do. A machine so busy that the time between was
+        missed still shows pydantic's library, which only we import.
+        """
+        caught_once = False
+        while self.process.poll() is None:
+            ignored, caught = _signals(self.process.pid)
+            if signal.SIGPIPE in ignored:
+                if (caught_once and signal.SIGINT not in caught) or _has_loaded(self.process.pid, "pydantic_core"):
+                    return
+                caught_once = caught_once or signal.SIGINT in caught
             time.sleep(0.002)
 
     def press(self, keys: bytes) -> None:
@@ -90,14 +99,18 @@ class Terminal:
             os.close(self._master)
 
 
-def _signals(pid: int, kind: str) -> set[int]:
-    """The signals that a process ignores (SigIgn) or catches (SigCgt)."""
+def _signals(pid: int) -> tuple[set[int], set[int]]:
+    """The signals that a process ignores, and those that it catches, at one moment."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
-        return set()
-    mask = next((int(line.split()[1], 16) for line in lines if line.startswith(f"{kind}:")), 0)
-    return {number for number in range(1, 65) if mask >> (number - 1) & 1}
+        return set(), set()
+    masks = {name: mask for name, _, mask in (line.partition(":") for line in lines)}
+    return _numbers(masks.get("SigIgn", "0")), _numbers(masks.get("SigCgt", "0"))
+
+
+def _numbers(mask: str) -> set[int]:
+    return {number for number in range(1, 65) if int(mask, 16) >> (number - 1) & 1}
 
 
 def _has_loaded(pid: int, library: str) -> bool:

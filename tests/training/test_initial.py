@@ -79,6 +79,8 @@ def test_every_key_that_weights_may_depend_on_was_decided_about():
         "env.frame_stack",
         "env.wrappers",
         "network.body",
+        "network.channels",
+        "network.layer_norm",
         "network.hidden_size",
         "network.dueling",
         "network.quantiles",
