@@ -13,7 +13,7 @@ mkdir -p checkpoints/demo
 echo "What a trained agent does ($agent), to see while the new one learns:"
 mario_rl record "$agent" --protocol greedy --output "$film"
 echo
-echo "Now one of your own, until it clears half of 20 episodes: some minutes on two idle cores, at most 20."
+echo "Now one of your own, until it clears 14 of 20 episodes: some minutes on two idle cores, at most 20."
 mario_rl train configs/demo.yaml --run-dir "$run" "$@"
 mario_rl evaluate "$run" --protocol noop --json "$run/evaluation.json" --video "$run/video.mp4"
 mario_rl record "$run" --progress --output "$run/learned.mp4"
