@@ -279,7 +279,8 @@ def test_a_viewer_who_has_gone_meanwhile_is_parted_from_without_a_failure(gone):
         async def close(self, code: int, reason: str) -> None:
             raise gone
 
-    asyncio.run(server._part_from(Gone(), 1001, "the page is being closed"))
+    with ThreadPoolExecutor(1) as thread:  # here a browser's loop may run
+        thread.submit(asyncio.run, server._part_from(Gone(), 1001, "the page is being closed")).result()
 
 
 def raw(viewer: ClientConnection, *frames: Frame) -> None:
