@@ -18,7 +18,7 @@ from playwright.sync_api import Page
 from test_messages import REFUSED
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
-from windows import resize
+from windows import boxes, resize
 
 from mario_rl import shipped
 from mario_rl.evaluation import load_trained
@@ -228,9 +228,9 @@ def test_an_episode_in_which_a_person_had_a_hand_is_saved_as_trajectory_and_as_f
 
 def test_the_controls_that_save_are_in_sight_without_scrolling(page):
     resize(page, 1366, 768)
-    boxes = [page.get_by_role("button", name=name).bounding_box() for name in ("Save film", "Save trajectory")]
-    assert all(box["y"] + box["height"] <= 768 for box in boxes)
-    assert boxes[0]["y"] == boxes[1]["y"] == pytest.approx(page.locator("#controller").bounding_box()["y"], abs=6)
+    controller, film, trajectory = boxes(page, "#controller, #saves button")
+    assert all(box["y"] + box["height"] <= 768 for box in (film, trajectory))
+    assert film["y"] == trajectory["y"] == pytest.approx(controller["y"], abs=6)
 
 
 def test_two_viewers_see_the_same_game(page, url, browser):
@@ -428,15 +428,13 @@ def test_where_there_is_no_run_there_is_noread_curve(tmp_path):
 @pytest.mark.parametrize(("width", "height"), [(1366, 768), (1280, 800), (1920, 1080)])
 def test_the_controls_are_one_bar_under_the_game_in_sight_without_scrolling(page, width, height):
     resize(page, width, height)
-    screen, bar = (page.locator(one).bounding_box() for one in ("#screen", "#bar"))
+    screen, bar, *buttons, speed, strip = boxes(page, "#screen, #bar, #bar button, #speed, #strip")
     assert screen["height"] <= 0.6 * height
     assert 0 <= bar["y"] - (screen["y"] + screen["height"]) <= 16
     assert bar["y"] + bar["height"] <= height
-    tops = {round(one.bounding_box()["y"]) for one in page.locator("#bar button").all()}
+    tops = {round(one["y"]) for one in buttons}
     assert len(tops) == 1
-    speed = page.locator("#speed").bounding_box()
     assert abs(speed["y"] - tops.pop()) < 10
-    strip = page.locator("#strip").bounding_box()
     assert strip["x"] > screen["x"] + screen["width"]  # the room at the right is used
     assert strip["y"] + strip["height"] <= height
 
@@ -444,23 +442,23 @@ def test_the_controls_are_one_bar_under_the_game_in_sight_without_scrolling(page
 @pytest.mark.parametrize(("width", "height"), [(360, 740), (390, 844)])
 def test_on_a_phone_the_controls_are_two_rows_in_sight_made_for_thumbs(page, width, height):
     resize(page, width, height)
-    controls = page.locator("#bar button, #bar select, #past_bar button, #past_bar input, #past_bar select").all()
-    assert len(controls) == 9
-    boxes = [one.bounding_box() for one in controls]
-    middles = sorted(one["y"] + one["height"] / 2 for one in boxes)
+    controls = "#bar button, #bar select, #past_bar button, #past_bar input, #past_bar select"
+    found = boxes(page, controls)
+    assert len(found) == 9
+    middles = sorted(one["y"] + one["height"] / 2 for one in found)
     assert sum(below - above > 12 for above, below in pairwise(middles)) == 1, middles
-    assert all(one["height"] >= 44 and one["width"] >= 44 for one in boxes), boxes
-    assert all(one["x"] >= 0 and one["x"] + one["width"] <= width for one in boxes), boxes
-    for above, below in combinations(boxes, 2):  # none lies on another
+    assert all(one["height"] >= 44 and one["width"] >= 44 for one in found), found
+    assert all(one["x"] >= 0 and one["x"] + one["width"] <= width for one in found), found
+    for above, below in combinations(found, 2):  # none lies on another
         apart_x = above["x"] + above["width"] <= below["x"] or below["x"] + below["width"] <= above["x"]
         assert apart_x or abs(above["y"] - below["y"]) >= 44, (above, below)
     cut_off = "[...document.querySelectorAll('#bar button')].filter((one) => one.scrollWidth > one.clientWidth).length"
     assert page.evaluate(cut_off) == 0
     others = page.locator("button:visible, select:visible")
     assert all(one.bounding_box()["height"] >= 44 for one in others.all())
-    screen = page.locator("#screen").bounding_box()
-    assert 0 <= min(one["y"] for one in boxes) - (screen["y"] + screen["height"]) <= 16
-    assert max(one["y"] + one["height"] for one in boxes) <= height
+    screen, *found = boxes(page, f"#screen, {controls}")
+    assert 0 <= min(one["y"] for one in found) - (screen["y"] + screen["height"]) <= 16
+    assert max(one["y"] + one["height"] for one in found) <= height
 
 
 def test_an_end_is_told_by_a_banner_and_counted(page):
