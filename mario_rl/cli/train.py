@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING
 import click
 
 from mario_rl.cli.shared import OK
-from mario_rl.cli.watch import other_agents
+from mario_rl.cli.watch import DEFAULT_PORT, other_agents
 from mario_rl.wording import count_text
 
 if TYPE_CHECKING:
     from mario_rl.config import Config
     from mario_rl.training import Observer, TrainingResult
     from mario_rl.watch.beside import PageBeside
-
-DEFAULT_PORT = 8000
 
 
 @click.command()
@@ -38,7 +36,9 @@ DEFAULT_PORT = 8000
 @click.option(
     "--watch", is_flag=True, help="Open a page that shows the run as it learns; served by a process of its own."
 )
-@click.option("--port", type=click.IntRange(min=1, max=65_535), help="Of that page.  [default: 8000; needs --watch]")
+@click.option(
+    "--port", type=click.IntRange(min=1, max=65_535), help=f"Of that page.  [default: {DEFAULT_PORT}; needs --watch]"
+)
 @click.option("--no-browser", is_flag=True, help="Only serve that page; do not open it.  [needs --watch]")
 def train(
     arguments: tuple[str, ...],

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from mario_rl.trajectories import Emulator
     from mario_rl.watch.port import Address
 
-PORT = click.option("--port", type=click.IntRange(min=1, max=65_535), default=8000, show_default=True)
+DEFAULT_PORT = 8000
+PORT = click.option("--port", type=click.IntRange(min=1, max=65_535), default=DEFAULT_PORT, show_default=True)
 HOST = click.option(
     "--host",
     default="127.0.0.1",
@@ -85,7 +86,7 @@ def watch(
         if checkpoint is not None and kind == FILM_SUFFIX:
             return _film_server(checkpoint, address)
         if checkpoint is not None and kind == TRAJECTORY_SUFFIX:
-            recording, _ = played_again(checkpoint)
+            recording, _ = played_again(checkpoint)  # refused before anything slow is imported
             from mario_rl.watch.game import Game
             from mario_rl.watch.server import make_server
 
