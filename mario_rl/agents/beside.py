@@ -68,7 +68,7 @@ class Beside:
         if self._thread is None or self._alone:
             return task
         self._keep_apart(self._thread.native_ids)
-        future = self._thread.submit(task)
+        future = self._thread.submit(lambda: _computed(task))
         return lambda: task() if future.cancel() else answer(future, of="the second core")
 
     def both(self, part: Callable[[int], Any]) -> list[Any]:
@@ -90,6 +90,16 @@ class Beside:
             for thread in threads:
                 os.sched_setaffinity(thread, others or {here})
             self._apart_from = here
+
+
+def _computed[Result](task: Callable[[], Result]) -> Result:
+    """Do a task with as many threads of PyTorch's as were set for the program.
+
+    A thread learns of that when it asks, or in some operations, but not in convolutions and products of matrices: they
+    took two threads of their own, which sum in another order.
+    """
+    torch.get_num_threads()
+    return task()
 
 
 def _processor() -> int | None:

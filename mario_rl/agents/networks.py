@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from mario_rl.agents.compiled import NormalizedReLU
 from mario_rl.config import NetworkConfig
 from mario_rl.errors import ConfigError
 from mario_rl.extensions import blamed, find_class
@@ -102,6 +103,9 @@ class QNetwork(nn.Module):
         other.weight = nn.Parameter(weights_over_blocks(first.weight.detach()))
         other.bias = first.bias
         network.features[0] = other
+        for place, layer in enumerate(network.features):
+            if isinstance(layer, nn.GroupNorm):  # with its ReLU in one go
+                network.features[place], network.features[place + 1] = NormalizedReLU(layer), nn.Identity()
         return network
 
 

@@ -9,5 +9,6 @@ time. Weights are moved by their gradients in one pass through memory. docs/perf
 from mario_rl.agents.compiled.blocks import to_blocks
 from mario_rl.agents.compiled.layout import Moved, Numbers
 from mario_rl.agents.compiled.moved import move, move_by_pytorch
+from mario_rl.agents.compiled.normalized import NormalizedReLU
 
-__all__ = ["Moved", "Numbers", "move", "move_by_pytorch", "to_blocks"]
+__all__ = ["Moved", "NormalizedReLU", "Numbers", "move", "move_by_pytorch", "to_blocks"]

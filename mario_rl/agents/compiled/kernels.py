@@ -9,6 +9,8 @@ KERNELS = Library(
     {
         "cut_into_blocks": "mario_rl.agents.compiled.cutting",
         "move_weights": "mario_rl.agents.compiled.moving",
+        "normalize": "mario_rl.agents.compiled.normalizing",
+        "normalize_back": "mario_rl.agents.compiled.normalizing",
     },
     packages=("agents/compiled", "nes"),
     quick=True,

@@ -1,4 +1,4 @@
-"""What moving weights is told, in the order in which the compiled code reads it."""
+"""What the compiled code is told: how many numbers it takes at once, and in which order it reads what moves weights."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:  # compiling needs no PyTorch
     from torch import Tensor
+
+
+WIDTH = 16
+"""Numbers that compiled code takes at once."""
 
 
 class Numbers(NamedTuple):

@@ -12,6 +12,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from mario_rl.agents.compiled.lanes import FLOAT, I16, I64, Lanes
 from mario_rl.agents.compiled.layout import (
     AVERAGED,
     AVERAGED_SHARE,
@@ -29,63 +30,8 @@ from mario_rl.agents.compiled.layout import (
     TARGET_COPY,
     TARGET_SHARE,
     WEIGHT,
+    WIDTH,
 )
-
-WIDTH = 16  # numbers at once
-
-FLOAT, I16, I32, I64 = ir.FloatType(), ir.IntType(16), ir.IntType(32), ir.IntType(64)
-
-
-class Lanes:
-    """LLVM code for some numbers side by side."""
-
-    def __init__(self, builder: Any, width: int) -> None:
-        self.builder, self.width = builder, width
-
-    def kind(self, of: ir.Type) -> ir.Type:
-        """The type of all of them."""
-        return ir.VectorType(of, self.width)
-
-    def load(self, address: Any, of: ir.Type = FLOAT) -> Any:
-        """Read them, one behind the other."""
-        return self.builder.load(self.builder.inttoptr(address, self.kind(of).as_pointer()), align=1)
-
-    def store(self, value: Any, address: Any) -> None:
-        """Write them, one behind the other."""
-        self.builder.store(value, self.builder.inttoptr(address, value.type.as_pointer()), align=1)
-
-    def all(self, value: Any) -> Any:
-        """The same number in each place."""
-        vector = ir.Constant(self.kind(value.type), ir.Undefined)
-        for place in range(self.width):
-            vector = self.builder.insert_element(vector, value, ir.Constant(I32, place))
-        return vector
-
-    def constant(self, of: ir.Type, value: float) -> Any:
-        """The same constant in each place."""
-        return ir.Constant(self.kind(of), [value] * self.width)
-
-    def root(self, value: Any) -> Any:
-        """The square root of each."""
-        name = f"llvm.sqrt.v{self.width}f32"
-        function = self.builder.module.globals.get(name)
-        if function is None:
-            function = ir.Function(self.builder.module, ir.FunctionType(value.type, [value.type]), name)
-        return self.builder.call(function, [value])
-
-    def widened(self, bfloat16: Any) -> Any:
-        """Bfloat16, as the bits it is, to float32."""
-        wide = self.builder.zext(bfloat16, self.kind(I32))
-        return self.builder.bitcast(self.builder.shl(wide, self.constant(I32, 16)), self.kind(FLOAT))
-
-    def rounded(self, value: Any) -> Any:
-        """Float32 to the nearest bfloat16, ties to even, as bits; what is no number stays none."""
-        b = self.builder
-        bits = b.bitcast(value, self.kind(I32))
-        odd = b.and_(b.lshr(bits, self.constant(I32, 16)), self.constant(I32, 1))
-        nearest = b.lshr(b.add(bits, b.add(odd, self.constant(I32, 0x7FFF))), self.constant(I32, 16))
-        none = b.fcmp_unordered("uno", value, value)
-        return b.trunc(b.select(none, self.constant(I32, 0x7FC0), nearest), self.kind(I16))
 
 
 def _move(builder: Any, arguments: Any, width: int) -> None:
