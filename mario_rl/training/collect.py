@@ -18,7 +18,7 @@ from mario_rl.errors import CheckpointError
 from mario_rl.machine import computing_cores
 from mario_rl.replay import ReplayBuffer
 from mario_rl.seeding import generator_state, restore_generator
-from mario_rl.types import EpisodeResult, Pixels, State, Steps
+from mario_rl.types import BackwardStarts, EpisodeResult, Pixels, State, Steps
 from mario_rl.workers import Workers, answer
 
 LOOKS_AT_CLOSING = 2
@@ -61,6 +61,7 @@ class Collector:
         exponents: one per environment; it explores with epsilon to that power.
         should_stop: whether a signal has come, so that games that don't answer are not waited for as long.
         on_opened: called with the number of games that are open, as they are opened.
+        backward: trajectories along which episodes may begin; None for none.
     """
 
     def __init__(
@@ -72,8 +73,16 @@ class Collector:
         exponents: NDArray[np.float64],
         should_stop: Callable[[], bool] = lambda: False,
         on_opened: Callable[[int], None] = lambda opened: None,
+        backward: BackwardStarts | None = None,
     ) -> None:
-        self.games = make_games(config, len(seeds), threads=computing_cores(), autoreset=True, on_opened=on_opened)
+        self.games = make_games(
+            config,
+            len(seeds),
+            threads=computing_cores(),
+            autoreset=True,
+            on_opened=on_opened,
+            backward=backward,
+        )
         self.generator = generator
         self.waited_seconds = 0.0
         """How long `finish` has waited for the games."""

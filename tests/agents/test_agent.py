@@ -40,6 +40,7 @@ def make_batch(size: int = 4, seed: int = 0) -> Batch:
         discount=torch.full((size,), 0.9),
         weight=torch.ones(size),
         slot=torch.zeros(size, 2, dtype=torch.int64),
+        demonstration=torch.zeros(size, dtype=torch.bool),
     )
 
 
