@@ -12,7 +12,7 @@ from mario_rl.config import Config, EnvConfig
 from mario_rl.config.schema import ACTION_SETS
 from mario_rl.envs import make_games
 from mario_rl.errors import ConfigError, UserError
-from mario_rl.game.actions import BUTTON_BITS, action_bytes, button_names
+from mario_rl.game.actions import action_bytes, button_names
 from mario_rl.shipped import find_trajectory
 from mario_rl.trajectories import Trajectory, read_trajectory, replay, require_rom
 from mario_rl.types import BackwardStarts, Pixels, Steps
@@ -206,7 +206,7 @@ def _names(pressed: Iterable[int]) -> str:
 
 def _as_list(byte: int) -> str:
     """Write a joypad byte as an action of a list."""
-    return f"[{', '.join(name for name, bit in BUTTON_BITS.items() if byte & bit) or 'NOOP'}]"
+    return f"[{button_names(byte).replace('+', ', ')}]"
 
 
 def _play(held: Held, stage: str, env: EnvConfig) -> Shown:
