@@ -381,7 +381,7 @@ def test_the_margin_is_the_same_term_of_the_loss_whatever_the_target(target):
     settings = {"target": target, "margin": 0.5, "margin_weight": 2.0}
     batch = with_demonstrations()
     agents = [make_agent(demonstrated=demonstrated, **settings) for demonstrated in (False, True)]
-    values = agents[0].online(batch.observation).detach()
+    values = agents[0].online(batch.observation.float() / 255).detach()
     # Of each demonstrated transition: what the action taken lacks to be worth 0.5 more than the two others.
     missing = [
         max([row[action], *(value + 0.5 for other, value in enumerate(row) if other != action)]) - row[action]
