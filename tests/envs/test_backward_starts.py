@@ -160,6 +160,13 @@ def test_both_emulators_begin_and_move_back_alike():
 
 
 @pytest.mark.emulator
+def test_games_with_a_reward_of_ones_own_begin_and_move_back_alike():
+    config = CONFIG.model_copy(update={"reward": "own_classes:Classic"})
+    own = begun(make_games(config, 1, autoreset=True, backward=QUICKLY))
+    assert play(own, 170)[1] == play(begun(games_of("native")), 170)[1]
+
+
+@pytest.mark.emulator
 def test_games_go_on_from_a_state_as_if_never_interrupted():
     games = begun(games_of("native", 3))
     play(games, 150)

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from conftest import CLEAR_BYTES
 
+from mario_rl import shipped
+from mario_rl.cli import main
 from mario_rl.config import Config, EnvConfig, load_config, parse_config
 from mario_rl.envs import make_env
 from mario_rl.errors import ConfigError
@@ -253,6 +255,22 @@ def test_paths_are_found_from_every_folder(tmp_path, small_run_file, clear_file,
         small_run_file, ["replay.demonstrations=[clear.json]", "training.backward_starts=[clear.json]"]
     )
     assert config.replay.demonstrations == config.training.backward_starts == (str(clear_file),)
+
+
+@pytest.mark.emulator
+def test_a_shipped_trajectory_is_found_by_its_name(small_run_file, clear_file, monkeypatch):
+    monkeypatch.setattr(shipped, "TRAJECTORIES", clear_file.parent)
+    config = load_config(small_run_file, ["replay.demonstrations=[clear]", LONG])
+    assert config.replay.demonstrations == ("clear",)
+    assert len(load_demonstrations(config)[0].action) > 300
+
+
+@pytest.mark.emulator
+def test_the_command_refuses_in_one_line_with_exit_code_2(tmp_path, small_run_file, clear_file, capsys):
+    settings = [f"replay.demonstrations=[{clear_file}]", "env.frame_skip=3"]
+    assert main(["train", str(small_run_file), "--run-dir", str(tmp_path / "run"), *settings]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"replay.demonstrations: {clear_file}: was not made of agent steps" in line
 
 
 @pytest.mark.emulator
