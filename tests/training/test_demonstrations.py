@@ -14,7 +14,7 @@ from mario_rl import shipped
 from mario_rl.cli import main
 from mario_rl.config import Config, EnvConfig, load_config, parse_config
 from mario_rl.envs import make_env
-from mario_rl.errors import ConfigError
+from mario_rl.errors import CheckpointError, ConfigError
 from mario_rl.game.actions import action_bytes
 from mario_rl.training import check_machine, resume, train
 from mario_rl.training.demonstrations import (
@@ -309,16 +309,22 @@ def test_a_replay_holds_no_transition_across_the_start_of_an_episode_along_a_tra
 
 
 @pytest.mark.emulator
-def test_a_run_whose_trajectory_has_become_another_is_not_gone_on_with(tmp_path, small_run_file, clear_file):
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        ("replay.demonstrations", "a replay with other demonstrations than the files of"),
+        ("training.backward_starts", "the files give other trajectories than they gave before"),
+    ],
+)
+def test_a_run_whose_trajectory_has_become_another_is_not_gone_on_with(tmp_path, small_run_file, clear_file, key, says):
     file = tmp_path / "clear.json"
     file.write_bytes(clear_file.read_bytes())
-    settings = [f"replay.demonstrations=[{file}]", "training.agent_steps=60", LONG]
-    train(load_config(small_run_file, settings), tmp_path / "run")
+    train(load_config(small_run_file, [f"{key}=[{file}]", "training.agent_steps=60", LONG]), tmp_path / "run")
     written(file, bytes(8) + CLEAR_BYTES)
-    with pytest.raises(ValueError, match="a replay with other demonstrations than the files of"):
+    with pytest.raises(CheckpointError, match=says):
         resume(tmp_path / "run", ["training.agent_steps=80"])
     file.unlink()
-    with pytest.raises(ConfigError, match=r"replay\.demonstrations: .*clear\.json: no such file"):
+    with pytest.raises(ConfigError, match=rf"^{key}: .*clear\.json: no such file"):
         resume(tmp_path / "run", ["training.agent_steps=80"])
 
 

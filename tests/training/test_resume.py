@@ -129,6 +129,7 @@ def test_a_run_stopped_in_the_middle_of_an_episode_ends_like_an_unbroken_one(
     assert len(episodes[0]) >= 2
 
 
+@pytest.mark.takes("makes two runs, and plays a trajectory of a whole stage ten times")
 @pytest.mark.parametrize(
     ("settings", "stops_at"),
     [
