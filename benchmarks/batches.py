@@ -23,4 +23,5 @@ def noise(size: int, seed: int = 0) -> Batch:
         discount=torch.full((size,), 0.5),
         weight=torch.ones(size),
         slot=torch.zeros((size, 2), dtype=torch.int64),
+        demonstration=torch.zeros(size, dtype=torch.bool),
     )

@@ -18,6 +18,7 @@ def _folder(in_checkout: str, installed: str) -> Path:
 
 CONFIGS = _folder("configs", "configs")
 AGENTS = _folder("checkpoints/pretrained", "agents")
+TRAJECTORIES = _folder("trajectories", "trajectories")
 
 
 def config_names() -> list[str]:
@@ -77,6 +78,12 @@ def find_agent(given: Path) -> Path | None:
         return AGENTS / f"{name}.pt"
     seeds = [AGENTS / f"{one}.pt" for one in names if one.startswith(f"{name}_seed_")]
     return max(seeds, key=clears, default=None)
+
+
+def find_trajectory(given: Path) -> Path | None:
+    """Name the file of the shipped trajectory that a name stands for; None where there is none of that name."""
+    file = TRAJECTORIES / f"{given.as_posix()}.json"
+    return file if given.name == given.as_posix() and file.is_file() else None
 
 
 def best_agent() -> Path | None:

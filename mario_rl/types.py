@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -54,6 +56,7 @@ class Batch(NamedTuple):
     discount: float32 (B,), gamma^m, what the value of next_observation is multiplied by.
     weight: float32 (B,), what each counts in the loss; 1 unless the replay is prioritised.
     slot: int64 (B, 2), where the replay has it, for `ReplayBuffer.prioritize`.
+    demonstration: bool (B,), whether it is of a demonstration, not of what the agent played.
     """
 
     observation: Tensor
@@ -64,6 +67,7 @@ class Batch(NamedTuple):
     discount: Tensor
     weight: Tensor
     slot: Tensor
+    demonstration: Tensor
 
 
 class EpisodeResult(NamedTuple):
@@ -85,6 +89,26 @@ class EpisodeResult(NamedTuple):
     clock: int
     end: EpisodeEnd
     from_snapshot: bool = False
+
+
+class BackwardStarts(NamedTuple):
+    """Episodes that begin along a trajectory, further back as the agent masters what follows (Salimans & Chen 2018).
+
+    trajectories: by stage, the joypad byte of every frame from its start to where it is cleared.
+    probability: that an episode begins along the trajectory of its stage, until its start is reached.
+    threshold: share of the last `window` episodes begun at a point that must be clears for the start to move back.
+    window: see there.
+    """
+
+    trajectories: Mapping[str, bytes]
+    probability: float
+    threshold: float
+    window: int
+
+    @property
+    def needed(self) -> int:
+        """Clears among the last `window` episodes begun at a point with which the start moves back by one."""
+        return max(1, math.ceil(round(self.threshold * self.window, 9)))
 
 
 class Policy(Protocol):

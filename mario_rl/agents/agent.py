@@ -25,7 +25,7 @@ from mario_rl.types import Batch, State
 class LearnStats(NamedTuple):
     """What one update measured, on the agent's device.
 
-    loss: Huber loss of the batch. mean_q: mean over the batch of the best action's value.
+    loss: of the batch, Huber's and that of the margin. mean_q: mean over the batch of the best action's value.
     gradient_norm: before clipping. td_error: of each transition of the batch, float32 (B,); the others are scalars.
     """
 
@@ -45,6 +45,7 @@ class QAgent:
         frame_stack: frames in one observation.
         seed: of the initial weights.
         device: where the networks live and learn.
+        demonstrated: whether batches may have demonstrations in them, to which `agent.margin` applies.
         cores: processors to keep busy where that is the CPU; None for all that may be used. The result is the same.
 
     Raises:
@@ -60,10 +61,12 @@ class QAgent:
         frame_stack: int,
         seed: int,
         device: torch.device,
+        demonstrated: bool = False,
         cores: int | None = None,
     ) -> None:
         self.config = config
         self.device = device
+        self._margin_weight = config.margin_weight if demonstrated else 0.0
         self.online = build_network(network, num_actions=num_actions, frame_stack=frame_stack, seed=seed).to(device)
         self._to_input = to_pixels if self.online.takes_pixels else to_blocks
         # Without a target network the online one stands in for it; the `none` target never asks.
@@ -152,6 +155,7 @@ class QAgent:
             terminated=batch.terminated,
             discount=batch.discount,
             weight=batch.weight,
+            demonstration=batch.demonstration,
         )
         learned = step(
             self._networks,
@@ -159,6 +163,8 @@ class QAgent:
             inputs,
             valued,
             advantage_learning=self.config.advantage_learning,
+            margin=self.config.margin,
+            margin_weight=self._margin_weight,
         )
         gradient_norm = self.optimizer.move(learned.gradients)
         return LearnStats(learned.loss, learned.mean_q, gradient_norm, learned.td_error)

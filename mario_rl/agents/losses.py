@@ -90,3 +90,17 @@ def huber_loss(taken_BN: Tensor, target_BN: Tensor, weight_B: Tensor) -> Tensor:
     asymmetry_BNN = 2 * torch.where(target_BNN < taken_BNN, 1 - tau_N1, tau_N1)
     loss_BNN = asymmetry_BNN * torch.nn.functional.huber_loss(taken_BNN, target_BNN, reduction="none")
     return (weight_B * loss_BNN.mean(dim=(1, 2))).mean()
+
+
+def margin_loss(q_BAN: Tensor, action_B: Tensor, demonstration_B: Tensor, weight_B: Tensor, *, margin: float) -> Tensor:
+    """The large-margin loss of demonstrated actions, averaged over the batch; a float32 scalar.
+
+    max_a [Q(s, a) + l(a)] - Q(s, a_taken), where l(a) is `margin` for every action but the one taken, which has 0: it
+    is 0 once the demonstrated action is worth that much more than all others (Hester et al. 2018, equation 4; Piot et
+    al. 2014). So actions that no demonstration has tried are not valued too highly. Of other transitions it is 0.
+    """
+    q_BA = q_BAN.float().mean(dim=2)
+    taken_B1 = action_B.unsqueeze(1)
+    with_margin_BA = (q_BA + margin).scatter(1, taken_B1, q_BA.gather(1, taken_B1))
+    loss_B = with_margin_BA.amax(dim=1) - q_BA.gather(1, taken_B1).squeeze(1)
+    return (weight_B * loss_B * demonstration_B).mean()

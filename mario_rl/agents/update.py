@@ -17,6 +17,7 @@ from mario_rl.agents.losses import (
     action_gap,
     bootstrapped_target,
     huber_loss,
+    margin_loss,
     of_action,
     td_error,
 )
@@ -50,12 +51,14 @@ class Inputs(NamedTuple):
     terminated: Tensor
     discount: Tensor
     weight: Tensor
+    demonstration: Tensor
 
 
 class Learned(NamedTuple):
     """What a step found.
 
-    loss, mean_q: float32 scalars; the second is the mean over the batch of the best action's value.
+    loss, mean_q: float32 scalars; the first with the margin's, the second is the mean over the batch of the best
+        action's value.
     td_error: float32 (B,).
     gradients: of the loss by each of the weights, in their shapes and numbers.
     """
@@ -79,6 +82,8 @@ def step(
     next_value_BN: Callable[[], Tensor],
     *,
     advantage_learning: float,
+    margin: float = 0.0,
+    margin_weight: float = 0.0,
 ) -> Learned:
     """Find the loss of a batch and its gradients.
 
@@ -88,6 +93,8 @@ def step(
         inputs: the batch.
         next_value_BN: what `next_value` returned; asked for after the first pass, so that another core may see to it.
         advantage_learning: the share of the action gap taken off the target.
+        margin: by which demonstrated actions should be worth more than others.
+        margin_weight: of the loss where they are not; 0 for none.
     """
     q_BAN = networks.learning(inputs.observation)
     gap_B = action_gap(q_BAN.detach(), inputs.action) if advantage_learning else 0.0
@@ -99,6 +106,9 @@ def step(
     )
     taken_BN = of_action(q_BAN, inputs.action)
     loss = huber_loss(taken_BN, target_BN, inputs.weight)
+    if margin_weight:
+        missed = margin_loss(q_BAN, inputs.action, inputs.demonstration, inputs.weight, margin=margin)
+        loss = loss + margin_weight * missed
     gradients = torch.autograd.grad(loss, tuple(weights))
     mean_q = q_BAN.detach().float().mean(dim=2).amax(dim=1).mean()
     return Learned(loss.detach(), mean_q, td_error(taken_BN.detach(), target_BN), gradients)

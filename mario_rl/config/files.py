@@ -17,7 +17,7 @@ from mario_rl.config.schema import Config, Section
 from mario_rl.config.text import MOST_BYTES, MOST_DEPTH, MOST_VALUES, parse_yaml
 from mario_rl.errors import ConfigError
 from mario_rl.reading import Refused, read_text, require_bounded
-from mario_rl.shipped import find_agent, find_config
+from mario_rl.shipped import find_agent, find_config, find_trajectory
 
 COMMAND_LINE = "command line"
 MOST_OVERRIDES = 1_000  # ten times the keys there are
@@ -34,7 +34,12 @@ SEARCH_KEY = "space"
 """The key that a search file must have, and no study or config has."""
 
 
-PATHS = (("env", "rom"), ("training", "initial_checkpoint"))
+PATHS = (
+    ("env", "rom"),
+    ("replay", "demonstrations"),
+    ("training", "initial_checkpoint"),
+    ("training", "backward_starts"),
+)
 """The options that name files, by section and key."""
 
 
@@ -124,7 +129,8 @@ def with_absolute_paths(config: Config) -> Config:
     """Let the files that a config names be found from every folder, not only from the one of this moment."""
 
     def absolute(path: str) -> str:
-        named = not os.path.lexists(path) and find_agent(Path(path)) is not None  # found from everywhere as it is
+        shipped = find_agent(Path(path)) or find_trajectory(Path(path))
+        named = not os.path.lexists(path) and shipped is not None  # found from everywhere as it is
         return path if named else os.path.abspath(path)  # which resolves no link: as given
 
     return _with_paths(config, absolute)
@@ -144,7 +150,8 @@ def _with_paths(config: Config, change: Callable[[str], str]) -> Config:
     for section, key in PATHS:
         part = getattr(config, section)
         if named := getattr(part, key):
-            config = config.model_copy(update={section: part.model_copy(update={key: change(named)})})
+            changed = change(named) if isinstance(named, str) else tuple(map(change, named))
+            config = config.model_copy(update={section: part.model_copy(update={key: changed})})
     return config
 
 

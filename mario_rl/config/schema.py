@@ -35,6 +35,8 @@ MOST_COMPARED = 2**26  # pairs of quantiles in an update
 MOST_REWOUND = 2**20  # frames that all environments together can go back
 MOST_CHANNELS = 256  # of a convolution
 MOST_CLASSES = 20  # wrappers or observers of one's own
+MOST_TRAJECTORIES = 100  # to learn from
+MOST_WINDOW = 60  # episodes: what became of each is a bit of a number
 
 
 def _possible_path(path: str) -> str:
@@ -60,6 +62,17 @@ def _class_paths(names: Any) -> Any:
     raise ValueError(f"a list of up to {MOST_CLASSES} classes, each {WRITTEN}")
 
 
+def _trajectory_files(names: Any) -> Any:
+    """Check before the types are, so that the whole list is shown."""
+    if (
+        isinstance(names, list | tuple)
+        and len(names) <= MOST_TRAJECTORIES
+        and all(isinstance(one, str) for one in names)
+    ):
+        return [_possible_path(one) for one in names]
+    raise ValueError(f"a list of up to {MOST_TRAJECTORIES} trajectory files, such as [clear.json]; [] for none")
+
+
 type Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 type Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 type Count = Annotated[int, Field(gt=0, le=MOST_COUNTED)]
@@ -68,6 +81,7 @@ type Seconds = Annotated[float, Field(gt=0.0, le=MOST_SECONDS)]
 type ClassPath = Annotated[str, AfterValidator(_class_path)]
 type ClassPaths = Annotated[tuple[str, ...], Field(strict=False), BeforeValidator(_class_paths)]
 type PathText = Annotated[str, AfterValidator(_possible_path)]
+type Trajectories = Annotated[tuple[str, ...], Field(strict=False), BeforeValidator(_trajectory_files)]
 
 STAGES = tuple(f"{world}-{stage}" for world in range(1, 9) for stage in range(1, 5))
 WHOLE_GAME = "game"
@@ -263,6 +277,14 @@ class ReplayConfig(Section):
     importance_exponent: Probability = Field(
         0.5, description="Beta of its weights in the loss: 0 for none, 1 to undo all of the bias."
     )
+    demonstrations: Trajectories = Field(
+        (), description="Trajectories that clear their stage, kept for ever beside what the agent plays (DQfD)."
+    )
+    demonstration_bonus: NonNegativeFloat = Field(
+        1.0,
+        le=MOST_POINTS,
+        description="Added to their priorities in prioritised replay (Hester et al. 2018: 1); 0: none.",
+    )
 
     device: Literal["cpu", "cuda"] = Field(
         "cpu", description="Where frames lie: in the machine's memory, or in that of the GPU that learns from them."
@@ -326,6 +348,14 @@ class AgentConfig(Section):
     random_shift: NonNegativeInt = Field(
         0, le=16, description="Pixels a sampled observation is shifted by at most, each way (Yarats et al. 2021, DrQ)."
     )
+    margin: NonNegativeFloat = Field(
+        0.8, le=MOST_POINTS, description="How much more than others a demonstrated action should be worth (DQfD: 0.8)."
+    )
+    margin_weight: NonNegativeFloat = Field(
+        1.0,
+        le=MOST_POINTS,
+        description="Weight of the loss where it is not, of demonstrations alone (DQfD: 1); 0: none.",
+    )
     adam_epsilon: PositiveFloat = Field(
         1.5e-4, le=1.0, description="Adam's epsilon (1.5e-4: Hessel et al. 2018; 1e-8: Adam's own)."
     )
@@ -358,6 +388,22 @@ class TrainingConfig(Section):
     )
     initial_checkpoint: PathText | None = Field(
         None, description="Checkpoint or run directory whose network training begins with; null for random weights."
+    )
+    demonstration_updates: NonNegativeInt = Field(
+        0, le=MOST_COUNTED, description="Updates on demonstrations alone before the first agent step (DQfD)."
+    )
+    backward_starts: Trajectories = Field(
+        (),
+        description="Trajectories, one per stage: episodes begin near their end, then further back (Salimans & Chen 2018).",
+    )
+    backward_probability: Probability = Field(
+        0.75, description="Chance that an episode of such a stage begins there, until the stage's start is reached."
+    )
+    backward_threshold: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        0.2, description="Share of the window's episodes that must clear for the start to move back."
+    )
+    backward_window: PositiveInt = Field(
+        10, le=MOST_WINDOW, description="Last episodes from the same start, per environment, that are looked at."
     )
     envs: PositiveInt = Field(8, le=256, description="Environments played side by side.")
     checkpoint_every_steps: Count = Field(25_000, description="Agent steps between checkpoints.")
@@ -458,6 +504,15 @@ class Config(Section):
         for keys, (product, most) in products.items():
             if product > most:
                 raise ValueError(f"{keys} is {product:,}; must be at most {most:,}")
+        return self
+
+    @model_validator(mode="after")
+    def _demonstrations_to_update_on(self) -> Self:
+        if self.training.demonstration_updates and not self.replay.demonstrations:
+            raise ValueError(
+                f"training.demonstration_updates {self.training.demonstration_updates} needs replay.demonstrations, a "
+                "list of trajectory files; it is empty"
+            )
         return self
 
     @model_validator(mode="after")

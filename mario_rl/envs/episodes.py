@@ -209,8 +209,10 @@ class ResumableEpisodes(gym.Wrapper[Pixels, int, Pixels, int]):
         generator = generator_state(self.np_random) if seed is None else None
         # One of them may be where the episode begins.
         kept = self.env.has_wrapper_attr("snapshots_state")
-        snapshots = self.env.get_wrapper_attr("snapshots_state")() if kept else {}
-        self._start = {"seed": seed, "generator": generator, "options": dict(options or {}), "snapshots": snapshots}
+        starts = {
+            name: self.env.get_wrapper_attr(f"{name}_state")() if kept else {} for name in ("snapshots", "backward")
+        }
+        self._start = {"seed": seed, "generator": generator, "options": dict(options or {}), **starts}
         self._actions = []
         begun = self.env.reset(seed=seed, options=options)
         self._over = False
@@ -246,8 +248,9 @@ class ResumableEpisodes(gym.Wrapper[Pixels, int, Pixels, int]):
 
         From here on everything is as in the environment that `state` came from: observations, rewards, info, generator.
         """
-        if state["snapshots"]:
-            self.env.get_wrapper_attr("restore_snapshots")(state["snapshots"])
+        for name in ("snapshots", "backward"):
+            if state.get(name):  # older states have no `backward`
+                self.env.get_wrapper_attr(f"restore_{name}")(state[name])
         if state["generator"] is not None:
             restore_generator(self.np_random, state["generator"])
         observation, _ = self.reset(seed=state["seed"], options=state["options"])

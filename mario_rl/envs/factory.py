@@ -17,6 +17,7 @@ from mario_rl.envs.wrappers import CopiedScreen
 from mario_rl.errors import UserError
 from mario_rl.game.actions import num_actions
 from mario_rl.game.games import Games
+from mario_rl.types import BackwardStarts
 
 
 def make_env(
@@ -61,6 +62,7 @@ def make_games(
     threads: int = 1,
     autoreset: bool = False,
     on_opened: Callable[[int], None] = lambda opened: None,
+    backward: BackwardStarts | None = None,
 ) -> GamePool:
     """Make N games that are stepped together, see `GamePool`.
 
@@ -71,21 +73,22 @@ def make_games(
         autoreset: whether the next episode begins within the step that ends one.
         on_opened: called with the number of games that are open, as nes-py opens them, which takes a third of a second
             each; what it raises ends it. The native emulator opens all in one moment.
+        backward: trajectories along which episodes may begin; None for none.
 
     Raises:
         UserError: the ROM can't be played. ConfigError: a reward or wrapper of one's own can't be used.
     """
     if has_own(config):
-        below = make_games(without_own(config), num_games, threads=threads, on_opened=on_opened)
+        below = make_games(without_own(config), num_games, threads=threads, on_opened=on_opened, backward=backward)
         try:
             return OwnGames(below, config, num_actions(config.action_set), autoreset=autoreset)
         except BaseException:
             below.close()
             raise
     if config.emulator == "native":
-        return Games(config, num_games, threads=threads, autoreset=autoreset)
+        return Games(config, num_games, threads=threads, autoreset=autoreset, backward=backward)
     games: GamePool = load_nes_py().PlainGames(
-        config, num_games, threads=threads, autoreset=autoreset, on_opened=on_opened
+        config, num_games, threads=threads, autoreset=autoreset, on_opened=on_opened, backward=backward
     )
     return games
 

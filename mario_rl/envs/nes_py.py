@@ -45,7 +45,7 @@ from mario_rl.envs.wrappers import (
 )
 from mario_rl.game.actions import action_buttons, action_names
 from mario_rl.game.rom import find_rom
-from mario_rl.types import EpisodeResult, Pixels, State
+from mario_rl.types import BackwardStarts, EpisodeResult, Pixels, State
 from mario_rl.workers import Workers, answer
 
 LOOKS_AT_CLOSING = 2
@@ -85,16 +85,21 @@ def _end_after_the_last_stage(game: Any) -> None:
     game._get_terminated = get_terminated
 
 
-def make_plain_env(config: EnvConfig, *, normalize: bool = False) -> ResumableEpisodes:
-    """Make the game as the agent meets it, see `mario_rl.envs.make_env`, of plain wrappers around nes-py."""
+def make_plain_env(
+    config: EnvConfig, *, normalize: bool = False, backward: BackwardStarts | None = None
+) -> ResumableEpisodes:
+    """Make the game as the agent meets it, see `mario_rl.envs.make_env`, of plain wrappers around nes-py.
+
+    Where `backward` is given, episodes may begin along its trajectories.
+    """
     stages = (config.stage,) if isinstance(config.stage, str) else config.stage
     env: gym.Env[Any, Any] = StagePool(stages, open_stage=partial(make_game, rom=config.rom))
-    for wrap in _wrappers(config, normalize=normalize):
+    for wrap in _wrappers(config, normalize=normalize, backward=backward):
         env = wrap(env)
     return ResumableEpisodes(env, action_names=action_names(config.action_set))
 
 
-def _wrappers(config: EnvConfig, *, normalize: bool) -> list[Wrap]:
+def _wrappers(config: EnvConfig, *, normalize: bool, backward: BackwardStarts | None) -> list[Wrap]:
     """List the wrappers between the game and the agent, innermost first."""
     article = config.grayscale == "article"
     return [
@@ -105,6 +110,7 @@ def _wrappers(config: EnvConfig, *, normalize: bool) -> list[Wrap]:
             SnapshotStarts,
             probability=config.snapshot_probability,
             rewind_frames=config.snapshot_rewind_steps * config.frame_skip,
+            backward=backward,
         ),
         partial(StickyActions, probability=config.sticky_probability),  # inside the skip: each frame may stick
         TrackProgress,  # every frame, or a best x between two agent steps would be missed
@@ -136,6 +142,7 @@ class PlainGames:
         threads: int = 1,
         autoreset: bool = False,
         on_opened: Callable[[int], None] = lambda opened: None,
+        backward: BackwardStarts | None = None,
     ) -> None:
         self.num_games, self._autoreset = num_games, autoreset
         # The emulator lets go of the interpreter lock.
@@ -143,7 +150,7 @@ class PlainGames:
         self._envs: list[ResumableEpisodes] = []
         try:
             for number in range(num_games):
-                self._envs.append(make_plain_env(config))
+                self._envs.append(make_plain_env(config, backward=backward))
                 on_opened(number + 1)
         except BaseException:
             self.close()

@@ -20,13 +20,23 @@ from mario_rl.nes import palette
 from mario_rl.nes.cartridge import Cartridge
 from mario_rl.nes.console import aligned_zeros, row_bytes
 from mario_rl.nes.kernels import KERNELS as CONSOLE
-from mario_rl.types import Pixels
+from mario_rl.types import BackwardStarts, Pixels
 
 type Numbers = NDArray[np.int64]
 
 
 class Arrays:
-    """The memory of a pool of games, under the names that a saved state has for it."""
+    """The memory of a pool of games, under the names that a saved state has for it.
+
+    Args:
+        config: of all games.
+        num_games: N.
+        cartridge: that they play.
+        starts: the start of each stage.
+        pool: the stages that episodes draw from.
+        stages: the same, each once.
+        points: of each stage, snapshots along a trajectory, uint8 (n, bytes); none where no episode begins there.
+    """
 
     def __init__(
         self,
@@ -36,11 +46,12 @@ class Arrays:
         starts: Sequence[Start],
         pool: Sequence[str],
         stages: Sequence[str],
+        points: Sequence[Pixels] = (),
     ) -> None:
         machine = row_bytes(cartridge)
         snapshots = config.snapshot_probability > 0
         self.max_moments = max(1, config.snapshot_rewind_steps * config.frame_skip // layout.SNAPSHOT_PERIOD)
-        snapshot = machine + layout.GAME_BYTES + 8
+        self.snapshot_bytes = snapshot = machine + layout.GAME_BYTES + 8
         stack = config.frame_stack * SIDE * SIDE
         screens = np.zeros((len(starts), console.SCREEN_BYTES), dtype=np.uint8)
         colours = palette.INDICES if config.grayscale == "article" else palette.GRAY
@@ -68,7 +79,26 @@ class Arrays:
             "pool": np.array([stages.index(stage) for stage in pool], dtype=np.int64),
             "luma": article_tables(palette.RGB),
         }
-        self.saved = ("machines", "games", "results", "stacks", "before", "sent", "moments", "deaths", "num_deaths")
+        if points:
+            counts = np.array([len(one) for one in points], dtype=np.int64)
+            self._by_name |= {
+                "points": np.concatenate(points),
+                "points_of_stage": np.stack([counts.cumsum() - counts, counts], axis=1),
+                "backward": np.zeros((num_games, len(stages), 2), dtype=np.int64),
+            }
+        self.saved: tuple[str, ...] = (
+            "machines",
+            "games",
+            "results",
+            "stacks",
+            "before",
+            "sent",
+            "moments",
+            "deaths",
+            "num_deaths",
+        )
+        if points:
+            self.saved += ("backward",)
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self._by_name[name]
@@ -120,10 +150,20 @@ class Arrays:
             ):
                 _check_range(numbers[:, place // 8], 0, most, name)
         _check_range(state["num_deaths"], 0, 1 << 62, "number of deaths")
+        if "backward" in self.saved:
+            most = int(self._by_name["points_of_stage"][:, 1].max())
+            _check_range(state["backward"][..., 0], 0, most, "number of moves back")
 
 
 def lay_out_rules(
-    config: EnvConfig, num_games: int, cartridge: Cartridge, arrays: Arrays, num_stages: int, *, autoreset: bool
+    config: EnvConfig,
+    num_games: int,
+    cartridge: Cartridge,
+    arrays: Arrays,
+    num_stages: int,
+    *,
+    autoreset: bool,
+    backward: BackwardStarts | None = None,
 ) -> Numbers:
     """Lay out what all games share."""
     rules = np.zeros(layout.RULES_BYTES // 8, dtype=np.int64)
@@ -165,6 +205,14 @@ def lay_out_rules(
         layout.POOL: arrays.address("pool"),
         layout.LUMA_TABLE: arrays.address("luma"),
     }
+    if backward is not None:
+        whole |= {
+            layout.POINTS: arrays.address("points"),
+            layout.POINTS_OF_STAGE: arrays.address("points_of_stage"),
+            layout.BACKWARD: arrays.address("backward"),
+            layout.BACKWARD_WINDOW: backward.window,
+            layout.BACKWARD_NEEDED: backward.needed,
+        }
     for place, value in whole.items():
         rules[place // 8] = value
     for place, number in {
@@ -174,6 +222,7 @@ def lay_out_rules(
         layout.CLEAR_BONUS: config.clear_bonus,
         layout.DEATH_PENALTY: config.death_penalty,
         layout.REWARD_SCALE: config.reward_scale,
+        layout.BACKWARD_PROBABILITY: 0.0 if backward is None else backward.probability,
     }.items():
         rules.view(np.float64)[place // 8] = number
     return rules

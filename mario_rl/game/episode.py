@@ -15,7 +15,12 @@ from mario_rl.game.layout import (
     ARTICLE,
     ASLEEP,
     AUTORESET,
+    BACKWARD,
+    BACKWARD_NEEDED,
+    BACKWARD_PROBABILITY,
+    BACKWARD_WINDOW,
     BEFORE,
+    BEFORE_DEATH,
     BEST_X,
     BESTS_SEEN,
     BYTES,
@@ -65,9 +70,12 @@ from mario_rl.game.layout import (
     NUM_MOMENTS,
     NUM_STAGES,
     OBSERVE,
+    ON_TRAJECTORY,
     OVER,
     PLAY_FRAME,
     PLAYED,
+    POINTS,
+    POINTS_OF_STAGE,
     POOL,
     POOL_SIZE,
     REACHED,
@@ -327,6 +335,54 @@ def _keep_one(rules: int, number: int, game: int) -> None:
 
 
 @helper
+def _start_before_death(rules: int, number: int, stage: int) -> int:
+    """Draw whether an episode begins before one of the last deaths on its stage; returns which snapshot's, or 0."""
+    place = number * load64(rules + NUM_STAGES) + stage
+    snapshots = load_float64(rules + SNAPSHOTS)
+    deaths = load64(load64(rules + NUM_DEATHS) + 8 * place) if snapshots > 0 else 0
+    if deaths == 0 or _random(rules, number) >= snapshots:
+        return 0
+    chosen = _integer(rules, number, min(deaths, KEPT_DEATHS))
+    oldest = deaths % KEPT_DEATHS if deaths > KEPT_DEATHS else 0
+    return load64(rules + DEATHS) + (place * KEPT_DEATHS + (oldest + chosen) % KEPT_DEATHS) * _snapshot_bytes(rules)
+
+
+@helper
+def _start_on_trajectory(rules: int, number: int, stage: int) -> int:
+    """Draw whether an episode begins along the trajectory of its stage; returns which snapshot's, or 0."""
+    moves = load64(rules + BACKWARD)
+    if moves == 0:
+        return 0
+    points = load64(rules + POINTS_OF_STAGE) + 16 * stage
+    point = load64(points + 8) - 1 - load64(moves + 16 * (number * load64(rules + NUM_STAGES) + stage))
+    if point <= 0 or _random(rules, number) >= load_float64(rules + BACKWARD_PROBABILITY):
+        return 0  # the first is the stage's start
+    return load64(rules + POINTS) + (load64(points) + point) * _snapshot_bytes(rules)
+
+
+@helper
+def _count_on_trajectory(rules: int, number: int, stage: int, cleared: int) -> None:
+    """Count an episode that began along a trajectory, and move the next ones' start back if enough were clears.
+
+    Of each game and stage two numbers are kept: how often the start has moved, and what became of the last episodes
+    from there, a bit each, the newest in the lowest.
+    """
+    moves = load64(rules + BACKWARD)
+    if moves == 0:
+        return
+    place = moves + 16 * (number * load64(rules + NUM_STAGES) + stage)
+    window = load64(rules + BACKWARD_WINDOW)
+    last = (load64(place + 8) << 1) & ((1 << window) - 1) | cleared
+    clears = 0
+    for episode in range(window):
+        clears += (last >> episode) & 1
+    if clears >= load64(rules + BACKWARD_NEEDED):
+        store64(place, load64(place) + 1)
+        last = 0
+    store64(place + 8, last)
+
+
+@helper
 def _restore(machine: int, source: int, size: int) -> None:
     """Put a machine back to a snapshot, its controller left as it is."""
     copy(machine, source, SNAPSHOT_END)
@@ -463,16 +519,12 @@ def reset_game(rules: int, thread: int, number: int) -> int:
         byte = 0
     store64(game + NOOP_FRAMES, noops)
     # One of the snapshots, as SnapshotStarts; then the frame that leads to it is played to see it.
-    place = number * load64(rules + NUM_STAGES) + stage
-    snapshots = load_float64(rules + SNAPSHOTS)
-    deaths = load64(load64(rules + NUM_DEATHS) + 8 * place) if snapshots > 0 else 0
-    if deaths and _random(rules, number) < snapshots:
-        kept = min(deaths, KEPT_DEATHS)
-        chosen = _integer(rules, number, kept)
-        oldest = deaths % KEPT_DEATHS if deaths > KEPT_DEATHS else 0
-        moment = load64(rules + DEATHS) + (place * KEPT_DEATHS + (oldest + chosen) % KEPT_DEATHS) * _snapshot_bytes(
-            rules
-        )
+    begun_at = ON_TRAJECTORY
+    moment = _start_on_trajectory(rules, number, stage)
+    if moment == 0:
+        begun_at = BEFORE_DEATH
+        moment = _start_before_death(rules, number, stage)
+    if moment:
         _restore(machine, moment, size)
         copy(game, moment + size, GAME_BYTES)
         byte = load64(moment + size + GAME_BYTES)
@@ -480,7 +532,7 @@ def reset_game(rules: int, thread: int, number: int) -> int:
         copy(before + size, game, GAME_BYTES)
         _play(rules, thread, number, machine, game, byte, screen)
         noops = 1  # frames that are seen
-        store64(game + FROM_SNAPSHOT, 1)
+        store64(game + FROM_SNAPSHOT, begun_at)
         store64(game + NOOP_FRAMES, 0)
     else:
         store64(game + FROM_SNAPSHOT, 0)
@@ -578,6 +630,8 @@ def _end_episode(rules: int, thread: int, number: int, game: int) -> None:
     end = load64(game + CUT_BY)
     if load64(game + TERMINATED):
         end = CLEAR if load64(game + INFO_FLAG_GET) else DEATH
+    if load64(game + FROM_SNAPSHOT) == ON_TRAJECTORY:
+        _count_on_trajectory(rules, number, load64(game + STAGE), 1 if end == CLEAR else 0)
     store64(game + OVER, 1)
     store64(result + RESULT_STAGE, load64(game + REACHED))
     store64(result + RESULT_RETURN, load64(game + CLASSIC_RETURN))  # its bits

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from mario_rl.config import EnvConfig
 from mario_rl.errors import GameError, UnansweredError, UserError
 from mario_rl.game import layout
-from mario_rl.game.actions import action_bytes
+from mario_rl.game.actions import ALL_BYTES, action_bytes
 from mario_rl.game.arrays import Arrays, Numbers, lay_out_rules
 from mario_rl.game.kernels import KERNELS
 from mario_rl.game.rom import load_rom, stage_start
@@ -28,7 +28,7 @@ from mario_rl.nes import layout as console
 from mario_rl.nes import palette
 from mario_rl.nes.console import aligned_zeros, to_rgb
 from mario_rl.seeding import generator_state, restore_generator
-from mario_rl.types import EpisodeResult, Pixels, State
+from mario_rl.types import BackwardStarts, EpisodeResult, Pixels, State
 
 INFO_NUMBERS = (*layout.INFO_NAMES, "best_x")
 INFO_FLOATS = ("classic_return",)
@@ -54,6 +54,7 @@ class Games:
         threads: how many play them; each takes whichever game is next.
         autoreset: whether the next episode begins within the step that ends one.
         keep_buttons: whether `buttons` is kept; only without autoreset.
+        backward: trajectories along which episodes may begin; None for none.
     """
 
     def __init__(
@@ -64,15 +65,23 @@ class Games:
         threads: int = 1,
         autoreset: bool = False,
         keep_buttons: bool = True,
+        backward: BackwardStarts | None = None,
     ) -> None:
         self.config, self.num_games = config, num_games
         self.cartridge = load_rom(config.rom)
         self.pool = (config.stage,) if isinstance(config.stage, str) else config.stage
         self.stages = tuple(dict.fromkeys(self.pool))  # a stage listed twice is drawn twice as often
         starts = [stage_start(self.cartridge, stage) for stage in self.stages]
-        self._arrays = Arrays(config, num_games, self.cartridge, starts, self.pool, self.stages)
+        points = [] if backward is None else self._points(backward)
+        self._arrays = Arrays(config, num_games, self.cartridge, starts, self.pool, self.stages, points)
         self._rules = lay_out_rules(
-            config, num_games, self.cartridge, self._arrays, len(self.stages), autoreset=autoreset
+            config,
+            num_games,
+            self.cartridge,
+            self._arrays,
+            len(self.stages),
+            autoreset=autoreset,
+            backward=backward,
         )
         self._rules_address = int(self._rules.ctypes.data)
         self._turn = aligned_zeros((layout.TURN_BYTES // 8,), dtype=np.int64)
@@ -100,6 +109,14 @@ class Games:
         for number in range(num_games):
             self._generators.append(np.random.default_rng())
             self._connect(number)
+
+    def _points(self, backward: BackwardStarts) -> list[Pixels]:
+        """Take the snapshots that episodes of each stage may begin at, see `snapshots_along`."""
+        points = []
+        for number, stage in enumerate(self.stages):
+            points.append(snapshots_along(self.config, stage, backward.trajectories.get(stage, b"")))
+            points[-1][:, -layout.GAME_BYTES - 8 + layout.STAGE : -8].view(np.int64)[:, 0] = number
+        return points
 
     # --- Chance. ---
 
@@ -360,6 +377,41 @@ class Games:
         begin = place // 8
         block = rows[:, begin : begin + len(layout.INFO_NAMES)].copy()
         return {name: block[:, column] for column, name in enumerate(layout.INFO_NAMES)}
+
+
+def snapshots_along(config: EnvConfig, stage: str, buttons: bytes) -> Pixels:
+    """Play a trajectory from a stage's start, and take a snapshot every SNAPSHOT_PERIOD frames.
+
+    The first is of the start, the last at least as far before the end.
+
+    Args:
+        config: of the games that are to begin there.
+        stage: which.
+        buttons: the joypad byte of every frame.
+
+    Returns:
+        uint8 (len(buttons) // SNAPSHOT_PERIOD, bytes of a snapshot): a machine, a game, and the byte sent next.
+    """
+    settings = {
+        "stage": stage,
+        "action_set": ALL_BYTES,
+        "frame_skip": 1,
+        "frame_stack": 1,
+        "sticky_probability": 0.0,
+        "snapshot_probability": 0.0,
+        "stall_limit": None,
+        "max_agent_steps": None,
+    }
+    games = Games(config.model_copy(update=settings), 1)
+    games.reset(0, noop_frames=0)
+    count = len(buttons) // layout.SNAPSHOT_PERIOD
+    snapshots = []
+    for frame, byte in enumerate(buttons[: count * layout.SNAPSHOT_PERIOD]):
+        if frame % layout.SNAPSHOT_PERIOD == 0:
+            machine, game = games._arrays.machines[0], games._arrays.games[0].view(np.uint8)
+            snapshots.append(np.concatenate([machine, game, np.array([byte], np.int64).view(np.uint8)]))
+        games.step([byte])
+    return np.array(snapshots, np.uint8).reshape(count, games._arrays.snapshot_bytes)
 
 
 def stage_name(reached: int) -> str:

@@ -7,14 +7,18 @@ episode leaves one slot more, its *tail*: the last frame shown, which is bootstr
 Each environment has a ring of its own. Its slots are numbered from 0 in the order they were written, and number i lies
 at i % slots. What can be sampled is then one range per ring, [first, complete), without the tails in it: from `first`
 on every stack is whole, and before `complete` all that the n-step return needs is there.
+
+Each demonstration has a ring as well, behind those of the environments and just as long as it is. It is written once,
+when the replay is made, so nothing of it is ever overwritten (Hester et al. 2018, DQfD).
 """
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +69,9 @@ class ReplayBuffer:
         learner_device: where batches go.
         priority_exponent: alpha of prioritised replay, see `Priorities`; 0 draws uniformly.
         importance_exponent: its beta.
+        demonstrations: whole episodes to keep for ever, besides `capacity`: all agent steps of one in order, the last
+            of them terminated.
+        demonstration_bonus: what is added to their priorities.
 
     Raises:
         UserError: the capacity is too small to ever sample from, or too large for the machine's memory.
@@ -85,6 +92,8 @@ class ReplayBuffer:
         learner_device: torch.device | None = None,
         priority_exponent: float = 0.0,
         importance_exponent: float = 0.5,
+        demonstrations: Sequence[Steps] = (),
+        demonstration_bonus: float = 0.0,
     ) -> None:
         # From here up a ring that is full never runs empty: `first` stays below `complete`.
         smallest = num_envs * (frame_stack + n_step)
@@ -94,28 +103,33 @@ class ReplayBuffer:
                 f"{count_text(frame_stack, 'stacked frame')} and {n_step}-step returns"
             )
         if device is None or device.type == "cpu":
-            check_memory(capacity, frame_shape)
+            demonstrated = sum(len(steps.action) for steps in demonstrations)
+            check_memory(capacity, frame_shape, besides=demonstrated)
         self.rng = rng
         self._capacity = capacity
         self._num_envs = num_envs
         self._num_actions = num_actions
-        self._slots = capacity // num_envs
+        sizes = [capacity // num_envs] * num_envs + [len(steps.action) for steps in demonstrations]
+        self._sizes = np.array(sizes, np.int64)  # slots of each ring
+        self._begins = self._sizes.cumsum() - self._sizes  # the row of its first
         self.frame_stack = frame_stack
         self._n_step = n_step
         self._discounts = gamma ** np.arange(n_step + 1, dtype=np.float64)
         self._priorities: Priorities | None = None
         if priority_exponent:
+            bonus = np.zeros(len(sizes), np.float32)
+            bonus[num_envs:] = demonstration_bonus
             self._priorities = Priorities(
-                num_envs=num_envs,
-                slots=self._slots,
+                self._sizes,
+                bonus=bonus,
                 exponent=priority_exponent,
                 importance_exponent=importance_exponent,
             )
         self._age_S = np.arange(frame_stack - 1, -1, -1)  # oldest frame first
         self._all_envs = np.arange(num_envs)
 
-        # Slot i of environment e is row e * slots + i % slots.
-        rows = num_envs * self._slots
+        # Slot i of ring e is row begins[e] + i % sizes[e].
+        rows = int(self._sizes.sum())
         self._frame_shape = frame_shape
         self._frames = make_frames(rows, frame_shape, device=device or CPU, learner_device=learner_device or CPU)
         self._actions = np.zeros(rows, np.uint8)
@@ -128,12 +142,16 @@ class ReplayBuffer:
 
         # Of each ring: slots written so far, the range that can be sampled, the tails from `first` on, and what
         # `earlier` is to be for the next slot. Rows of one array, so that they are saved and restored as one.
-        self._positions = np.zeros((5, num_envs), np.int64)
+        self._positions = np.zeros((5, len(sizes)), np.int64)
         self._written: NDArray[np.int64] = self._positions[0]
         self._first: NDArray[np.int64] = self._positions[1]
         self._complete: NDArray[np.int64] = self._positions[2]
         self._tails: NDArray[np.int64] = self._positions[3]
         self._next_earlier: NDArray[np.int64] = self._positions[4]
+
+        self._demonstrated = ""  # what the demonstrations are, for a file to agree with
+        if demonstrations:
+            self._demonstrated = self._keep(demonstrations)
 
     def __len__(self) -> int:
         """Count the transitions that can be sampled now."""
@@ -153,7 +171,9 @@ class ReplayBuffer:
             envs: int64 (E,), which ones, each once; None for all in order.
         """
         self._rank_all()
-        env_E = self._all_envs if envs is None else envs
+        self._add(steps, self._all_envs if envs is None else envs)
+
+    def _add(self, steps: Steps, env_E: NDArray[np.int64]) -> None:
         cut_E = steps.truncated & ~steps.terminated
         self._append(
             env_E, steps.frame, action=steps.action, reward=steps.reward, terminated=steps.terminated, is_tail=False
@@ -165,12 +185,24 @@ class ReplayBuffer:
         self._complete[env_E] = np.where(over_E, self._written[env_E], reached_E)
         self._next_earlier[env_E[over_E]] = 0
 
+    def _keep(self, demonstrations: Sequence[Steps]) -> str:
+        """Write each demonstration into its ring; returns what tells them from others, SHA-256 in hexadecimal."""
+        digest = hashlib.sha256()
+        for ring, steps in enumerate(demonstrations, start=self._num_envs):
+            if not steps.terminated[-1]:
+                raise ValueError("a demonstration must be an episode that the game ended")
+            for number in range(len(steps.action)):
+                self._add(Steps._make(part[number : number + 1] for part in steps), np.array([ring]))
+            for part in (steps.frame, steps.action, steps.reward):
+                digest.update(np.ascontiguousarray(part).tobytes())
+        return digest.hexdigest()
+
     def cut(self) -> None:
         """End the episodes that environments will not go on with, as cut short: what was seen last bootstraps.
 
         Those frames were acted on, but what followed is not known: they become tails. Nothing to do between episodes.
         """
-        last_E = self._rows(self._all_envs, self._written - 1)
+        last_E = self._rows(np.arange(len(self._sizes)), self._written - 1)
         open_E = (self._written > 0) & ~(self._terminated[last_E] | self._is_tail[last_E])
         self._is_tail[last_E[open_E]] = True
         self._tails += open_E
@@ -242,7 +274,7 @@ class ReplayBuffer:
             with path.open("rb") as file, ReplayArchive(file) as archive:
                 for key, needed in self._header().items():
                     if (found := archive.value(key)) != needed:
-                        raise CheckpointError(f"{path}: a replay with {key} {found}, but this run needs {needed}")
+                        raise CheckpointError(f"{path}: {_disagreement(key, found, needed)}")
                 self._read(archive)
         except CheckpointError:
             raise
@@ -263,7 +295,7 @@ class ReplayBuffer:
     ) -> None:
         """Write one slot of each of E rings over the oldest, and move `first` past the stacks that this cuts."""
         number_E, first_E = self._written[env_E], self._first[env_E]
-        oldest_E = np.maximum(number_E + 1 - self._slots, 0)
+        oldest_E = np.maximum(number_E + 1 - self._sizes[env_E], 0)
         while True:  # at most as often as a stack has frames
             row_E = self._rows(env_E, first_E)
             cut_E = self._earlier[row_E] > first_E - oldest_E
@@ -322,11 +354,12 @@ class ReplayBuffer:
             discount=torch.from_numpy(self._discounts[steps_B].astype(np.float32)),
             weight=torch.from_numpy(weight_B),
             slot=torch.from_numpy(np.stack([env_B, start_B], axis=1)),
+            demonstration=torch.from_numpy(env_B >= self._num_envs),
         )
 
     def _rows(self, env: NDArray[np.int64], number: NDArray[np.int64]) -> NDArray[np.int64]:
         """Locate slots of environments' rings in the arrays; the two broadcast."""
-        return env * self._slots + number % self._slots
+        return self._begins[env] + number % self._sizes[env]
 
     def _stacks(
         self, env_B: NDArray[np.int64], newest_B: NDArray[np.int64], hidden_B: NDArray[np.bool_] | None = None
@@ -367,6 +400,8 @@ class ReplayBuffer:
         """What a file must agree with to be loaded into this buffer."""
         height, width = self._frame_shape
         ranked: dict[str, int | str] = {} if self._priorities is None else {"prioritized": 1}
+        if self._demonstrated:
+            ranked["demonstrations"] = self._demonstrated
         return ranked | {
             "format": FORMAT,
             "capacity": self._capacity,
@@ -380,15 +415,15 @@ class ReplayBuffer:
     def _blocks(self) -> Iterator[tuple[str, slice]]:
         """Name the stretches that filled slots are cut into for a file: what their names end in, and their rows."""
         for env_index, written in enumerate(self._written):
-            filled = min(int(written), self._slots)
+            filled = min(int(written), int(self._sizes[env_index]))
             for begin in range(0, filled, FILE_BLOCK_SLOTS):
-                ring = env_index * self._slots
+                ring = int(self._begins[env_index])
                 rows = slice(ring + begin, ring + min(begin + FILE_BLOCK_SLOTS, filled))
                 yield f"{env_index}_{begin}", rows
 
     def _write(self, path: Path) -> None:
         header = {key: np.array(value) for key, value in self._header().items()}
-        filled = int(np.minimum(self._written, self._slots).sum())
+        filled = int(np.minimum(self._written, self._sizes).sum())
         # A file, since np.savez would add a suffix to a path.
         with room_for(estimate_bytes(filled, self._frame_shape)), path.open("wb") as file:
             ranks = {} if self._priorities is None else self._priorities.arrays()
@@ -420,7 +455,8 @@ class ReplayBuffer:
             Flawed: says what can't be.
         """
         for env_index, positions in enumerate(self._positions.T.tolist()):
-            ring = slice(env_index * self._slots, (env_index + 1) * self._slots)
+            begin = int(self._begins[env_index])
+            ring = slice(begin, begin + int(self._sizes[env_index]))
             columns = {name: values[ring] for name, values in self._columns().items()}
             check_ring(
                 Ring(**columns),  # type: ignore[arg-type]  # by name
@@ -431,6 +467,13 @@ class ReplayBuffer:
             )
         if self._priorities is not None:
             self._priorities.check(self._first, self._complete)
+
+
+def _disagreement(key: str, found: int | str, needed: int | str) -> str:
+    """Say that a file's header is another than the buffer's."""
+    if key == "demonstrations":
+        return "a replay with other demonstrations than the files of replay.demonstrations give now"
+    return f"a replay with {key} {found}, but this run needs {needed}"
 
 
 def _steps_that_count(

@@ -17,21 +17,24 @@ def estimate_bytes(capacity: int, frame_shape: tuple[int, int] = (84, 84)) -> in
     return capacity * _slot_bytes(frame_shape)
 
 
-def check_memory(capacity: int, frame_shape: tuple[int, int] = (84, 84), *, begun: bool = False) -> None:
+def check_memory(
+    capacity: int, frame_shape: tuple[int, int] = (84, 84), *, besides: int = 0, begun: bool = False
+) -> None:
     """Refuse a buffer that this machine has no memory for, before anything is allocated.
 
     Args:
         capacity: frame slots.
         frame_shape: height and width of a frame, pixels.
+        besides: slots of demonstrations, which come on top.
         begun: whether the run has begun, so that its capacity is what it is.
 
     Raises:
         UserError: it would take more than 90 % of what is available; says what would help.
     """
-    needed, available = estimate_bytes(capacity, frame_shape), available_memory_bytes()
+    needed, available = estimate_bytes(capacity + besides, frame_shape), available_memory_bytes()
     usable = int(available * (1 - MEMORY_RESERVE))
     if needed > usable:
-        way_out = f"at most {usable // _slot_bytes(frame_shape)} would fit"
+        way_out = f"at most {max(usable // _slot_bytes(frame_shape) - besides, 0)} would fit"
         if begun:
             way_out = (
                 f"free {(needed - usable) / 1e9:.2f} GB, or resume a copy of the run directory on a larger machine"

@@ -37,7 +37,7 @@ class RunDir:
     episodes.csv     a row per training episode
     metrics.csv      a row every few seconds
     evaluation.csv   a row per evaluated episode
-    snapshots.csv    a row per training episode that began at a snapshot, where env.snapshot_probability asks for them
+    snapshots.csv    a row per training episode that began at a snapshot, before a death or along a trajectory
     curve.png        the reward curve
     tensorboard/     the same numbers for TensorBoard
     wandb/           the same for Weights & Biases, and wandb_id.txt, under which name, where logging.trackers says so

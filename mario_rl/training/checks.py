@@ -38,6 +38,10 @@ def check_machine(config: Config, run_dir: RunDir) -> None:
         from mario_rl.envs import load_nes_py
 
         load_nes_py()
+    if config.replay.demonstrations or config.training.backward_starts:
+        from mario_rl.training.demonstrations import require_trajectories
+
+        require_trajectories(config)
     require_trackers(config)
     own_observers(config)
     _require_own_classes(config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -18,7 +19,7 @@ from mario_rl.errors import CheckpointError
 from mario_rl.machine import computing_cores
 from mario_rl.replay import ReplayBuffer
 from mario_rl.seeding import generator_state, restore_generator
-from mario_rl.types import EpisodeResult, Pixels, State, Steps
+from mario_rl.types import BackwardStarts, EpisodeResult, Pixels, State, Steps
 from mario_rl.workers import Workers, answer
 
 LOOKS_AT_CLOSING = 2
@@ -61,6 +62,7 @@ class Collector:
         exponents: one per environment; it explores with epsilon to that power.
         should_stop: whether a signal has come, so that games that don't answer are not waited for as long.
         on_opened: called with the number of games that are open, as they are opened.
+        backward: trajectories along which episodes may begin; None for none.
     """
 
     def __init__(
@@ -72,12 +74,21 @@ class Collector:
         exponents: NDArray[np.float64],
         should_stop: Callable[[], bool] = lambda: False,
         on_opened: Callable[[int], None] = lambda opened: None,
+        backward: BackwardStarts | None = None,
     ) -> None:
-        self.games = make_games(config, len(seeds), threads=computing_cores(), autoreset=True, on_opened=on_opened)
+        self.games = make_games(
+            config,
+            len(seeds),
+            threads=computing_cores(),
+            autoreset=True,
+            on_opened=on_opened,
+            backward=backward,
+        )
         self.generator = generator
         self.waited_seconds = 0.0
         """How long `finish` has waited for the games."""
         self._seeds = seeds
+        self._trajectories = "" if backward is None else _digest(backward)
         self._exponents = exponents
         self._should_stop = should_stop
         self._thread = Workers(1, "games")
@@ -116,19 +127,26 @@ class Collector:
 
     def state_dict(self) -> State:
         """The games in progress and the exploration generator."""
-        return {"generator": generator_state(self.generator), "games": _to_tensors(self.games.state_dict())}
+        return {
+            "generator": generator_state(self.generator),
+            "games": _to_tensors(self.games.state_dict()),
+            "trajectories": self._trajectories,
+        }
 
     def load_state_dict(self, state: State) -> None:
         """Go on with the games where they were.
 
         Raises:
-            CheckpointError: an older version kept the games otherwise. ValueError: the state is of other games.
+            CheckpointError: an older version kept the games otherwise, or they began along other trajectories.
+            ValueError: the state is of other games.
         """
         if "games" not in state:
             raise CheckpointError(
                 "this run's games were kept as actions to be played again, by a version before the compiled emulator; "
                 "begin another run from its agent: training.initial_checkpoint=RUN_DIR"
             )
+        if state.get("trajectories", "") != self._trajectories:
+            raise CheckpointError("training.backward_starts: the files give other trajectories than they gave before")
         restore_generator(self.generator, state["generator"])
         self.games.load_state_dict(_to_arrays(state["games"]))
 
@@ -136,6 +154,14 @@ class Collector:
         """Let a step that is being played end, and close the emulators; one that doesn't end keeps them."""
         if self._thread.close(looks=LOOKS_AT_CLOSING):
             self.games.close()
+
+
+def _digest(backward: BackwardStarts) -> str:
+    """Tell trajectories from others: SHA-256, hexadecimal."""
+    digest = hashlib.sha256()
+    for stage, buttons in sorted(backward.trajectories.items()):
+        digest.update(f"{stage} {len(buttons)} ".encode() + buttons)
+    return digest.hexdigest()
 
 
 def _to_tensors(state: State) -> State:

@@ -19,21 +19,21 @@ def play_and_learn(session: Session, observer: Observer, interrupts: Interrupts)
         StorageError: the disk refused a write; the last checkpoint is intact.
         DivergedError: loss or weights are not finite any more; the last checkpoint is from before.
     """
-    config, agent, collector, replay = session.config, session.agent, session.collector, session.replay
+    agent, collector, replay = session.agent, session.collector, session.replay
     counts, checkpoints = session.counts, session.checkpoints
-    observer.started(config, session.run_dir.path, counts.agent_steps)
+    observer.started(session.config, session.run_dir.path, counts.agent_steps)
     if not session.run_dir.latest.exists():  # from its first moment on, a run can be watched and gone on with
         session.save_and_draw(observer)
+    while session.learns_from_demonstrations and interrupts.received is None:  # before the first agent step
+        update(session)
+        observer.progressed(session.progress())
     if session.evaluation_due:  # a signal cut it off in the sitting before
         evaluate(session, observer, interrupts)
     stop = session.stop_reason
     while stop is None and interrupts.received is None:
         collector.begin(agent.acting_policy, epsilon=counts.epsilon)
         for _ in range(session.updates_due):  # while the games play
-            batch = replay.sample(config.agent.batch_size)
-            stats = agent.learn(batch)
-            replay.prioritize(batch.slot, stats.td_error)
-            counts.count_update(stats)
+            update(session)
         counts.count(collector.finish(replay))
         session.log()
         observer.progressed(session.progress())
@@ -47,3 +47,11 @@ def play_and_learn(session: Session, observer: Observer, interrupts: Interrupts)
         evaluate(session, observer, interrupts)
     session.save_and_draw(observer)
     return stop
+
+
+def update(session: Session) -> None:
+    """Learn from a batch of the replay, which ranks it by what was found."""
+    batch = session.replay.sample(session.config.agent.batch_size)
+    stats = session.agent.learn(batch)
+    session.replay.prioritize(batch.slot, stats.td_error)
+    session.counts.count_update(stats)

@@ -55,12 +55,12 @@ class Checkpoints:
         self.best: tuple[float, ...] | None = None
         self._kept_best: tuple[float, ...] | None = None  # that of best.pt; higher if a kill came before latest.pt
         self._generation = 0
-        self._latest_at: tuple[int, int] | None = None  # agent_steps and evaluated_at as latest.pt has them
+        self._latest_at: tuple[int, ...] | None = None  # what latest.pt has, see `_now_at`
 
     @property
     def unsaved(self) -> bool:
         """Whether anything has happened that latest.pt does not have."""
-        return self._latest_at != (self._counts.agent_steps, self._counts.evaluated_at)
+        return self._latest_at != self._now_at
 
     def save(self) -> Path:
         """Write `latest.pt` and the replay it names, then let the replay before it go; between two rounds of the loop.
@@ -84,7 +84,7 @@ class Checkpoints:
             self._replay_file.unlink(missing_ok=True)
             self._generation = previous
             raise
-        self._latest_at = self._counts.agent_steps, self._counts.evaluated_at
+        self._latest_at = self._now_at
         self._run_dir.remove_replays(but=[self._replay_file])
         return self._run_dir.latest
 
@@ -145,6 +145,11 @@ class Checkpoints:
             ) from error
 
     @property
+    def _now_at(self) -> tuple[int, ...]:
+        """What tells this moment from all others: agent steps, updates, the last evaluation."""
+        return self._counts.agent_steps, self._agent.updates, self._counts.evaluated_at
+
+    @property
     def _replay_file(self) -> Path:
         return self._run_dir.replay_file(self._generation)
 
@@ -198,7 +203,7 @@ class Checkpoints:
         restore_generator(self._replay.rng, training["replay_generator"])
         restore_torch_generators(self._agent.device, training["torch_generators"])
         self._counts.evaluated_at, self.saved_at = training["evaluated_at"], self._counts.agent_steps
-        self._latest_at = self._counts.agent_steps, self._counts.evaluated_at
+        self._latest_at = self._now_at
         protocol = self._config.evaluation.protocol
         if training["best"] is not None and training["best_protocol"] == protocol:
             self.best = tuple(training["best"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 import numpy as np
@@ -23,9 +23,11 @@ from mario_rl.seeding import spawn_streams
 from mario_rl.training.collect import Collector
 from mario_rl.training.counts import Counts
 from mario_rl.training.curve import Curve
+from mario_rl.training.demonstrations import load_backward, load_demonstrations
 from mario_rl.training.initial import load_initial
 from mario_rl.training.observer import Observer, Progress, now_and_then
 from mario_rl.training.saving import Checkpoints
+from mario_rl.types import Steps
 
 LARGE_REPLAY_BYTES = 500_000_000  # loading more takes longer than a moment
 
@@ -72,7 +74,7 @@ class Session:
         streams = spawn_streams(config.seed, config.training.envs)
         device = resolve_device(config.device)
         rom = load_rom(config.env.rom).sha256
-        self.replay = make_replay(config, np.random.default_rng(streams.replay))
+        self.replay = make_replay(config, np.random.default_rng(streams.replay), load_demonstrations(config))
         self.agent = QAgent(
             config.agent,
             config.network,
@@ -80,6 +82,7 @@ class Session:
             frame_stack=config.env.frame_stack,
             seed=streams.network,
             device=device,
+            demonstrated=bool(config.replay.demonstrations),
         )
         self.counts = Counts(config, run_dir, self.agent)
         if not run_dir.latest.exists() and (initial := load_initial(config)) is not None:
@@ -94,6 +97,7 @@ class Session:
             on_opened=now_and_then(
                 lambda opened: observer.preparing(f"opening the games: {opened} of {config.training.envs}")
             ),
+            backward=load_backward(config),
         )
         opened.callback(self.collector.close)
         torch.manual_seed(streams.dropout)  # dropout draws from the global generator
@@ -117,7 +121,7 @@ class Session:
             self.collector.start()
         metrics = RunMetrics(
             run_dir,
-            snapshots=config.env.snapshot_probability > 0,
+            snapshots=config.env.snapshot_probability > 0 or bool(config.training.backward_starts),
             resume_at=self.counts.agent_steps,
             evaluated_at=self.counts.evaluated_at,
             whereabouts=whereabouts,
@@ -132,12 +136,20 @@ class Session:
     def updates_due(self) -> int:
         """Updates to make while the next agent step is played: one per `agent.steps_per_update` since the warm-up.
 
-        They count that step as well, so that none is owed when it ends, and sample what came before it.
+        Those on demonstrations, before the first agent step, come on top. They count that step as well, so that none is
+        owed when it ends, and sample what came before it.
         """
         since_warmup = self.counts.agent_steps + self.config.training.envs - self.config.replay.warmup_steps
         if since_warmup <= 0 or len(self.replay) == 0:
             return 0
-        return since_warmup // self.config.agent.steps_per_update - self.agent.updates
+        due = since_warmup // self.config.agent.steps_per_update
+        return self.config.training.demonstration_updates + due - self.agent.updates
+
+    @property
+    def learns_from_demonstrations(self) -> bool:
+        """Whether updates on demonstrations alone are due, before the first agent step."""
+        before_all = self.counts.agent_steps == 0 and self.stop_reason is None
+        return before_all and self.agent.updates < self.config.training.demonstration_updates
 
     @property
     def evaluation_due(self) -> bool:
@@ -194,8 +206,8 @@ class Session:
         self._opened.close()
 
 
-def make_replay(config: Config, rng: np.random.Generator) -> ReplayBuffer:
-    """Make an empty replay as a config asks for it.
+def make_replay(config: Config, rng: np.random.Generator, demonstrations: Sequence[Steps] = ()) -> ReplayBuffer:
+    """Make a replay as a config asks for it, empty but for demonstrations.
 
     Raises:
         UserError: the machine has no memory for it.
@@ -210,6 +222,8 @@ def make_replay(config: Config, rng: np.random.Generator) -> ReplayBuffer:
         rng=rng,
         priority_exponent=config.replay.priority_exponent,
         importance_exponent=config.replay.importance_exponent,
+        demonstrations=demonstrations,
+        demonstration_bonus=config.replay.demonstration_bonus,
         device=torch.device(config.replay.device),
         learner_device=resolve_device(config.device),
     )

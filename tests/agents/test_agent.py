@@ -17,7 +17,14 @@ CPU = torch.device("cpu")
 HIDDEN_WEIGHT = 6  # number among the parameters: three convolutions have two each
 
 
-def make_agent(*, dropout: float = 0.0, layer_norm: bool = False, cores: int | None = None, **settings) -> QAgent:
+def make_agent(
+    *,
+    dropout: float = 0.0,
+    layer_norm: bool = False,
+    cores: int | None = None,
+    demonstrated: bool = False,
+    **settings,
+) -> QAgent:
     return QAgent(
         AgentConfig(**settings),
         NetworkConfig(hidden_size=16, dropout=dropout, layer_norm=layer_norm),
@@ -25,6 +32,7 @@ def make_agent(*, dropout: float = 0.0, layer_norm: bool = False, cores: int | N
         frame_stack=4,
         seed=1,
         device=CPU,
+        demonstrated=demonstrated,
         cores=cores,
     )
 
@@ -40,6 +48,7 @@ def make_batch(size: int = 4, seed: int = 0) -> Batch:
         discount=torch.full((size,), 0.9),
         weight=torch.ones(size),
         slot=torch.zeros(size, 2, dtype=torch.int64),
+        demonstration=torch.zeros(size, dtype=torch.bool),
     )
 
 
@@ -361,3 +370,39 @@ def test_what_is_computed_with_follows_weights_that_are_loaded():
     fresh.load_state_dict(other.state_dict())
     begun.begin_with(other.online.state_dict())
     assert fresh.learn(batch).mean_q == begun.learn(batch).mean_q == other.learn(batch).mean_q
+
+
+def with_demonstrations(size: int = 4) -> Batch:
+    return make_batch(size)._replace(demonstration=torch.arange(size) % 2 == 0)
+
+
+@pytest.mark.parametrize("target", ["none", "target", "double"])
+def test_the_margin_is_the_same_term_of_the_loss_whatever_the_target(target):
+    settings = {"target": target, "margin": 0.5, "margin_weight": 2.0}
+    batch = with_demonstrations()
+    agents = [make_agent(demonstrated=demonstrated, **settings) for demonstrated in (False, True)]
+    values = agents[0].online(batch.observation.float() / 255).detach()
+    # Of each demonstrated transition: what the action taken lacks to be worth 0.5 more than the two others.
+    missing = [
+        max([row[action], *(value + 0.5 for other, value in enumerate(row) if other != action)]) - row[action]
+        for row, action in zip(values.tolist(), batch.action.tolist(), strict=True)
+    ]
+    without, with_margin = (agent.learn(batch) for agent in agents)
+    assert with_margin.loss - without.loss == pytest.approx(2.0 * (missing[0] + missing[2]) / 4, rel=1e-4)
+    assert torch.equal(with_margin.td_error, without.td_error), "priorities are of the returns alone"
+
+
+@pytest.mark.parametrize(
+    ("settings", "batch"),
+    [
+        ({"margin_weight": 0.0}, with_demonstrations()),
+        ({"margin_weight": 1.0}, make_batch()),
+    ],
+    ids=["weight 0", "no demonstration in the batch"],
+)
+def test_without_a_weight_or_a_demonstration_an_update_is_as_it_was(settings, batch):
+    plain, with_margin = make_agent(**settings), make_agent(demonstrated=True, **settings)
+    for agent in (plain, with_margin):
+        agent.learn(batch)
+    weights = [torch.cat([one.flatten() for one in agent.online.parameters()]) for agent in (plain, with_margin)]
+    assert torch.equal(*weights)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, tensor
 
-from mario_rl.agents.losses import NEXT_VALUE, action_gap, bootstrapped_target, huber_loss, td_error
+from mario_rl.agents.losses import NEXT_VALUE, action_gap, bootstrapped_target, huber_loss, margin_loss, td_error
 
 NEXT_OBSERVATION = tensor([[0], [1]])
 
@@ -133,3 +133,33 @@ def test_the_td_error_is_how_far_the_mean_is_above_the_targets():
 def test_the_action_gap_is_how_much_less_the_taken_action_is_worth_than_the_best():
     q_BAN = tensor([[1.0, 4.0], [6.0, 5.5]]).unsqueeze(2)
     assert action_gap(q_BAN, tensor([0, 0])).tolist() == [3.0, 0.0]
+
+
+# Values of three actions each. Only the first two are of demonstrations, which took actions 1 and 0.
+MARGIN_Q_BA = tensor([[2.0, 1.5, -1.0], [4.0, 1.0, 3.0], [0.0, 9.0, 0.0]])
+MARGIN_ACTION = tensor([1, 0, 0])
+DEMONSTRATED = tensor([True, True, False])
+
+
+def test_the_margin_loss_is_what_a_demonstrated_action_lacks_to_be_worth_that_much_more_than_all_others():
+    loss = margin_loss(MARGIN_Q_BA.unsqueeze(2), MARGIN_ACTION, DEMONSTRATED, torch.ones(3), margin=0.8)
+    # max(2.8, 1.5, -0.2) - 1.5 = 1.3; max(4, 1.8, 3.8) - 4 = 0; the third is no demonstration.
+    assert loss.item() == pytest.approx(1.3 / 3)
+
+
+def test_the_margin_loss_of_quantiles_is_that_of_their_means():
+    spread = tensor([-1.0, 0.0, 1.0])
+    quantiles = MARGIN_Q_BA.unsqueeze(2) + spread
+    loss = margin_loss(quantiles, MARGIN_ACTION, DEMONSTRATED, torch.ones(3), margin=0.8)
+    assert loss.item() == pytest.approx(1.3 / 3)
+
+
+def test_the_margin_loss_weighs_each_transition():
+    loss = margin_loss(MARGIN_Q_BA.unsqueeze(2), MARGIN_ACTION, DEMONSTRATED, tensor([0.5, 1.0, 1.0]), margin=0.8)
+    assert loss.item() == pytest.approx(0.65 / 3)
+
+
+def test_the_margin_loss_lifts_the_demonstrated_action_and_lowers_the_one_in_its_way():
+    q_BAN = MARGIN_Q_BA.unsqueeze(2).clone().requires_grad_()
+    margin_loss(q_BAN, MARGIN_ACTION, DEMONSTRATED, torch.ones(3), margin=0.8).backward()
+    assert torch.allclose(q_BAN.grad.squeeze(2), tensor([[1.0, -1.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]) / 3)

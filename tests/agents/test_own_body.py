@@ -67,6 +67,7 @@ def batch(size: int = 8) -> Batch:
         discount=torch.full((size,), 0.9),
         weight=torch.ones(size),
         slot=torch.zeros(size, 2, dtype=torch.int64),
+        demonstration=torch.zeros(size, dtype=torch.bool),
     )
 
 

@@ -16,7 +16,7 @@ from mario_rl.replay.priorities import SMALLEST_ERROR, Priorities
 def ranked(errors: list[float], *, exponent: float = 1.0, importance_exponent: float = 1.0) -> Priorities:
     """One ring of as many slots as there are TD errors, all of them ranked by those."""
     count = len(errors)
-    priorities = Priorities(num_envs=1, slots=count, exponent=exponent, importance_exponent=importance_exponent)
+    priorities = Priorities(np.array([count]), exponent=exponent, importance_exponent=importance_exponent)
     priorities.follow(np.array([0]), np.array([count]), np.zeros(count, np.bool_))
     error = np.array(errors, np.float32) - np.float32(SMALLEST_ERROR)
     priorities.update(np.zeros(count, np.int64), np.arange(count), error)
@@ -41,7 +41,7 @@ def test_weights_undo_the_bias_and_the_largest_of_a_batch_is_one():
 
 
 def test_a_new_slot_is_as_likely_as_the_likeliest_so_far():
-    priorities = Priorities(num_envs=1, slots=3, exponent=1.0, importance_exponent=0.5)
+    priorities = Priorities(np.array([3]), exponent=1.0, importance_exponent=0.5)
     tails = np.zeros(3, np.bool_)
     priorities.follow(np.array([0]), np.array([2]), tails)
     priorities.update(np.array([0]), np.array([1]), np.array([4.0], np.float32))
@@ -91,7 +91,7 @@ def ranges(draw: st.DrawFn, num_envs: int, slots: int) -> list[tuple[list[int], 
 @given(data=st.data(), num_envs=st.integers(1, 5), slots=st.integers(1, 9), seed=st.integers(0, 1_000))
 def test_many_rings_are_followed_as_a_plain_loop_would(data: st.DataObject, num_envs: int, slots: int, seed: int):
     rng = np.random.default_rng(seed)
-    priorities = Priorities(num_envs=num_envs, slots=slots, exponent=1.0, importance_exponent=0.5)
+    priorities = Priorities(np.full(num_envs, slots), exponent=1.0, importance_exponent=0.5)
     loop = Loop(num_envs, slots)
     for time, (first, complete) in enumerate(data.draw(ranges(num_envs, slots))):
         is_tail = rng.random(num_envs * slots) < 0.3

@@ -282,6 +282,7 @@ def test_a_batch_has_the_documented_shapes_and_types():
         ((5,), torch.float32),
         ((5,), torch.float32),
         ((5, 2), torch.int64),
+        ((5,), torch.bool),
     ]
     assert {field.device.type for field in batch} == {"cpu"}
     assert batch.action.tolist() == [11] * 5

@@ -129,6 +129,43 @@ def test_a_run_stopped_in_the_middle_of_an_episode_ends_like_an_unbroken_one(
     assert len(episodes[0]) >= 2
 
 
+@pytest.mark.takes("makes two runs, and plays a trajectory of a whole stage ten times")
+@pytest.mark.parametrize(
+    ("settings", "stops_at"),
+    [
+        pytest.param(["replay.priority_exponent=0.5"], 110, id="priorities"),
+        pytest.param(["agent.target=none", "env.sticky_probability=0.25"], 110, id="sticky, no target network"),
+        pytest.param(["replay.priority_exponent=0.5"], 0, id="stopped before the first agent step"),
+    ],
+)
+def test_a_run_with_demonstrations_and_backward_starts_ends_like_an_unbroken_one(
+    tmp_path, small_run_file, clear_file, settings, stops_at
+):
+    learns_from = [
+        f"replay.demonstrations=[{clear_file}]",
+        f"training.backward_starts=[{clear_file}]",
+        "training.backward_window=2",
+        "training.demonstration_updates=10",
+        "env.max_agent_steps=500",
+    ]
+    config = load_config(small_run_file, [*settings, *learns_from])
+    train(config, tmp_path / "whole")
+    broken = train(config, tmp_path / "broken", observer=StopAt(stops_at))
+    assert (broken.stop, broken.progress.agent_steps) == ("SIGINT", stops_at)
+    assert broken.progress.updates == (1 if stops_at == 0 else 10 + (110 - 40) // 4)
+    resume(tmp_path / "broken")
+
+    states = [training_state(tmp_path / name) for name in ("whole", "broken")]
+    assert states[0]["updates"] == 10 + (200 - 40) // 4
+    assert_equal(*states)
+    replays = [replay_of(tmp_path / name) for name in ("whole", "broken")]
+    assert replays[0].keys() == replays[1].keys()
+    assert all((array == replays[1][name]).all() for name, array in replays[0].items())
+    for table in ("episodes.csv", "snapshots.csv"):
+        assert rows(tmp_path / "whole" / table) == rows(tmp_path / "broken" / table)
+    assert rows(tmp_path / "whole" / "snapshots.csv")
+
+
 def hesitant(method: Callable[..., Any], most_seconds: float) -> Callable[..., Any]:
     """The same, after a pause of another length each time."""
     lengths = random.Random(0)
