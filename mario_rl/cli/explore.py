@@ -164,7 +164,7 @@ def _say(outcome: Outcome, path: Path) -> int:
     else:
         words = [
             f"not cleared: {row['stage']} after {took}; best x {row['best_x']}, by area",
-            f"go on with: {again} --minutes {2 * row['total_minutes']:.0f}",
+            f"go on with: {again} --minutes {max(1, round(2 * row['total_minutes']))}",
         ]
     click.echo(lines_of([*words, *(f"written: {file}" for file in outcome.files)]))
     return OK if outcome.end == "clear" else FAILED

@@ -70,8 +70,9 @@ def draw_archive(search: Search, clear: bytes | None) -> Figure:
     """
     archive = search.archive
     cells = read_keys(archive.keys)
-    rows = list(_rows(cells))
-    stages = {area: _stitch(search, cells, area) for area in dict.fromkeys(row.area for row in rows)}
+    areas, firsts = np.unique(cells.areas, return_index=True)
+    stages = {area: _stitch(search, cells, area) for area in areas[np.argsort(firsts)].tolist()}
+    rows = [row for area, stage in stages.items() for row in _rows(area, cells.x[cells.areas == area], stage)]
     visits = None if clear is None else _visits(search, clear)
     norm = LogNorm(1, max(10, int(archive.seen.max())))
     figure, panels, bar = _lay_out(rows)
@@ -82,12 +83,10 @@ def draw_archive(search: Search, clear: bytes | None) -> Figure:
         if number == 0 or rows[number - 1].area != row.area:
             axes.set_title(_area_name(row.area, list(stages)), loc="left", fontsize="small")
     figure.colorbar(
-        ScalarMappable(norm, COLOURS),
-        cax=bar,
-        orientation="horizontal",
-        format=StrMethodFormatter("{x:,.0f}"),
-        label="times a cell was entered",
+        ScalarMappable(norm, COLOURS), cax=bar, orientation="horizontal", format=StrMethodFormatter("{x:,.0f}")
     )
+    bar.set_xlabel("times a cell was entered", fontsize="small")
+    bar.tick_params(labelsize="small")
     figure.suptitle(_title(search, clear), x=LEFT / figure.get_figwidth(), ha="left", fontsize="medium")
     return as_text(figure)
 
@@ -118,14 +117,12 @@ def _title(search: Search, clear: bytes | None) -> str:
     return f"{found}; the line is the way that clears it" if clear is not None else f"{found}; not cleared"
 
 
-def _rows(cells: Cells) -> Iterator[_Row]:
-    """Divide areas into rows, in the order in which they were found."""
-    areas, firsts = np.unique(cells.areas, return_index=True)
-    for area in areas[np.argsort(firsts)].tolist():
-        x = cells.x[cells.areas == area]
-        first, end = max(0, int(x.min()) // WIDTH * WIDTH), int(x.max()) + WIDTH // 2
-        for begin in range(first, end, ROW_PIXELS):
-            yield _Row(area, begin, min(begin + ROW_PIXELS, max(end, begin + WIDTH)))
+def _rows(area: int, x: Numbers, stage: Pixels) -> Iterator[_Row]:
+    """Divide an area into rows: as much of it as has cells, x int64 (N,), and a little of what is seen behind them."""
+    first = max(0, int(x.min()) // WIDTH * WIDTH)
+    end = max(min(int(x.max()) + WIDTH // 2, stage.shape[1]), first + WIDTH)
+    for begin in range(first, end, ROW_PIXELS):
+        yield _Row(area, begin, min(begin + ROW_PIXELS, end))
 
 
 def _draw_row(axes: Axes, row: _Row, stage: Pixels, cells: Cells, seen: Numbers, norm: LogNorm) -> None:
