@@ -42,7 +42,7 @@ SMALL = 16
 PIXELS_PER_INCH = 124.0
 """Of the stage, so that a row is some 10 inches wide."""
 
-LEFT, RIGHT, TOP, BOTTOM, GAP = 0.65, 0.2, 0.45, 1.15, 0.55
+LEFT, RIGHT, TOP, BOTTOM, GAP = 0.65, 0.2, 0.45, 1.15, 0.68
 """Inches around the rows, and between two of them."""
 
 COLOURS = "viridis"

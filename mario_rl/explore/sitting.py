@@ -198,7 +198,7 @@ class _Sitting:
         self._save()
         if self._interrupts.came():
             return Outcome("interrupted", self._row("interrupted", None), [], self._interrupts.received)
-        return self._write(None if clear is None else self._trajectory(clear))
+        return self._write(clear)
 
     def _over(self) -> bool:
         tally, (minutes, steps) = self._search.tally, self._limits
@@ -266,12 +266,13 @@ class _Sitting:
             require_end(trajectory, replay(trajectory, emulator="nes_py"))
         return trajectory
 
-    def _write(self, trajectory: Trajectory | None) -> Outcome:
+    def _write(self, clear: bytes | None) -> Outcome:
         directory, search = self._directory, self._search
+        trajectory = None if clear is None else self._trajectory(clear)
         end: End = "limit" if trajectory is None else "clear"
         files = [directory.result, directory.picture]
         row = self._row(end, trajectory)
-        save_png(draw_archive(search, search.tally.clear), directory.picture)
+        save_png(draw_archive(search, clear), directory.picture)
         text = json_text(row, indent=1) + "\n"
         write_atomically(directory.result, lambda partial: partial.write_text(text, encoding="utf-8"))
         if trajectory is not None:  # last: where it is, all is
