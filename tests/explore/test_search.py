@@ -10,13 +10,14 @@ import pytest
 
 from mario_rl.errors import UserError
 from mario_rl.explore import search as search_module
-from mario_rl.explore import sitting
+from mario_rl.explore import shortening, sitting
 from mario_rl.explore.archive import Archive
 from mario_rl.explore.directory import ExploreDir
 from mario_rl.explore.observer import ExploreObserver
 from mario_rl.explore.players import Errand
 from mario_rl.explore.saved import load_search, save_search
 from mario_rl.explore.search import Search, Settings, Tally
+from mario_rl.explore.shortening import explore_along
 from mario_rl.explore.sitting import Limits
 
 pytestmark = pytest.mark.emulator
@@ -83,6 +84,39 @@ def test_a_search_is_gone_on_with_as_if_it_had_not_been_saved(tmp_path):
     for _ in range(3):
         again.play_round()
     assert content(again.archive) == content(whole.archive)
+
+
+def along(search: Search, rounds: int) -> None:
+    """Explore along what the search takes for a clear, for so many rounds at most."""
+    left = iter(range(rounds))
+    explore_along(search, should_stop=lambda: next(left, None) is None)
+
+
+def test_exploring_along_a_clear_is_gone_on_with_as_if_it_had_not_been_saved(tmp_path, monkeypatch):
+    monkeypatch.setattr(shortening, "MOST_ROUNDS", 4)
+    whole, part = searched(LITTLE, 3), searched(LITTLE, 3)
+    farthest = whole.archive.tree.way(int(whole.archive.pieces[whole.archive.steps.argmax()]))
+    for search in (whole, part):
+        search.tally.clear = farthest  # any way will do
+    along(whole, 100)
+    along(part, 2)
+    assert (whole.tally.rounds_along, part.tally.rounds_along) == (4, 2)
+    save_search(tmp_path / "search", part.settings, "0" * 64, part.archive, part.tally)
+    saved = load_search(tmp_path / "search", len(part.start))
+    again = Search(saved.settings, archive=saved.archive, tally=saved.tally)
+    along(again, 100)
+    assert content(again.archive) == content(whole.archive)
+    assert again.tally == whole.tally
+
+
+def test_exploring_along_a_clear_begins_at_the_cells_that_it_passes(monkeypatch):
+    search = searched(LITTLE, 3)
+    archive = search.archive
+    farthest = archive.tree.way(int(archive.pieces[archive.steps.argmax()]))
+    places = search.adopt(farthest)
+    (way,) = search.players.play([Errand(search.start, 0, farthest, len(farthest))])
+    assert archive.keys[places].tolist() == list(dict.fromkeys(way.visits[:, 0].tolist()))
+    assert (archive.steps[places] <= len(farthest)).all()
 
 
 def test_at_the_memory_limit_no_new_cells_are_kept_but_shorter_ways_are():
