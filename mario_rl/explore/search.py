@@ -100,6 +100,9 @@ class First(NamedTuple):
 class Search:
     """A search of one stage, from its start or gone on with.
 
+    archive, tally: what it has found. players: its threads. start: the machine at the stage's start. ways_per_round:
+    that are played before what they bring is put together.
+
     Args:
         settings: what is searched.
         jobs: threads that play.
@@ -128,6 +131,7 @@ class Search:
             archive = Archive(self.start, KERNELS["key_of"](self.start.ctypes.data))
         self.archive = archive
         self.tally = tally or Tally()
+        self.ways_per_round = WAYS_PER_ROUND
 
     def play_round(self, among: Numbers | None = None) -> None:
         """Return to some cells, explore from each, and keep what is new or reached sooner.
@@ -138,10 +142,10 @@ class Search:
         archive = self.archive
         generator = np.random.default_rng([self.settings.seed, self.tally.rounds])
         if among is None:
-            places = archive.choose(generator, WAYS_PER_ROUND)
+            places = archive.choose(generator, self.ways_per_round)
         else:
-            places = among[generator.integers(0, len(among), WAYS_PER_ROUND)]
-        randoms = generator.integers(1, 1 << 62, WAYS_PER_ROUND)
+            places = among[generator.integers(0, len(among), self.ways_per_round)]
+        randoms = generator.integers(1, 1 << 62, self.ways_per_round)
         errands = [
             Errand(archive.state(place), int(archive.steps[place]), b"", STEPS_PER_WAY, int(random))
             for place, random in zip(places.tolist(), randoms, strict=True)

@@ -11,8 +11,8 @@ from mario_rl.explore.players import Errand, Players
 from mario_rl.explore.search import Search
 from mario_rl.types import Pixels
 
-MOST_ROUNDS, PATIENT_ROUNDS = 100, 15
-"""Rounds from the cells of the clear, at most, and how many of them in a row that bring no shorter one."""
+MOST_WAYS, PATIENT_WAYS = 60, 10
+"""Ways from each cell of the clear, at most, and how many of them in a row that bring no shorter one."""
 
 LENGTHS = (64, 32, 16, 8, 4, 2, 1)
 """Agent steps that are left out at once, from long pieces to single steps."""
@@ -42,7 +42,10 @@ def explore_along(
     tally = search.tally
     assert tally.clear is not None
     places = search.adopt(tally.clear)
-    while tally.rounds_along < MOST_ROUNDS and tally.rounds_in_vain < PATIENT_ROUNDS and not should_stop():
+    while not should_stop():
+        ways = search.ways_per_round / len(places)  # from each cell, in a round
+        if tally.rounds_along * ways >= MOST_WAYS or tally.rounds_in_vain * ways >= PATIENT_WAYS:
+            return
         before = tally.clear
         search.play_round(places)
         tally.rounds_along += 1

@@ -93,14 +93,14 @@ def along(search: Search, rounds: int) -> None:
 
 
 def test_exploring_along_a_clear_is_gone_on_with_as_if_it_had_not_been_saved(tmp_path, monkeypatch):
-    monkeypatch.setattr(shortening, "MOST_ROUNDS", 4)
+    monkeypatch.setattr(shortening, "MOST_WAYS", 3)
     whole, part = searched(LITTLE, 3), searched(LITTLE, 3)
     farthest = whole.archive.tree.way(int(whole.archive.pieces[whole.archive.steps.argmax()]))
     for search in (whole, part):
         search.tally.clear = farthest  # any way will do
     along(whole, 100)
     along(part, 2)
-    assert (whole.tally.rounds_along, part.tally.rounds_along) == (4, 2)
+    assert whole.tally.rounds_along > part.tally.rounds_along == 2
     save_search(tmp_path / "search", part.settings, "0" * 64, part.archive, part.tally)
     saved = load_search(tmp_path / "search", len(part.start))
     again = Search(saved.settings, archive=saved.archive, tally=saved.tally)
