@@ -6,18 +6,15 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 import psutil
 import torch
 from torch import Tensor
 
 from mario_rl.errors import ConfigError
-from mario_rl.machine import usable_cores
+from mario_rl.machine import processor_name, usable_cores
 
 PACKAGES = ("mario-rl", "torch", "numpy", "gymnasium", "gym-super-mario-bros", "nes-py", "opencv-python-headless")
-
-CPU_INFO = Path("/proc/cpuinfo")
 
 
 def resolve_device(name: str) -> torch.device:
@@ -106,12 +103,8 @@ def _version(package: str) -> str | None:
 
 def describe_machine(device: torch.device) -> dict[str, str]:
     """Name processor, cores, memory and device."""
-    processor = platform.processor() or platform.machine()
-    if CPU_INFO.is_file():
-        lines = CPU_INFO.read_text(encoding="utf-8").splitlines()
-        processor = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), processor)
     return {
-        "processor": processor,
+        "processor": processor_name(),
         "cores": str(usable_cores()),
         "memory": f"{psutil.virtual_memory().total / 1e9:.0f} GB of memory",
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,

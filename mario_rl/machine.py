@@ -1,10 +1,11 @@
-"""What the machine has to give: cores that can be kept busy, memory that can be taken without running it dry."""
+"""What the machine is and has to give: cores that can be kept busy, memory that can be taken without running it dry."""
 
 from __future__ import annotations
 
 import ctypes
 import math
 import os
+import platform
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +15,18 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names of glibc's mallopt
 KEPT_BYTES = 256 << 20  # freed memory that is kept at most
 KEPT_BLOCK_BYTES = 32 << 20  # and of which size; glibc allows no more
 
+CPU_INFO = Path("/proc/cpuinfo")
 CGROUP_MOUNT = Path("/sys/fs/cgroup")
 CGROUP_MEMBERSHIP = Path("/proc/self/cgroup")
+
+
+def processor_name() -> str:
+    """Name the processor as the system does."""
+    if CPU_INFO.is_file():
+        lines = CPU_INFO.read_text(encoding="utf-8").splitlines()
+        names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+        return next(names, platform.processor() or platform.machine())
+    return platform.processor() or platform.machine()
 
 
 def usable_cores() -> int:

@@ -1,4 +1,4 @@
-"""What the package brings, found by name from any folder: configs, studies, searches and agents."""
+"""What the package brings, found by name from any folder: configs, studies, searches, agents and trajectories."""
 
 from __future__ import annotations
 
@@ -19,6 +19,16 @@ def _folder(in_checkout: str, installed: str) -> Path:
 CONFIGS = _folder("configs", "configs")
 AGENTS = _folder("checkpoints/pretrained", "agents")
 TRAJECTORIES = _folder("trajectories", "trajectories")
+
+
+TRAJECTORIES = Path(__file__).parent / "trajectories" / "stages"
+"""Ways that clear stages, one each, found by `mario-rl explore`."""
+
+
+def stage_trajectory(stage: str) -> Path | None:
+    """Name the file of the shipped trajectory that clears a stage; None where there is none."""
+    path = TRAJECTORIES / f"{stage}.json"
+    return path if path.is_file() else None
 
 
 def config_names() -> list[str]:

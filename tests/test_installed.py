@@ -109,6 +109,7 @@ def test_the_wheel_has_configs_agents_licence_and_types_and_no_rom(wheel):
     assert {f"mario_rl/data/configs/{name}.yaml" for name in shipped.config_names()} <= set(names)
     assert {f"mario_rl/data/configs/studies/{name}.yaml" for name in shipped.study_names()} <= set(names)
     assert {f"mario_rl/data/agents/{name}.pt" for name in shipped.agent_names()} <= set(names)
+    assert {f"mario_rl/trajectories/stages/{path.name}" for path in shipped.TRAJECTORIES.iterdir()} <= set(names)
     assert not [name for name in names if name.endswith(".nes") or name.startswith("tests")]
     assert wheel.stat().st_size < 25_000_000
 

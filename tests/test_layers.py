@@ -25,7 +25,7 @@ FLOORS = [
     {"envs", "agents"},
     {"evaluation", "report", "trajectories"},
     {"training", "cards", "loaded"},
-    {"diagnostics", "hub"},
+    {"diagnostics", "explore", "hub"},
     {"studies", "compare", "watch"},
     {"tuning"},
     {"cli", "__main__"},

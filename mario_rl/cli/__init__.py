@@ -16,7 +16,20 @@ from collections.abc import Sequence
 import click
 
 from mario_rl import __version__
-from mario_rl.cli import cards, compare, evaluate, hub, listing, machine, plot, train, trajectories, tune, watch
+from mario_rl.cli import (
+    cards,
+    compare,
+    evaluate,
+    explore,
+    hub,
+    listing,
+    machine,
+    plot,
+    train,
+    trajectories,
+    tune,
+    watch,
+)
 from mario_rl.cli.interruption import Interruption
 from mario_rl.cli.shared import BAD_INPUT, FAILED, INTERRUPTED, OK, complain
 from mario_rl.errors import FailedError, UserError
@@ -52,6 +65,7 @@ for command in (
     trajectories.replay,
     compare.compare,
     tune.tune,
+    explore.explore,
     machine.benchmark,
     machine.doctor,
     listing.listing,

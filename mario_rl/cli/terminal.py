@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from mario_rl.config import Config
+from mario_rl.explore.observer import ExploreObserver
 from mario_rl.streams import SCREEN
 from mario_rl.studies.runner import StudyObserver
 from mario_rl.training import RECENT_EPISODES, Observer, Progress
@@ -21,11 +22,14 @@ from mario_rl.wording import count_text
 
 if TYPE_CHECKING:
     from mario_rl.evaluation import EvaluationReport
+    from mario_rl.explore.directory import ExploreDir
+    from mario_rl.explore.observer import Standing
     from mario_rl.runs.study import StudyDir
     from mario_rl.studies.arms import StudyRun
     from mario_rl.tuning.trials import Trial
 
 SECONDS_BETWEEN_REFRESHES = 0.2
+SECONDS_BETWEEN_LINES = 10.0
 
 LAYOUTS = (("{percentage:3.0f}%|{bar:12}| {desc}", 19), ("{percentage:3.0f}% {desc}", 5), ("{desc}", 0))
 """Formats of tqdm's bar, from wide to narrow, and the columns that each takes besides the text."""
@@ -41,7 +45,7 @@ class TerminalObserver(Observer):
     def __init__(self, on_place: Callable[[Path], None] = lambda _: None) -> None:
         self._on_place = on_place
         self._bar: tqdm[Any] | None = None
-        self._seconds_between_lines = 10.0
+        self._seconds_between_lines = SECONDS_BETWEEN_LINES
         self._shown_at = time.monotonic()
 
     def started(self, config: Config, run_dir: Path, agent_steps: int) -> None:
@@ -175,6 +179,60 @@ class TerminalSearchObserver(TerminalStudyObserver, SearchObserver):
             self._total -= unmade
             self._bar.total = self._total
             self._bar.refresh()
+
+
+class TerminalExploreObserver(ExploreObserver):
+    """Shows a search of stages on stderr: one bar on a terminal, elsewhere a line every ten seconds."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm[Any] | None = None
+        self._stage = ""
+        self._shown_at = time.monotonic()
+
+    def begun(self, directory: ExploreDir, standing: Standing) -> None:
+        verb = "going on with" if standing.agent_steps else "searching"
+        _say(f"{verb} {directory.stage} in {directory.path}")
+        self._stage = directory.stage
+        if self._bar is None and SCREEN.isatty():
+            self._bar = tqdm(file=SCREEN, total=1.0, bar_format=LAYOUTS[0][0], dynamic_ncols=True)
+
+    def progressed(self, standing: Standing) -> None:
+        between = SECONDS_BETWEEN_REFRESHES if self._bar is not None else SECONDS_BETWEEN_LINES
+        if time.monotonic() - self._shown_at < between:
+            return
+        self._shown_at = time.monotonic()
+        parts = _describe_search(self._stage, standing)
+        if self._bar is None:
+            _say(", ".join(parts))
+            return
+        self._bar.n = standing.share
+        layout, taken = next((one for one in LAYOUTS if len(parts[0]) <= _columns() - one[1]), LAYOUTS[-1])
+        self._bar.bar_format = layout
+        self._bar.set_description_str(_fitted(parts, _columns() - taken))
+
+    def said(self, message: str) -> None:
+        _say(message)
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _describe_search(stage: str, standing: Standing) -> list[str]:
+    """Say where a search stands: the parts of a line, the most important first."""
+    (first, *others) = standing.best.values()
+    further = f" ({', '.join(f'{x:,} in area {number}' for number, x in enumerate(others, 2))})" if others else ""
+    parts = [f"{stage}: best x {first:,}{further}"]
+    if standing.clear_steps is not None:
+        parts = [f"{stage}: cleared in {standing.clear_steps:,} agent steps, {standing.doing}"]
+    return [
+        *parts,
+        count_text(standing.cells, "cell"),
+        f"archive {standing.num_bytes / 1e6:.1f} MB",
+        f"{count_text(standing.agent_steps, 'agent step')} ({standing.steps_per_second:,.0f}/s)",
+        f"{tqdm.format_interval(standing.seconds)} so far",
+    ]
 
 
 def _describe(progress: Progress) -> list[str]:

@@ -10,6 +10,8 @@ PLAYER_X = 0x0086
 Y_VIEWPORT = 0x00B5
 Y_PIXEL = 0x03B8
 CHANGE_AREA_TIMER = 0x06DE
+# Of a maze in three parts (MultiLoopCorrectCntr, MultiLoopPassCntr): how many were passed the right way, and how many.
+MAZE_RIGHT, MAZE_PASSED = 0x06D9, 0x06DA
 SCREEN_LEFT_PAGE, SCREEN_LEFT_X = 0x071A, 0x071C
 # The map that is loaded (AreaType, AreaAddrsLOffset). AreaPointer (0x0750) won't do because the game sets it ahead of
 # the change of area, nor AreaNumber (0x0760, info["area"]) because 1-1 keeps it in its bonus room.

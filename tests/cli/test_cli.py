@@ -62,6 +62,7 @@ def finished_run(tmp_path_factory) -> Path:
         "record",
         "replay",
         "config",
+        "explore",
         "benchmark",
         "doctor",
     ],

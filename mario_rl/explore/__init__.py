@@ -1,0 +1,1 @@
+"""Search: stages cleared by exploring from snapshots, and the ways that clear them as trajectories."""

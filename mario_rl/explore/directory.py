@@ -1,0 +1,81 @@
+"""Where everything in the directory of a search of a stage is, and who may write there."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from mario_rl.errors import UserError
+from mario_rl.files import require_writable
+
+SEARCH, LOCK = "search.archive", ".lock"
+
+
+@dataclass(frozen=True)
+class ExploreDir:
+    """The directory of a search. Nothing is created by naming it.
+
+    ```
+    search.archive   the search itself, to go on with it
+    1-1.json         the trajectory that clears the stage; named after it
+    result.json      what the search took, and how far it came
+    archive.png      the cells that were reached, over a picture of the stage
+    ```
+    """
+
+    path: Path
+    stage: str
+
+    @property
+    def search(self) -> Path:
+        return self.path / SEARCH
+
+    @property
+    def trajectory(self) -> Path:
+        return self.path / f"{self.stage}.json"
+
+    @property
+    def result(self) -> Path:
+        return self.path / "result.json"
+
+    @property
+    def picture(self) -> Path:
+        return self.path / "archive.png"
+
+    @property
+    def resume_command(self) -> str:
+        """What goes on with the search."""
+        return f"mario-rl explore --resume {shlex.quote(str(self.path))}"
+
+    def require_free(self) -> None:
+        """See that a search may be begun here: nothing is there yet, or an empty directory.
+
+        Raises:
+            UserError: something else is there, or it can't be made or written to.
+        """
+        require_writable(self.search)
+        try:
+            names = os.listdir(self.path) if self.path.exists() else []
+        except OSError as error:
+            raise UserError(f"{self.path}: can't be used ({error.strerror}); name another --out") from error
+        if [name for name in names if name != LOCK]:
+            raise UserError(f"{self.path}: exists already; name another --out, or go on with it by --resume")
+
+    def held(self) -> FileLock:
+        """Keep other processes out while the lock is held; the directory is made.
+
+        Raises:
+            UserError: another one works there, or it can't be made.
+        """
+        require_writable(self.search)
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / LOCK)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise UserError(f"{self.path}: in use, another process searches there") from error
+        return lock
