@@ -18,17 +18,8 @@ def _folder(in_checkout: str, installed: str) -> Path:
 
 CONFIGS = _folder("configs", "configs")
 AGENTS = _folder("checkpoints/pretrained", "agents")
-TRAJECTORIES = _folder("trajectories", "trajectories")
-
-
 TRAJECTORIES = Path(__file__).parent / "trajectories" / "stages"
 """Ways that clear stages, one each, found by `mario-rl explore`."""
-
-
-def stage_trajectory(stage: str) -> Path | None:
-    """Name the file of the shipped trajectory that clears a stage; None where there is none."""
-    path = TRAJECTORIES / f"{stage}.json"
-    return path if path.is_file() else None
 
 
 def config_names() -> list[str]:
@@ -91,7 +82,7 @@ def find_agent(given: Path) -> Path | None:
 
 
 def find_trajectory(given: Path) -> Path | None:
-    """Name the file of the shipped trajectory that a name stands for; None where there is none of that name."""
+    """Name the file of the shipped trajectory that a stage's name, `1-1`, stands for; None where there is none."""
     file = TRAJECTORIES / f"{given.as_posix()}.json"
     return file if given.name == given.as_posix() and file.is_file() else None
 

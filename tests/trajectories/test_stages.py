@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from mario_rl.shipped import TRAJECTORIES, stage_trajectory
+from mario_rl.shipped import TRAJECTORIES, find_trajectory
 from mario_rl.trajectories import read_trajectory, replay
 
 PATHS = sorted(TRAJECTORIES.glob("*.json"))
@@ -23,7 +25,7 @@ def test_it_says_that_a_search_cleared_the_stage_that_its_name_is(path):
     trajectory = read_trajectory(path)
     assert (trajectory.made.by, trajectory.ending.end) == ("search", "clear")
     assert trajectory.stage == trajectory.ending.stage == path.stem
-    assert stage_trajectory(path.stem) == path
+    assert find_trajectory(Path(path.stem)) == path
 
 
 @each
@@ -54,4 +56,4 @@ def test_each_clears_its_stage_on_nes_py(path):
 
 
 def test_a_stage_without_one_has_none():
-    assert stage_trajectory("9-9") is None
+    assert find_trajectory(Path("9-9")) is None
