@@ -43,6 +43,11 @@ def agent_names() -> list[str]:
     return sorted(path.stem for path in AGENTS.glob("*.pt"))
 
 
+def trajectory_names() -> list[str]:
+    """Name the stages that a trajectory is shipped of: `1-1`."""
+    return sorted(path.stem for path in TRAJECTORIES.glob("*.json"))
+
+
 def find_config(given: Path, *, name: str | None = None) -> Path:
     """Name the file that a path or a config's name stands for: what is there, else what is shipped, else itself.
 
@@ -83,8 +88,8 @@ def find_agent(given: Path) -> Path | None:
 
 def find_trajectory(given: Path) -> Path | None:
     """Name the file of the shipped trajectory that a stage's name, `1-1`, stands for; None where there is none."""
-    file = TRAJECTORIES / f"{given.as_posix()}.json"
-    return file if given.name == given.as_posix() and file.is_file() else None
+    name = given.as_posix()
+    return TRAJECTORIES / f"{name}.json" if name in trajectory_names() else None
 
 
 def best_agent() -> Path | None:
