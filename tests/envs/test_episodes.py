@@ -258,7 +258,14 @@ class TestResumableEpisodes:
         state = env.episode_state()
         env.step(0)
         options["noop_frames"] = 9
-        assert state == {"seed": 5, "generator": None, "options": {"noop_frames": 2}, "snapshots": {}, "actions": [1]}
+        assert state == {
+            "seed": 5,
+            "generator": None,
+            "options": {"noop_frames": 2},
+            "snapshots": {},
+            "backward": {},
+            "actions": [1],
+        }
         assert env.episode_state()["options"] == {"noop_frames": 2}
 
     def test_a_rebuilt_episode_can_be_saved_again(self) -> None:
