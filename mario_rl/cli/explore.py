@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -150,7 +149,9 @@ def _refuse_with_resume(context: click.Context) -> None:
 def _say(outcome: Outcome, path: Path) -> int:
     """Print how a sitting ended and where its files are; returns the exit code."""
     row = outcome.row
-    again = f"mario-rl explore --resume {shlex.quote(str(path))}"
+    from mario_rl.explore.directory import resume_command
+
+    again = resume_command(path)
     if outcome.end == "interrupted":
         assert outcome.signal is not None
         click.echo(lines_of([f"saved in {path}; go on with: {again}"] if row else ["interrupted before it began"]))

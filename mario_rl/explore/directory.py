@@ -15,6 +15,11 @@ from mario_rl.files import require_writable
 SEARCH, LOCK = "search.archive", ".lock"
 
 
+def resume_command(path: Path) -> str:
+    """Say what goes on with the search in a directory."""
+    return f"mario-rl explore --resume {shlex.quote(str(path))}"
+
+
 @dataclass(frozen=True)
 class ExploreDir:
     """The directory of a search. Nothing is created by naming it.
@@ -45,11 +50,6 @@ class ExploreDir:
     @property
     def picture(self) -> Path:
         return self.path / "archive.png"
-
-    @property
-    def resume_command(self) -> str:
-        """What goes on with the search."""
-        return f"mario-rl explore --resume {shlex.quote(str(self.path))}"
 
     def require_free(self) -> None:
         """See that a search may be begun here: nothing is there yet, or an empty directory.

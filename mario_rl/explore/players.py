@@ -46,13 +46,12 @@ class Errand(NamedTuple):
 class Way(NamedTuple):
     """What became of it.
 
-    end: one of `layout.OUT_OF_STEPS` and those after it. frames: emulator frames played. taken: an action per agent
-    step. visits: int64 (V, 2), key and agent steps since the beginning for each time another cell was entered. machine:
-    after the last of them. found: key, steps and machine of each state that is new or was reached sooner than is known.
+    end: one of `layout.OUT_OF_STEPS` and those after it. taken: an action per agent step. visits: int64 (V, 2), key and
+    agent steps since the beginning for each time another cell was entered. machine: after the last step. found: key,
+    steps and machine of each state that is new or was reached sooner than is known.
     """
 
     end: int
-    frames: int
     taken: bytes
     visits: Numbers
     machine: Pixels
@@ -111,7 +110,6 @@ class _Player:
         ]
         return Way(
             end,
-            self._get(layout.FRAMES),
             self._taken[: self._get(layout.STEPS)].tobytes(),
             self._visits[: self._get(layout.NUM_VISITS)].copy(),
             self._machine.copy(),

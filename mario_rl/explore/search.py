@@ -31,7 +31,7 @@ FORGET_FACTOR, FORGET_MORE = 2, 5_000
 """Pieces that nothing needs any more are dropped when there are so many times as many as after the last time."""
 
 MOST_BYTES = 1_000_000_000
-"""Of an archive in memory, unless another limit is given; 1-1 takes 3 MB, an hour in a maze some 50."""
+"""Of an archive in memory, unless another limit is given; 1-1 takes 4 MB, an hour in a maze some 50."""
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,8 @@ from mario_rl.report.drawing import save_png
 from mario_rl.training.interrupts import Interrupts, Stopped
 from mario_rl.trajectories import Made, Trajectory, make_trajectory, replay, require_end, write_trajectory
 
-FRAMES_PER_SECOND = 60.0988
-"""Of a NES: 39,375,000 / 655,171 (NTSC)."""
+CONSOLE_FRAMES_PER_SECOND = 60.0988
+"""Of a NES, for times that people compare: 39,375,000 / 655,171 (NTSC)."""
 
 SECONDS_BETWEEN_SAVES = 60.0
 """What a kill costs at most."""
@@ -292,7 +292,7 @@ class _Sitting:
             first.cells if first else len(search.archive),
             first.length * FRAME_SKIP if first else None,
             frames,
-            None if frames is None else frames / FRAMES_PER_SECOND,
+            None if frames is None else frames / CONSOLE_FRAMES_PER_SECOND,
             len(best),
             " ".join(map(str, best.values())),
             tally.seconds / 60,

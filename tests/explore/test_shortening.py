@@ -27,7 +27,7 @@ class Counter:
         return self._way(layout.OUT_OF_STEPS, errand.script, done)
 
     def _way(self, end: int, taken: bytes, done: int) -> Way:
-        return Way(end, 4 * len(taken), taken, NO_NUMBERS, np.array([done], dtype=np.uint8), [])
+        return Way(end, taken, NO_NUMBERS, np.array([done], dtype=np.uint8), [])
 
 
 def pruned(clear: bytes, **options) -> bytes:

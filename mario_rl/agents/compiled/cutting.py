@@ -36,7 +36,7 @@ def _cutter(*, wide: bool) -> Any:
             pixels = b.uitofp(b.zext(b.bitcast(rows, lanes.kind(I8)), lanes.kind(I32)), lanes.kind(FLOAT))
             if wide:
                 unit = b.fdiv(pixels, lanes.constant(FLOAT, MAX_PIXEL))
-            else:  # a fifth of the time; for each of the 256 bytes the bfloat16 next to it is the same
+            else:  # quicker than dividing; for each of the 256 bytes the bfloat16 next to it is the same
                 unit = b.fmul(pixels, lanes.constant(FLOAT, 1 / MAX_PIXEL))
             lanes.store_number(unit, target, ir.Constant(I64, 0), wide=wide)
             return context.get_dummy_value()

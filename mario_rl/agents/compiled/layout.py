@@ -11,6 +11,9 @@ if TYPE_CHECKING:  # compiling needs no PyTorch
 WIDTH = 16
 """Numbers that compiled code takes at once."""
 
+NORM_EPSILON = 1e-5
+"""Added to the variance in layer norm, as PyTorch does."""
+
 
 class Numbers(NamedTuple):
     """What one update does to every weight; float32 (8,) where it is a tensor.

@@ -12,7 +12,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from mario_rl.agents.compiled.lanes import FLOAT, I16, I64, Lanes
+from mario_rl.agents.compiled.lanes import FLOAT, I64, Lanes
 from mario_rl.agents.compiled.layout import (
     AVERAGED,
     AVERAGED_SHARE,
@@ -39,30 +39,28 @@ def _move(builder: Any, arguments: Any, width: int) -> None:
     addresses, numbers, place, wide = arguments
     b, lanes = builder, Lanes(builder, width)
 
-    def address(row: int, size: int = 4) -> Any:
-        base = b.load(b.gep(b.inttoptr(addresses, I64.as_pointer()), [ir.Constant(I64, row)]))
-        return b.add(base, b.mul(place, ir.Constant(I64, size)))
+    def base(row: int) -> Any:
+        return b.load(b.gep(b.inttoptr(addresses, I64.as_pointer()), [ir.Constant(I64, row)]))
 
     def number(row: int) -> Any:
         return b.load(b.gep(b.inttoptr(numbers, FLOAT.as_pointer()), [ir.Constant(I64, row)]))
 
     def given(row: int) -> Any:
-        base = b.load(b.gep(b.inttoptr(addresses, I64.as_pointer()), [ir.Constant(I64, row)]))
-        return b.icmp_unsigned("!=", base, ir.Constant(I64, 0))
+        return b.icmp_unsigned("!=", base(row), ir.Constant(I64, 0))
 
     one = ir.Constant(FLOAT, 1.0)
     with b.if_else(b.icmp_unsigned("!=", wide, ir.Constant(I64, 0))) as (then, otherwise):
         with then:
-            of_wide, from_wide = lanes.load(address(GRADIENT)), b.block
+            of_wide, from_wide = lanes.load_number(base(GRADIENT), place, wide=True), b.block
         with otherwise:
-            of_narrow, from_narrow = lanes.widened(lanes.load(address(GRADIENT, 2), I16)), b.block
+            of_narrow, from_narrow = lanes.load_number(base(GRADIENT), place, wide=False), b.block
     gradient = b.phi(lanes.kind(FLOAT))
     gradient.add_incoming(of_wide, from_wide)
     gradient.add_incoming(of_narrow, from_narrow)
     gradient = b.fmul(gradient, lanes.all(number(FACTOR)))
 
     # Adam, Kingma & Ba 2015, algorithm 1.
-    first, second, weight = (lanes.load(address(row)) for row in (FIRST, SECOND, WEIGHT))
+    first, second, weight = (lanes.load_number(base(row), place, wide=True) for row in (FIRST, SECOND, WEIGHT))
     gained = lanes.all(b.fsub(one, number(BETA_1)))
     first = b.fadd(first, b.fmul(b.fsub(gradient, first), gained))
     squared = b.fmul(b.fmul(gradient, gradient), lanes.all(b.fsub(one, number(BETA_2))))
@@ -71,22 +69,22 @@ def _move(builder: Any, arguments: Any, width: int) -> None:
     step = b.fdiv(b.fmul(first, lanes.all(number(STEP_SIZE))), b.fadd(root, lanes.all(number(EPSILON))))
     weight = b.fsub(weight, step)
     for value, row in ((first, FIRST), (second, SECOND), (weight, WEIGHT)):
-        lanes.store(value, address(row))
+        lanes.store_number(value, base(row), place, wide=True)
     with b.if_then(given(COPY)):
-        lanes.store(lanes.rounded(weight), address(COPY, 2))
+        lanes.store_number(weight, base(COPY), place, wide=False)
 
     for row, share_row, copy in ((TARGET, TARGET_SHARE, TARGET_COPY), (AVERAGED, AVERAGED_SHARE, None)):
         with b.if_then(given(row)):
-            following, share = lanes.load(address(row)), number(share_row)
+            following, share = lanes.load_number(base(row), place, wide=True), number(share_row)
             apart = b.fsub(weight, following)
             # From the nearer end, so that a share of 0 leaves it as it is and one of 1 is a copy.
             near = b.fadd(following, b.fmul(apart, lanes.all(share)))
             far = b.fsub(weight, b.fmul(apart, lanes.all(b.fsub(one, share))))
             following = b.select(b.fcmp_ordered("<", share, ir.Constant(FLOAT, 0.5)), near, far)
-            lanes.store(following, address(row))
+            lanes.store_number(following, base(row), place, wide=True)
             if copy is not None:
                 with b.if_then(given(copy)):
-                    lanes.store(lanes.rounded(following), address(copy, 2))
+                    lanes.store_number(following, base(copy), place, wide=False)
 
 
 def _mover(width: int) -> Any:

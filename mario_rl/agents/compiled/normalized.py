@@ -9,9 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import group_norm, relu
 
 from mario_rl.agents.compiled.kernels import KERNELS
-from mario_rl.agents.compiled.layout import WIDTH
-
-EPSILON = 1e-5  # PyTorch's own, and the compiled code's
+from mario_rl.agents.compiled.layout import NORM_EPSILON, WIDTH
 
 
 class NormalizedReLU(nn.Module):
@@ -32,7 +30,7 @@ class NormalizedReLU(nn.Module):
 
 def normalized_by_pytorch(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Do the same on any device: what the compiled code is tested by."""
-    return relu(group_norm(x, 1, weight, bias, EPSILON))
+    return relu(group_norm(x, 1, weight, bias, NORM_EPSILON))
 
 
 class _Compiled(torch.autograd.Function):

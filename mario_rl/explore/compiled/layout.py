@@ -30,9 +30,7 @@ CELLS = next(_task)  # address of a key per cell
 CELL_STEPS = next(_task)  # address of a number per cell: agent steps in which it is reached
 
 # What is left.
-END = next(_task)
 STEPS = next(_task)  # agent steps taken, with the one in which it ended
-FRAMES = next(_task)  # emulator frames played
 TAKEN = next(_task)  # address of an action, a byte, per step
 NUM_VISITS = next(_task)
 VISITS = next(_task)  # address of key and steps of each visit: each time another cell was entered
@@ -59,4 +57,3 @@ TYPE_SHIFT = OFFSET_SHIFT + OFFSET_BITS
 PASSED_SHIFT = TYPE_SHIFT + TYPE_BITS
 RIGHT_SHIFT = PASSED_SHIFT + COUNTER_BITS
 POWER_SHIFT = RIGHT_SHIFT + COUNTER_BITS
-KEY_BITS = POWER_SHIFT + POWER_BITS

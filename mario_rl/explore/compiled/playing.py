@@ -12,10 +12,8 @@ from mario_rl.explore.compiled.layout import (
     CLEAR,
     DEATH,
     ELSEWHERE,
-    END,
     FOUND,
     FRAME_SKIP,
-    FRAMES,
     FULL,
     GRID,
     MACHINE,
@@ -137,7 +135,6 @@ def _step(task: int, byte: int) -> int:
     machine, work, play = load64(task + MACHINE), load64(task + WORK), load64(task + PLAY_FRAME)
     for _ in range(FRAME_SKIP):
         call4(play, machine, work, byte, 0)
-        store64(task + FRAMES, load64(task + FRAMES) + 1)
         if has_ended(machine, True):
             return CLEAR if is_world_over(machine) or is_stage_over(machine) else DEATH
         if not skip_scenes(machine, work, play, True, 0):
@@ -154,7 +151,7 @@ def key_of(machine: int) -> int:
 
 def play_on(task: int) -> int:
     """Play a task; returns how it ended."""
-    for place in (NUM_VISITS, NUM_FOUND, FRAMES):
+    for place in (NUM_VISITS, NUM_FOUND):
         store64(task + place, 0)
     machine, script, taken = load64(task + MACHINE), load64(task + SCRIPT), load64(task + TAKEN)
     cell = _cell(machine)
@@ -179,5 +176,4 @@ def play_on(task: int) -> int:
                 if 0 < load64(task + MOST_FOUND) == load64(task + NUM_FOUND):
                     end = FULL
     store64(task + STEPS, steps)
-    store64(task + END, end)
     return end
