@@ -1,4 +1,4 @@
-"""`ship` and `verify`: an agent to hand on, and whether it does what its card says."""
+"""`ship` and `verify`: an agent to hand on, and whether it does what its card says; trajectories as well."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from mario_rl.cli.shared import (
     require_output,
     seed_option,
 )
+from mario_rl.cli.trajectories import EMULATORS, TRAJECTORY_SUFFIX, find_the_trajectory, played_again, require_playable
+from mario_rl.errors import FailedError, UserError
 from mario_rl.files import printable
 from mario_rl.names import PROTOCOL_NAMES
 from mario_rl.shipped import find_agent
@@ -84,44 +86,77 @@ def ship(checkpoint: Path, output: Path, episodes: int, seed: int) -> int:
 
 
 @click.command()
-@click.argument("checkpoints", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="AGENT...")
+@click.argument("claims", type=click.Path(path_type=Path), nargs=-1, metavar="[AGENT|FILE.json|STAGE]...")
+@click.option("--all", "everything", is_flag=True, help="All agents and trajectories of the package.")
 @click.option(
     "--protocol",
     "protocols",
     type=click.Choice(PROTOCOL_NAMES),
     multiple=True,
-    help="Repeat only this evaluation; may be given several times.  [default: all on the card]",
+    help="Of agents, repeat only this evaluation; may be given several times.  [default: all on the card]",
 )
-def verify(checkpoints: tuple[Path, ...], protocols: tuple[Protocol, ...]) -> int:
-    """Verify the cards of shipped agents: compare all that they say, and repeat their evaluations.
+def verify(claims: tuple[Path, ...], everything: bool, protocols: tuple[Protocol, ...]) -> int:
+    """Verify what is claimed: of agents, compare their cards and play all again; of trajectories, play where they end.
 
     A card says how its agent was trained, as the agent's file does, and lists the episodes that its numbers come from;
     differences are reported. With the card's versions and platform every episode must go as the card says, to the
     last number. Elsewhere rounding can change an episode: there a claim is called near if the clear rate is not below
-    its 95 % interval. When, where and with which versions a card was made nobody can verify. Exit code 1 if anything
-    fails.
+    its 95 % interval. When, where and with which versions a card was made nobody can verify.
+
+    A trajectory (FILE.json; STAGE is that of the package) is played on both emulators, which share no code, and must
+    end as its file says on each. Exit code 1 if anything fails.
 
     \b
     Examples:
       mario-rl verify ddqn_simple_1-1 --protocol noop
-      mario-rl verify ddqn_right_only_1-1
+      mario-rl verify ddqn_right_only_1-1 4-2
+      mario-rl verify --all
     """
+    if everything == bool(claims):
+        raise UserError("verify: name what to verify, or --all for all of the package; not both")
+    if everything:
+        from mario_rl import shipped
+
+        names = [*shipped.agent_names(), *shipped.trajectory_names()]
+        claims = tuple(Path(name) for name in names)
+    files = [_file(claim) for claim in claims]
+    agents = [file for file in files if file.suffix != TRAJECTORY_SUFFIX]
+    if protocols and not agents:
+        raise UserError("--protocol: trajectories have none, only agents; leave it out")
     from mario_rl import cards
     from mario_rl.cli.terminal import CountingBar
     from mario_rl.training.interrupts import Interrupts
 
-    checkpoints = tuple(one if one.exists() else find_agent(one) or one for one in checkpoints)
-    for checkpoint in checkpoints:
-        cards.load_card(checkpoint)  # all that can be refused is, before the first is played
+    for file in files:  # all that can be refused is, before the first is played
+        cards.load_card(file) if file in agents else require_playable(file)
     held = True
     with Interrupts() as interrupts, closing(CountingBar("verifying", "episode")) as bar:
-        for checkpoint in checkpoints:
-            click.echo(printable(checkpoint))
-            held &= _verify(checkpoint, protocols, interrupts, bar)
+        for file in files:
+            click.echo(printable(file))
+            held &= _verify(file, protocols, interrupts, bar) if file in agents else _play_again(file)
             if interrupts.received is not None:
                 complain("interrupted: what is not listed was not verified", INTERRUPTED)
                 return exit_code(interrupts)
     return OK if held else FAILED
+
+
+def _file(claim: Path) -> Path:
+    """Name the file that is meant: what is there, else an agent of the package, else a trajectory of it."""
+    agent = None if claim.exists() else find_agent(claim)
+    return agent or find_the_trajectory(claim)
+
+
+def _play_again(file: Path) -> bool:
+    """Print where a trajectory ends on each emulator; returns whether that is where its file says."""
+    held = True
+    for emulator in EMULATORS:
+        try:
+            _, ending = played_again(file, emulator)
+            click.echo(f"  holds  {emulator}: it {ending}")
+        except FailedError as error:
+            held = False
+            click.echo(f"  FAILS  {printable(str(error))}")
+    return held
 
 
 def _verify(checkpoint: Path, protocols: tuple[Protocol, ...], interrupts: Interrupts, bar: CountingBar) -> bool:

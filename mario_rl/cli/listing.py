@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import click
@@ -16,16 +17,18 @@ from mario_rl.wording import count_text
 @click.command("list")
 @click.argument("folder", type=click.Path(path_type=Path), default=Path(), metavar="[FOLDER]")
 def listing(folder: Path) -> int:
-    """List the configs, studies, searches and agents of the package, and the runs below a folder (this one by default).
+    """List what the package brings (configs, studies, searches, agents, trajectories), and the runs below a folder.
 
     Their names stand wherever a path does, in any folder. An agent's name may leave its seed out: then it is the one
-    that cleared most episodes. What an agent cleared is said by its card; `mario-rl verify NAME` plays it again.
+    that cleared most episodes. What an agent cleared is said by its card; `mario-rl verify NAME` plays it again. The
+    folder is this one unless you name another.
 
     \b
     Examples:
       mario-rl train ddqn_right_only
       mario-rl compare smoke
       mario-rl evaluate ddqn_right_only_1-1
+      mario-rl watch 4-2
       mario-rl list ~/experiments
     """
     from mario_rl import shipped
@@ -40,6 +43,8 @@ def listing(folder: Path) -> int:
     lines += ["agents, and how many episodes they cleared under each protocol:"]
     lines += [f"  {name:<{width}}  {_cleared(shipped.AGENTS / f'{name}.pt')}" for name in agents]
     runs = sorted(runs_below(folder), key=lambda run: run.path)
+    lines += ["trajectories, each named after the stage that it clears:"]
+    lines += textwrap.wrap(" ".join(shipped.trajectory_names()), initial_indent="  ", subsequent_indent="  ")
     lines += [f"runs below {folder}:" if runs else f"runs below {folder}: none"]
     lines += [f"  {run.path}  {_come_to(run)}" for run in runs]
     click.echo(lines_of(lines))

@@ -9,6 +9,7 @@ import click
 
 from mario_rl.cli.shared import OK
 from mario_rl.errors import FailedError, UserError
+from mario_rl.shipped import find_trajectory
 
 if TYPE_CHECKING:
     from mario_rl.trajectories import Emulator, Ending, Trajectory
@@ -16,9 +17,11 @@ if TYPE_CHECKING:
 TRAJECTORY_SUFFIX, FILM_SUFFIX = ".json", ".mp4"
 """What `watch` and `record` know files by that are no agents."""
 
+EMULATORS: tuple[Emulator, ...] = ("native", "nes_py")
+
 EMULATOR = click.option(
     "--emulator",
-    type=click.Choice(("native", "nes_py")),
+    type=click.Choice(EMULATORS),
     default="native",
     show_default=True,
     help="native: compiled; nes_py: the one it is tested against, slower. Both give the same.",
@@ -26,23 +29,30 @@ EMULATOR = click.option(
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path), metavar="FILE.json")
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE.json|STAGE")
 @EMULATOR
 def replay(file: Path, emulator: Emulator) -> int:
     """Play a trajectory again and say where it ends; exit code 1 if that is not where its file says.
 
     A trajectory is what was pressed in an episode, by an agent, by a human (`mario-rl play`) or by a search: a file of
-    a few kB that anybody with the same ROM can check.
+    a few kB that anybody with the same ROM can check. STAGE is that of the package, which a search made.
 
     \b
     Examples:
+      mario-rl replay 1-1
       mario-rl replay watched/1-1_20261127-145000_episode_3.json
       mario-rl replay clear.json --emulator nes_py
     """
+    file = find_the_trajectory(file)
     trajectory, ending = played_again(file, emulator)
     click.echo(f"{file}: made by {trajectory.made}")
     click.echo(f"on {emulator}: it {ending}, as recorded")
     return OK
+
+
+def find_the_trajectory(given: Path) -> Path:
+    """Name the file that a path or a stage stands for: what is there, else that of the package, else itself."""
+    return given if given.exists() else find_trajectory(given) or given
 
 
 def played_again(file: Path, emulator: Emulator = "native") -> tuple[Trajectory, Ending]:
@@ -51,14 +61,11 @@ def played_again(file: Path, emulator: Emulator = "native") -> tuple[Trajectory,
     Raises:
         UserError: the file can't be used, or was made on another ROM. FailedError: it ends elsewhere.
     """
-    from mario_rl.trajectories import read_trajectory
-
-    trajectory = read_trajectory(file)
+    trajectory = require_playable(file)
     from mario_rl.trajectories import replay as play_again
-    from mario_rl.trajectories import require_end, require_rom
+    from mario_rl.trajectories import require_end
 
     try:
-        require_rom(trajectory)
         ending = play_again(trajectory, emulator=emulator)
         require_end(trajectory, ending)
     except UserError as error:
@@ -66,3 +73,19 @@ def played_again(file: Path, emulator: Emulator = "native") -> tuple[Trajectory,
     except FailedError as error:
         raise FailedError(f"{file}: on {emulator} not the recorded end: {error}") from error
     return trajectory, ending
+
+
+def require_playable(file: Path) -> Trajectory:
+    """Read a trajectory that can be played here; nothing is played yet.
+
+    Raises:
+        UserError: the file can't be used, or was made on another ROM.
+    """
+    from mario_rl.trajectories import read_trajectory, require_rom
+
+    trajectory = read_trajectory(file)
+    try:
+        require_rom(trajectory)
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from error
+    return trajectory

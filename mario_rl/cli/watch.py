@@ -25,7 +25,7 @@ from mario_rl.cli.shared import (
     say_which,
     seed_option,
 )
-from mario_rl.cli.trajectories import EMULATOR, FILM_SUFFIX, TRAJECTORY_SUFFIX, played_again
+from mario_rl.cli.trajectories import EMULATOR, FILM_SUFFIX, TRAJECTORY_SUFFIX, find_the_trajectory, played_again
 from mario_rl.errors import UserError
 from mario_rl.runs.directory import find_run, runs_below
 from mario_rl.wording import count_text
@@ -50,7 +50,7 @@ NO_BROWSER = click.option("--no-browser", is_flag=True, help="Only serve the pag
 
 @click.command()
 @click.argument(
-    "checkpoint", type=click.Path(path_type=Path), required=False, metavar="[AGENT|CHECKPOINT|RUN_DIR|FILE]"
+    "checkpoint", type=click.Path(path_type=Path), required=False, metavar="[AGENT|CHECKPOINT|RUN_DIR|FILE|STAGE]"
 )
 @STAGE
 @protocol_option("greedy")
@@ -64,7 +64,7 @@ def watch(
     """See an agent think, in the browser: the game live, what the network sees and what it expects.
 
     FILE is an episode that was saved: a trajectory (.json), which is played, and which you or an agent can take over at
-    any frame; or a film (.mp4), which is shown.
+    any frame; or a film (.mp4), which is shown. A stage, such as 4-2, stands for the trajectory of the package.
 
     The page pauses, steps, goes back to any frame of the sitting and plays on from there, changes speed, agent (of the
     package, or of a run below this folder), stage, protocol and checkpoint, and lets you take the pad. Of a run that is
@@ -77,20 +77,22 @@ def watch(
       mario-rl watch ddqn_simple_1-1
       mario-rl watch checkpoints/ddqn_right_only/20261123-104500-seed0 --protocol sticky --port 8123 --no-browser
       mario-rl watch watched/1-1_20261127-145000_episode_3.json
+      mario-rl watch 4-2
     """
-    kind = None if checkpoint is None else _kind_of_file(checkpoint)
-    if checkpoint is not None and kind is not None:
-        _refuse_of_agents(checkpoint, "stage", "protocol", "seed")
+    file = None if checkpoint is None else find_the_trajectory(checkpoint)
+    kind = None if file is None else _kind_of_file(file)
+    if file is not None and kind is not None:
+        _refuse_of_agents(file, "stage", "protocol", "seed")
 
     def make(address: Address) -> uvicorn.Server:
-        if checkpoint is not None and kind == FILM_SUFFIX:
-            return _film_server(checkpoint, address)
-        if checkpoint is not None and kind == TRAJECTORY_SUFFIX:
-            recording, _ = played_again(checkpoint)  # refused before anything slow is imported
+        if file is not None and kind == FILM_SUFFIX:
+            return _film_server(file, address)
+        if file is not None and kind == TRAJECTORY_SUFFIX:
+            recording, _ = played_again(file)  # refused before anything slow is imported
             from mario_rl.watch.game import Game
             from mario_rl.watch.server import make_server
 
-            return make_server(Game(None, others=other_agents(), recording=recording, name=checkpoint.name), address)
+            return make_server(Game(None, others=other_agents(), recording=recording, name=file.name), address)
         require_stage(stage, whole_game=False)
         place = _watched(checkpoint or _best())
         from mario_rl.watch.game import Game
@@ -247,7 +249,7 @@ def _watched(path: Path) -> Path:
 
 
 @click.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path), metavar="AGENT|CHECKPOINT|RUN_DIR|FILE.json")
+@click.argument("checkpoint", type=click.Path(path_type=Path), metavar="AGENT|CHECKPOINT|RUN_DIR|FILE.json|STAGE")
 @click.option("--output", type=click.Path(path_type=Path), required=True, metavar="FILE.mp4", help="Where to.")
 @click.option("--episodes", type=click.IntRange(min=1), default=3, show_default=True, help="How many; greedy has one.")
 @protocol_option("noop")
@@ -271,9 +273,12 @@ def record(
 ) -> int:
     """Film an agent, or a trajectory that was saved: an MP4 that browsers and phones play.
 
+    A stage, such as 4-2, stands for the trajectory of the package.
+
     \b
     Examples:
       mario-rl record watched/1-1_20261127-145000_episode_3.json --output mario.mp4
+      mario-rl record 4-2 --output mario.mp4
       mario-rl record ddqn_right_only_1-1 --output mario.mp4 --overlay
       mario-rl record RUN_DIR --output sticky.mp4 --protocol sticky --episodes 10 --seed 7
       mario-rl record RUN_DIR --output learned.mp4 --progress
@@ -284,9 +289,10 @@ def record(
 
     require_output("--output", output, ".mp4")
     require_stage(stage)
-    if _kind_of_file(checkpoint) == TRAJECTORY_SUFFIX:
-        _refuse_of_agents(checkpoint, "stage", "protocol", "seed", "episodes", "overlay", "progress")
-        return _record_trajectory(checkpoint, output)
+    played = find_the_trajectory(checkpoint)
+    if _kind_of_file(played) == TRAJECTORY_SUFFIX:
+        _refuse_of_agents(played, "stage", "protocol", "seed", "episodes", "overlay", "progress")
+        return _record_trajectory(played, output)
     if progress:
         return _record_progress(checkpoint, output)
     file = find_the_checkpoint(checkpoint)
