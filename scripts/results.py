@@ -1,15 +1,21 @@
-"""Writes the table of shipped agents, from their cards and their runs' episodes, into docs/results.md.
+"""Writes tables into the documents: the shipped agents into docs/results.md, the 32 stages into docs/stages.md.
 
 python scripts/results.py
+
+They come from the agents' cards, their runs' episodes, the shipped trajectories and the table of the search.
 """
 
+import csv
 import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
 from mario_rl.cards import Card, Claim, load_card
 from mario_rl.config import Protocol, parse_config
+from mario_rl.config.schema import STAGES
 from mario_rl.evaluation.protocols import PROTOCOLS
 from mario_rl.names import ALGORITHMS
 from mario_rl.runs.directory import RunDir
@@ -19,15 +25,38 @@ from mario_rl.runs.tables import read_episodes
 REPOSITORY = Path(__file__).resolve().parents[1]
 AGENTS = REPOSITORY / "checkpoints" / "pretrained"
 RUNS = REPOSITORY / "docs" / "results" / "runs.zip"
-DOCUMENTS = (REPOSITORY / "docs" / "results.md",)
-BEGIN, END = "<!-- agents: written by scripts/results.py -->", "<!-- end of agents -->"
+SEARCHES = REPOSITORY / "docs" / "explore" / "stages.csv"
 
 PROTOCOL_ORDER: tuple[Protocol, ...] = ("noop", "greedy", "sticky", "epsilon")
-HEAD = (
+STAGE_PROTOCOLS: tuple[Protocol, ...] = ("noop", "sticky", "epsilon")
+AGENTS_HEAD = (
     "| agent | seed | training [agent steps] | first clear in training | `noop`, 31 starts | `greedy` | `sticky` "
     "| `epsilon` |",
     "| --- | --- | --- | --- | --- | --- | --- | --- |",
 )
+STAGES_HEAD = (
+    "| stage | search [minutes] | search [agent steps] | its way [s] | agent | demonstrations | trained [agent steps] "
+    "| `noop` | `sticky` | `epsilon` |",
+    "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+)
+
+type Row = Mapping[str, str]
+
+
+class Document(NamedTuple):
+    """A document with a table between two marks, named after what is in it, and how the table is made."""
+
+    path: Path
+    name: str
+    table: Callable[[], str]
+
+    def text(self) -> str:
+        """Give the document as it should be.
+
+        Raises:
+            ValueError: it does not have both marks once.
+        """
+        return with_table(self.path.read_text(encoding="utf-8"), self.name, self.table())
 
 
 def agents_table(agents: Path, runs: Path) -> str:
@@ -41,21 +70,90 @@ def agents_table(agents: Path, runs: Path) -> str:
         CheckpointError: an agent has no card of its own. UserError: its run's episodes can't be read.
     """
     rows = [_row(path.stem, load_card(path), RunDir(runs / path.stem)) for path in sorted(agents.glob("*.pt"))]
-    return "\n".join([*HEAD, *rows])
+    return "\n".join([*AGENTS_HEAD, *rows])
 
 
-def with_table(text: str, table: str) -> str:
-    """Put the table between the two marks of a document.
+def stages_table(searches: Sequence[Row], agents: Path) -> str:
+    """Lay out a row for each of the 32 stages: what the search did there, and the agent that clears it most often.
+
+    Args:
+        searches: rows of `stages.csv`, as `mario-rl explore --all` writes it.
+        agents: folder of `NAME.pt`, each with its card.
+
+    Raises:
+        CheckpointError: an agent has no card of its own. UserError: a trajectory can't be read.
+    """
+    found = {row["stage"]: row for row in searches}
+    cards = [load_card(path) for path in sorted(agents.glob("*.pt"))]
+    rows = []
+    for stage in STAGES:
+        able = [card for card in cards if _episodes(card, stage, "noop")]
+        best = max(able, key=lambda card: sum(_clears(card, stage)), default=None)
+        cells = [stage, *_search_cells(found.get(stage)), *_agent_cells(best, stage)]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*STAGES_HEAD, *rows])
+
+
+def with_table(text: str, name: str, table: str) -> str:
+    """Put a table between the two marks that a document has for it.
 
     Raises:
         ValueError: the document does not have both marks once.
     """
+    begin, end = marks(name)
     replaced, count = re.subn(
-        f"{re.escape(BEGIN)}.*?{re.escape(END)}", lambda _: f"{BEGIN}\n{table}\n{END}", text, flags=re.DOTALL
+        f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: f"{begin}\n{table}\n{end}", text, flags=re.DOTALL
     )
     if count != 1:
-        raise ValueError(f"{BEGIN} ... {END} is there {count} times, not once")
+        raise ValueError(f"{begin} ... {end} is there {count} times, not once")
     return replaced
+
+
+def marks(name: str) -> tuple[str, str]:
+    """Give the marks around a table: the line before and the line after it."""
+    return f"<!-- {name}: written by scripts/results.py -->", f"<!-- end of {name} -->"
+
+
+def read_searches(path: Path) -> list[Row]:
+    """Read the table of a search of all stages; no rows where there is none."""
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _search_cells(search: Row | None) -> list[str]:
+    if search is None:
+        return ["", "", ""]
+    if search["end"] != "clear":
+        return ["not cleared", f"in {int(search['agent_steps']):,}", ""]
+    return [
+        f"{float(search['minutes']):.1f}",
+        f"{int(search['agent_steps']):,}",
+        f"{float(search['clear_seconds']):.1f}",
+    ]
+
+
+def _agent_cells(card: Card | None, stage: str) -> list[str]:
+    if card is None:
+        return [""] * 6
+    config = parse_config(card.config, card.file)
+    shown = bool(config.replay.demonstrations or config.training.backward_starts)
+    claims = []
+    for protocol in STAGE_PROTOCOLS:
+        episodes = _episodes(card, stage, protocol)
+        claims.append(f"{sum(row['end'] == 'clear' for row in episodes)} of {len(episodes)}")
+    return [f"`{Path(card.file).stem}`", "yes" if shown else "no", _trained(card), *claims]
+
+
+def _clears(card: Card, stage: str) -> list[int]:
+    return [sum(row["end"] == "clear" for row in _episodes(card, stage, one)) for one in STAGE_PROTOCOLS]
+
+
+def _episodes(card: Card, stage: str, protocol: Protocol) -> list[Mapping[str, object]]:
+    """List the evaluated episodes of a stage under a protocol; none where the card has none."""
+    claims = [claim for claim in card.evaluations if claim.protocol == protocol]
+    return [row for claim in claims for row in claim.results if row["stage"] == stage]
 
 
 def _row(name: str, card: Card, run: RunDir) -> str:
@@ -63,13 +161,16 @@ def _row(name: str, card: Card, run: RunDir) -> str:
     claims = {claim.protocol: _claim(claim) for claim in card.evaluations}
     what = f"{ALGORITHMS[config.agent.target]}, {config.env.action_set} on {config.env.stage} (`{name}`)"
     what += ", with starts from snapshots" if config.env.snapshot_probability else ""
-    before = f"{card.initial_agent_steps:,} + " if card.initial_agent_steps else ""
-    trained = f"{before}{card.agent_steps:,}"
     # a run that goes on with an agent which cleared the stage says nothing of how long a first clear takes
     initial = config.training.initial_checkpoint
     first_clear = "went on with an earlier agent" if initial else _first_clear(run)
-    cells = [what, str(card.seed), trained, first_clear, *(claims[one] for one in PROTOCOL_ORDER)]
+    cells = [what, str(card.seed), _trained(card), first_clear, *(claims[one] for one in PROTOCOL_ORDER)]
     return f"| {' | '.join(cells)} |"
+
+
+def _trained(card: Card) -> str:
+    before = f"{card.initial_agent_steps:,} + " if card.initial_agent_steps else ""
+    return f"{before}{card.agent_steps:,}"
 
 
 def _claim(claim: Claim) -> str:
@@ -90,9 +191,17 @@ def _first_clear(run: RunDir) -> str:
     return f"{int(episodes['agent_steps'][first]):,} agent steps, {episodes['seconds'][first] / 60:.0f} min"
 
 
-if __name__ == "__main__":
+def _agents_table() -> str:
     with unpacked(RUNS) as runs:
-        table = agents_table(AGENTS, runs)
+        return agents_table(AGENTS, runs)
+
+
+DOCUMENTS = (
+    Document(REPOSITORY / "docs" / "results.md", "agents", _agents_table),
+    Document(REPOSITORY / "docs" / "stages.md", "stages", lambda: stages_table(read_searches(SEARCHES), AGENTS)),
+)
+
+if __name__ == "__main__":
     for document in DOCUMENTS:
-        document.write_text(with_table(document.read_text(encoding="utf-8"), table), encoding="utf-8")
-        click.echo(f"written: {document.relative_to(REPOSITORY)}")
+        document.path.write_text(document.text(), encoding="utf-8")
+        click.echo(f"written: {document.path.relative_to(REPOSITORY)}")

@@ -1,8 +1,9 @@
-"""The table of shipped agents in the documents: what their cards say, and nothing else."""
+"""The tables in the documents: what cards, runs and searches say, and nothing else."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,8 @@ from typing import Any
 import pytest
 
 from mario_rl.cards import Card, Claim
-from mario_rl.cards.card import Machine
+from mario_rl.cards.card import ROW_COLUMNS, Machine
 from mario_rl.config import Config, parse_config
-from mario_rl.runs.packed import unpacked
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "results.py"
 spec = spec_from_file_location("results", SCRIPT)
@@ -29,7 +29,15 @@ episode,agent_steps,seconds,env,stage,return,x,length,clock,end
 """
 
 
-def claim(protocol: str, clears: int, episodes: int, low: float, high: float, mean_x: float) -> Claim:
+def claim(
+    protocol: str,
+    clears: int,
+    episodes: int,
+    low: float,
+    high: float,
+    mean_x: float,
+    rows: Sequence[dict[str, Any]] = (),
+) -> Claim:
     return Claim(
         protocol=protocol,
         seed=1,
@@ -39,7 +47,7 @@ def claim(protocol: str, clears: int, episodes: int, low: float, high: float, me
         clear_rate_low=low,
         clear_rate_high=high,
         mean_x=mean_x,
-        results=[],
+        results=list(rows),
         stage="1-1",
         mean_return=0.0,
         median_return=0.0,
@@ -52,7 +60,9 @@ def claim(protocol: str, clears: int, episodes: int, low: float, high: float, me
     )
 
 
-def made_up_agent(folder: Path, config: Config | None = None, **settings: Any) -> None:
+def made_up_agent(
+    folder: Path, config: Config | None = None, evaluations: Sequence[Claim] = (), **settings: Any
+) -> None:
     """An agent `ours` and its card."""
     weights, machine = b"weights", Machine(processor="P", cores="2", memory="24 GB", device="cpu")
     before = {"initial_agent_steps": 0, "initial_minutes": 0.0}
@@ -72,7 +82,8 @@ def made_up_agent(folder: Path, config: Config | None = None, **settings: Any) -
         date="2026-11-24",
         evaluated_on=machine,
         versions={},
-        evaluations=[
+        evaluations=list(evaluations)
+        or [
             claim("greedy", 0, 1, 0.0, 1.0, 2345.0),
             claim("noop", 30, 31, 0.8, 1.0, 3139.0),
             claim("sticky", 50, 100, 0.404, 0.596, 2500.0),
@@ -114,15 +125,40 @@ def test_a_run_that_never_cleared_says_so(tmp_path):
     assert "| 300,000 | none | 30 of 31 |" in results.agents_table(tmp_path, tmp_path)
 
 
+def search(stage: str, **values: Any) -> dict[str, str]:
+    """A row of `stages.csv`."""
+    row = {"stage": stage, "end": "clear", "minutes": "0.26", "agent_steps": "129950", "clear_seconds": "16.7"}
+    return row | {name: str(value) for name, value in values.items()}
+
+
+def played(stage: str, *ends: str) -> list[dict[str, Any]]:
+    """Episodes of a card."""
+    row = dict.fromkeys(ROW_COLUMNS, 1) | {"protocol": "noop", "stage": stage}
+    return [row | {"episode": number, "end": end} for number, end in enumerate(ends)]
+
+
+def test_there_is_a_row_for_each_stage_with_what_the_search_did_and_the_agent_that_clears_it(tmp_path):
+    config = parse_config({"env": {"stage": ["1-2", "1-3"]}, "replay": {"demonstrations": ["1-2"]}}, "made up")
+    episodes = [*played("1-2", "clear", "death"), *played("1-3", "clear", "clear", "clear")]
+    made_up_agent(tmp_path, config, evaluations=[claim("noop", 4, 5, 0.0, 1.0, 1.0, episodes)])
+    searches = [search("1-1"), search("1-2", end="limit", agent_steps=5000, clear_seconds="")]
+    table = results.stages_table(searches, tmp_path).splitlines()
+    assert len(table) == 2 + 32
+    assert table[2:5] == [
+        "| 1-1 | 0.3 | 129,950 | 16.7 |  |  |  |  |  |  |",
+        "| 1-2 | not cleared | in 5,000 |  | `ours` | yes | 300,000 | 1 of 2 | 0 of 0 | 0 of 0 |",
+        "| 1-3 |  |  |  | `ours` | yes | 300,000 | 3 of 3 | 0 of 0 | 0 of 0 |",
+    ]
+
+
 def test_the_table_goes_between_its_marks_and_changes_nothing_else():
-    text = f"before\n{results.BEGIN}\nold\n{results.END}\nafter\n"
-    assert results.with_table(text, "new") == f"before\n{results.BEGIN}\nnew\n{results.END}\nafter\n"
+    begin, end = results.marks("agents")
+    text = f"before\n{begin}\nold\n{end}\nafter\n"
+    assert results.with_table(text, "agents", "new") == f"before\n{begin}\nnew\n{end}\nafter\n"
     with pytest.raises(ValueError, match="0 times, not once"):
-        results.with_table("no marks", "new")
+        results.with_table("no marks", "agents", "new")
 
 
-@pytest.mark.parametrize("document", results.DOCUMENTS, ids=lambda path: path.name)
-def test_the_documents_agree_with_the_shipped_cards(document):
-    text = document.read_text(encoding="utf-8")
-    with unpacked(results.RUNS) as runs:
-        assert results.with_table(text, results.agents_table(results.AGENTS, runs)) == text
+@pytest.mark.parametrize("document", results.DOCUMENTS, ids=lambda document: document.path.name)
+def test_the_documents_agree_with_cards_runs_and_searches(document):
+    assert document.text() == document.path.read_text(encoding="utf-8")
