@@ -67,7 +67,9 @@ def explore_all(
             if outcome.end == "interrupted":
                 return Several(_rows(path, stages), outcome)
             write_table(table, COLUMNS, _rows(path, stages))
-    return Several(_rows(path, stages), None)
+    rows = _rows(path, stages)
+    write_table(table, COLUMNS, rows)  # also where none was left to search: each may have been searched by itself
+    return Several(rows, None)
 
 
 def _rows(path: Path, stages: Sequence[str]) -> list[Row]:

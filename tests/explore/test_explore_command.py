@@ -124,6 +124,17 @@ def test_all_stages_leave_out_those_that_have_a_trajectory_and_go_on_with_those_
         assert [row["stage"] for row in csv.DictReader(file)] == [row["stage"] for row in rows] == list(stages)
 
 
+@pytest.mark.emulator
+@pytest.mark.usefixtures("_small_rounds")
+def test_stages_that_were_searched_one_by_one_get_their_table(tmp_path):
+    explore_all(tmp_path, Settings, Limits(agent_steps=1), stages=("1-1",), jobs=1)
+    ExploreDir(tmp_path / "1-1", "1-1").trajectory.write_text("here it would be")
+    (tmp_path / "stages.csv").unlink()
+    explore_all(tmp_path, Settings, Limits(agent_steps=1), stages=("1-1",), jobs=1)
+    with (tmp_path / "stages.csv").open() as file:
+        assert [row["stage"] for row in csv.DictReader(file)] == ["1-1"]
+
+
 def test_the_table_says_what_a_clear_took_or_how_far_a_search_came():
     row = dict.fromkeys(COLUMNS) | {"stage": "1-1", "minutes": 0.52, "agent_steps": 129_950, "cells": 2_151}
     cleared = row | {"end": "clear", "frames": 999, "clear_seconds": 16.62}
