@@ -35,9 +35,9 @@ AGENTS_HEAD = (
     "| --- | --- | --- | --- | --- | --- | --- | --- |",
 )
 STAGES_HEAD = (
-    "| stage | search [minutes] | search [agent steps] | its way [s] | agent | demonstrations | trained [agent steps] "
-    "| `noop` | `sticky` | `epsilon` |",
-    "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    "| stage | search [minutes] | search [agent steps] | its actions | its way [s] | agent | demonstrations "
+    "| trained [agent steps] | `noop` | `sticky` | `epsilon` |",
+    "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
 )
 
 type Row = Mapping[str, str]
@@ -124,12 +124,13 @@ def read_searches(path: Path) -> list[Row]:
 
 def _search_cells(search: Row | None) -> list[str]:
     if search is None:
-        return ["", "", ""]
+        return [""] * 4
     if search["end"] != "clear":
-        return ["not cleared", f"in {int(search['agent_steps']):,}", ""]
+        return ["not cleared", f"in {int(search['agent_steps']):,}", search["action_set"], ""]
     return [
         f"{float(search['minutes']):.1f}",
         f"{int(search['agent_steps']):,}",
+        search["action_set"],
         f"{float(search['clear_seconds']):.1f}",
     ]
 
