@@ -7,6 +7,7 @@ They come from the agents' cards, their runs' episodes, the shipped trajectories
 
 import csv
 import re
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -25,7 +26,7 @@ from mario_rl.runs.tables import read_episodes
 REPOSITORY = Path(__file__).resolve().parents[1]
 AGENTS = REPOSITORY / "checkpoints" / "pretrained"
 RUNS = REPOSITORY / "docs" / "results" / "runs.zip"
-SEARCHES = REPOSITORY / "docs" / "explore" / "stages.csv"
+SEARCHES = REPOSITORY / "docs" / "explore" / "stages.zip"
 
 PROTOCOL_ORDER: tuple[Protocol, ...] = ("noop", "greedy", "sticky", "epsilon")
 STAGE_PROTOCOLS: tuple[Protocol, ...] = ("noop", "sticky", "epsilon")
@@ -115,11 +116,9 @@ def marks(name: str) -> tuple[str, str]:
 
 
 def read_searches(path: Path) -> list[Row]:
-    """Read the table of a search of all stages; no rows where there is none."""
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    """Read the `stages.csv` of a search of all stages out of an archive."""
+    with zipfile.ZipFile(path) as archive:
+        return list(csv.DictReader(archive.read("stages.csv").decode().splitlines()))
 
 
 def _search_cells(search: Row | None) -> list[str]:
