@@ -28,8 +28,8 @@ def test_a_name_stands_for_what_is_shipped_and_a_file_of_that_name_goes_before(e
 
 
 def test_an_agents_name_without_a_seed_is_the_seed_that_cleared_most(elsewhere, monkeypatch):
-    assert find_checkpoint(Path("ddqn_right_only_1-1")).stem == "ddqn_right_only_1-1_seed_0_continued_twice"
-    names = ["dqn_right_only_1-1_seed_0", "ddqn_complex_1-1_seed_0", "ddqn_right_only_1-1_seed_0_continued_twice"]
+    assert find_checkpoint(Path("ddqn_right_only_1-1")).stem == "ddqn_right_only_1-1_seed_0"
+    names = ["dqn_right_only_1-1_seed_0", "ddqn_complex_1-1_seed_0", "ddqn_right_only_1-1_seed_0"]
     for seed, name in enumerate(names):  # the same agents, as if they were seeds of one
         for suffix in (".pt", ".json"):
             shutil.copy((shipped.AGENTS / name).with_name(f"{name}{suffix}"), elsewhere / f"ours_seed_{seed}{suffix}")

@@ -287,7 +287,7 @@ def all_in_range(table: dict[str, Any]) -> bool:
 def real_run() -> Iterator[Path]:
     """The directory of a run whose agent is shipped."""
     with unpacked(REAL) as runs:
-        yield runs / "ddqn_right_only_1-1_seed_0_continued_twice"
+        yield runs / "ddqn_right_only_1-1_seed_0"
 
 
 @pytest.mark.parametrize("name", REAL_TABLES)
