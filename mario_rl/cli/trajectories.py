@@ -81,9 +81,11 @@ def require_playable(file: Path) -> Trajectory:
     Raises:
         UserError: the file can't be used, or was made on another ROM.
     """
-    from mario_rl.trajectories import read_trajectory, require_rom
+    from mario_rl.trajectories import read_trajectory
 
     trajectory = read_trajectory(file)
+    from mario_rl.trajectories import require_rom  # after the file is known to be one: it loads the games
+
     try:
         require_rom(trajectory)
     except UserError as error:
