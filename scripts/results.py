@@ -2,7 +2,7 @@
 
 python scripts/results.py
 
-They come from the agents' cards, their runs' episodes, the shipped trajectories and the table of the search.
+They come from the agents' cards, their runs' episodes and the table that the search wrote.
 """
 
 import csv
@@ -82,7 +82,7 @@ def stages_table(searches: Sequence[Row], agents: Path) -> str:
         agents: folder of `NAME.pt`, each with its card.
 
     Raises:
-        CheckpointError: an agent has no card of its own. UserError: a trajectory can't be read.
+        CheckpointError: an agent has no card of its own.
     """
     found = {row["stage"]: row for row in searches}
     cards = [load_card(path) for path in sorted(agents.glob("*.pt"))]
@@ -127,7 +127,7 @@ def _search_cells(search: Row | None) -> list[str]:
     if search["end"] != "clear":
         return ["not cleared", f"in {int(search['agent_steps']):,}", search["action_set"], ""]
     return [
-        f"{float(search['minutes']):.1f}",
+        f"{float(search['minutes']):.2f}",
         f"{int(search['agent_steps']):,}",
         search["action_set"],
         f"{float(search['clear_seconds']):.1f}",

@@ -146,7 +146,7 @@ def test_there_is_a_row_for_each_stage_with_what_the_search_did_and_the_agent_th
     table = results.stages_table(searches, tmp_path).splitlines()
     assert len(table) == 2 + 32
     assert table[2:5] == [
-        "| 1-1 | 0.3 | 129,950 | simple | 16.7 |  |  |  |  |  |  |",
+        "| 1-1 | 0.26 | 129,950 | simple | 16.7 |  |  |  |  |  |  |",
         "| 1-2 | not cleared | in 5,000 | simple |  | `ours` | yes | 300,000 | 1 of 2 | 0 of 0 | 0 of 0 |",
         "| 1-3 |  |  |  |  | `ours` | yes | 300,000 | 3 of 3 | 0 of 0 | 0 of 0 |",
     ]
