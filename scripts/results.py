@@ -36,9 +36,9 @@ AGENTS_HEAD = (
     "| --- | --- | --- | --- | --- | --- | --- | --- |",
 )
 STAGES_HEAD = (
-    "| stage | search [minutes] | search [agent steps] | its actions | its way [s] | agent | demonstrations "
-    "| trained [agent steps] | `noop` | `sticky` | `epsilon` |",
-    "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    "| stage | search [minutes] | search [agent steps] | its way [s] | agent | trained [agent steps] | `noop` "
+    "| `sticky` | `epsilon` |",
+    "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
 )
 
 type Row = Mapping[str, str]
@@ -123,27 +123,27 @@ def read_searches(path: Path) -> list[Row]:
 
 def _search_cells(search: Row | None) -> list[str]:
     if search is None:
-        return [""] * 4
+        return [""] * 3
     if search["end"] != "clear":
-        return ["not cleared", f"in {int(search['agent_steps']):,}", search["action_set"], ""]
+        return ["not cleared", f"in {int(search['agent_steps']):,}", ""]
     return [
         f"{float(search['minutes']):.2f}",
         f"{int(search['agent_steps']):,}",
-        search["action_set"],
         f"{float(search['clear_seconds']):.1f}",
     ]
 
 
 def _agent_cells(card: Card | None, stage: str) -> list[str]:
     if card is None:
-        return [""] * 6
+        return [""] * 5
     config = parse_config(card.config, card.file)
     shown = bool(config.replay.demonstrations or config.training.backward_starts)
     claims = []
     for protocol in STAGE_PROTOCOLS:
         episodes = _episodes(card, stage, protocol)
         claims.append(f"{sum(row['end'] == 'clear' for row in episodes)} of {len(episodes)}")
-    return [f"`{Path(card.file).stem}`", "yes" if shown else "no", _trained(card), *claims]
+    name = f"`{Path(card.file).stem}`{', with demonstrations' if shown else ''}"
+    return [name, _trained(card), *claims]
 
 
 def _clears(card: Card, stage: str) -> list[int]:

@@ -128,7 +128,6 @@ def test_a_run_that_never_cleared_says_so(tmp_path):
 def search(stage: str, **values: Any) -> dict[str, str]:
     """A row of `stages.csv`."""
     row = {"stage": stage, "end": "clear", "minutes": "0.26", "agent_steps": "129950", "clear_seconds": "16.7"}
-    row["action_set"] = "simple"
     return row | {name: str(value) for name, value in values.items()}
 
 
@@ -146,9 +145,9 @@ def test_there_is_a_row_for_each_stage_with_what_the_search_did_and_the_agent_th
     table = results.stages_table(searches, tmp_path).splitlines()
     assert len(table) == 2 + 32
     assert table[2:5] == [
-        "| 1-1 | 0.26 | 129,950 | simple | 16.7 |  |  |  |  |  |  |",
-        "| 1-2 | not cleared | in 5,000 | simple |  | `ours` | yes | 300,000 | 1 of 2 | 0 of 0 | 0 of 0 |",
-        "| 1-3 |  |  |  |  | `ours` | yes | 300,000 | 3 of 3 | 0 of 0 | 0 of 0 |",
+        "| 1-1 | 0.26 | 129,950 | 16.7 |  |  |  |  |  |",
+        "| 1-2 | not cleared | in 5,000 |  | `ours`, with demonstrations | 300,000 | 1 of 2 | 0 of 0 | 0 of 0 |",
+        "| 1-3 |  |  |  | `ours`, with demonstrations | 300,000 | 3 of 3 | 0 of 0 | 0 of 0 |",
     ]
 
 
