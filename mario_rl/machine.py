@@ -16,6 +16,7 @@ KEPT_BYTES = 256 << 20  # freed memory that is kept at most
 KEPT_BLOCK_BYTES = 32 << 20  # and of which size; glibc allows no more
 
 CPU_INFO = Path("/proc/cpuinfo")
+FLAG_LISTS = ("flags", "Features")  # as x86 and ARM call it
 CGROUP_MOUNT = Path("/sys/fs/cgroup")
 CGROUP_MEMBERSHIP = Path("/proc/self/cgroup")
 
@@ -27,6 +28,19 @@ def processor_name() -> str:
         names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
         return next(names, platform.processor() or platform.machine())
     return platform.processor() or platform.machine()
+
+
+def processor_flags() -> frozenset[str]:
+    """Name what the processor can do, as Linux lists it; nothing where there is no such list."""
+    if not CPU_INFO.is_file():
+        return frozenset()
+    lines = CPU_INFO.read_text(encoding="utf-8").splitlines()
+    return frozenset(next((line.split(":", 1)[1].split() for line in lines if line.startswith(FLAG_LISTS)), ()))
+
+
+def is_amd() -> bool:
+    """Tell whether AMD made the processor."""
+    return CPU_INFO.is_file() and "AuthenticAMD" in CPU_INFO.read_text(encoding="utf-8")
 
 
 def usable_cores() -> int:

@@ -1,4 +1,4 @@
-"""How many cores are computed on, and that PyTorch's own threads are left out of it."""
+"""What is computed on, and in which numbers: cores, threads, and bfloat16 where it is faster."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from mario_rl import cli, machine
 from mario_rl.cli import main
 from mario_rl.config import load_config
+from mario_rl.devices import number_of_updates
 from mario_rl.evaluation import playing
 from mario_rl.machine import computing_cores
 from mario_rl.training import Observer, Progress, train
@@ -49,6 +50,37 @@ def test_cores_are_computed_on_unless_fewer_were_chosen(usable, chosen, cores, m
     else:
         monkeypatch.setenv("OMP_NUM_THREADS", chosen)
     assert computing_cores() == cores
+
+
+INTEL = "vendor_id : GenuineIntel\n"
+AMD = "vendor_id : AuthenticAMD\n"
+
+
+@pytest.mark.parametrize(
+    ("listed", "number"),
+    [
+        pytest.param(f"{INTEL}flags : fpu avx512f avx512_bf16 amx_tile amx_bf16", torch.bfloat16, id="AMX"),
+        pytest.param(f"{INTEL}flags : fpu avx512f avx512_bf16", torch.float32, id="Intel without AMX"),
+        pytest.param(f"{AMD}flags : fpu avx512f avx512_bf16", torch.bfloat16, id="AMD"),
+        pytest.param(f"{AMD}flags : fpu avx2\nbugs : avx512_bf16", torch.float32, id="AMD without it"),
+        pytest.param("Features : fp asimd bf16", torch.float32, id="ARM"),
+        pytest.param(None, torch.float32, id="no list"),
+    ],
+)
+def test_auto_is_bfloat16_where_the_processor_is_faster_with_it(listed, number, tmp_path, monkeypatch):
+    if listed is not None:
+        (tmp_path / "cpuinfo").write_text(f"processor : 0\n{listed}\n\nprocessor : 1\n{listed}\n")
+    monkeypatch.setattr(machine, "CPU_INFO", tmp_path / "cpuinfo")
+    assert number_of_updates("auto", torch.device("cpu")) == number
+    assert number_of_updates("auto", torch.device("mps")) == torch.float32
+    assert number_of_updates(True, torch.device("cpu")) == torch.bfloat16
+    assert number_of_updates(False, torch.device("cpu")) == torch.float32
+
+
+@pytest.mark.parametrize(("supported", "number"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_auto_is_bfloat16_on_a_gpu_that_computes_in_it(supported, number, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *, including_emulation: supported)
+    assert number_of_updates("auto", torch.device("cuda")) == number
 
 
 @pytest.mark.parametrize(("allowed", "usable", "threads"), [(4, 1, "1"), (4, 4, None)])

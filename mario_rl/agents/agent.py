@@ -18,6 +18,7 @@ from mario_rl.agents.schedules import linear, multiplicative
 from mario_rl.agents.update import Inputs, Networks, next_value, step
 from mario_rl.agents.weights import Computing, FlatWeights
 from mario_rl.config import AgentConfig, NetworkConfig
+from mario_rl.devices import number_of_updates
 from mario_rl.tensors import draw_shifts, require_like
 from mario_rl.types import Batch, State
 
@@ -76,7 +77,7 @@ class QAgent:
         # What is evaluated: every update moves the online network enough to upset some of its choices, its mean stays.
         self.averaged = self.online if config.averaging is None else copy.deepcopy(self.online).requires_grad_(False)
         self._beside = Beside(cores, device)
-        self._number = torch.bfloat16 if config.bfloat16 else torch.float32
+        self._number = number_of_updates(config.bfloat16, device)
         online = FlatWeights(self.online)
         self._computing = [Computing(online, self._number)]
         target = None

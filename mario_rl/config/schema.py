@@ -371,7 +371,9 @@ class AgentConfig(Section):
         description="Share per update of the online network in a running mean, evaluated and kept instead (Polyak 1992).",
     )
     gradient_clip: PositiveFloat | None = Field(10.0, le=1e9, description="Largest gradient norm; null for no limit.")
-    bfloat16: bool = Field(False, description="Compute updates in bfloat16: faster where the processor has it.")
+    bfloat16: bool | Literal["auto"] = Field(
+        False, description="Compute updates in bfloat16 rather than float32; auto: where that is known to be faster."
+    )
     epsilon: EpsilonConfig = Field(default_factory=EpsilonConfig, description="Exploration.")
 
 

@@ -18,7 +18,7 @@ import torch
 
 from mario_rl.agents import QAgent
 from mario_rl.config import Config
-from mario_rl.devices import describe_machine, one_thread, resolve_device, software_versions
+from mario_rl.devices import describe_machine, one_thread, resolve_device, training_versions
 from mario_rl.envs import make_games, num_actions
 from mario_rl.errors import MeasurementInterrupted
 from mario_rl.game.rom import load_rom, stage_start
@@ -134,8 +134,8 @@ def run_benchmark(
             "repeats": repeats,
             "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         },
-        machine=describe_machine(resolve_device(config.device)),
-        versions=software_versions(),
+        machine=describe_machine(device),
+        versions=training_versions(config.agent.bfloat16, device),
         complete=complete,
     )
 
@@ -149,7 +149,6 @@ def markdown(report: BenchmarkReport) -> str:
         for figure in report.figures
     ]
     rows.insert(1, ("---",) * 4)
-    number = "bfloat16" if agent["bfloat16"] else "float32"
     return "\n".join(
         [
             f"{report.machine['processor']}, {count_text(int(report.machine['cores']), 'core')}, "
@@ -157,7 +156,7 @@ def markdown(report: BenchmarkReport) -> str:
             f"Python {report.versions['python']}, torch {report.versions['torch']}.",
             f"Stage {config['env']['stage']}, {config['env']['grayscale']} grayscale, target {agent['target']}, "
             f"batch {agent['batch_size']}, one update per {count_text(agent['steps_per_update'], 'agent step')}, "
-            f"{number}, {count_text(config['training']['envs'], 'environment')}; "
+            f"{report.versions['updates in']}, {count_text(config['training']['envs'], 'environment')}; "
             f"median of {report.settings['repeats']}{'' if report.complete else ', or of fewer: CUT SHORT'}.",
             "",
             *("| " + " | ".join(row) + " |" for row in rows),

@@ -57,9 +57,6 @@ NEEDED_DISK_BYTES = 5e9  # the replay of a default run takes 0.7 GB on disk, twi
 NEEDED_MEMORY_BYTES = 2e9  # the default replay of 100,000 frames, PyTorch and eight emulators
 GB = 1e9
 
-CPU_INFO = Path("/proc/cpuinfo")
-BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16", "bf16")  # two of x86, one of ARM
-
 
 class Check(NamedTuple):
     """One line of the report.
@@ -157,24 +154,13 @@ def _device() -> tuple[bool, str]:
     """Compute something on the device that `auto` would choose."""
     import torch
 
-    if torch.cuda.is_available():
-        device, detail = "cuda", f"cuda ({torch.cuda.get_device_name()})"
-    elif torch.backends.mps.is_available():
-        device, detail = "mps", "mps"
-    else:
-        device, detail = "cpu", f"cpu, {_cpu_bfloat16()}"
+    from mario_rl.devices import number_of_updates, resolve_device
+
+    device = resolve_device("auto")
+    name = f"cuda ({torch.cuda.get_device_name()})" if device.type == "cuda" else device.type
+    number = "bfloat16" if number_of_updates("auto", device) == torch.bfloat16 else "float32"
     result = torch.ones(8, 8, device=device) @ torch.ones(8, 8, device=device)
-    return bool((result == 8).all()), f"auto is {detail}"
-
-
-def _cpu_bfloat16() -> str:
-    if not CPU_INFO.is_file():
-        return "whether it computes in bfloat16 is not known here"
-    flags = set(CPU_INFO.read_text(encoding="utf-8").split())
-    found = [flag for flag in BFLOAT16_FLAGS if flag in flags]
-    if found:
-        return f"computes in bfloat16 ({', '.join(found)}): agent.bfloat16=true is faster"
-    return "does not compute in bfloat16: agent.bfloat16=false is faster"
+    return bool((result == 8).all()), f"auto is {name}, with updates in {number} (agent.bfloat16=auto)"
 
 
 def _cores() -> tuple[bool, str]:

@@ -164,7 +164,7 @@ def _record(run_dir: RunDir, config: Config, threads: int, observer: Observer) -
     """Say what the run was done with, and make its film; of one that was done once, what its record says."""
     if run_dir.record.exists():
         return read_record(run_dir).model_dump(mode="json", exclude_unset=True)
-    from mario_rl.devices import describe_machine, resolve_device, software_versions
+    from mario_rl.devices import describe_machine, resolve_device, training_versions
 
     filmed = film(run_dir, observer)  # now: a published study keeps tables and films, not checkpoints
     state = load_checkpoint(run_dir.latest)
@@ -176,9 +176,10 @@ def _record(run_dir: RunDir, config: Config, threads: int, observer: Observer) -
             **{key: kept["evaluation"][key] for key in ("clear_rate", "mean_x")},
             "film": {"end": filmed.result.end, "x": filmed.result.x},
         }
+    device = resolve_device(config.device)
     return {
-        "machine": describe_machine(resolve_device(config.device)),
-        "versions": software_versions(),
+        "machine": describe_machine(device),
+        "versions": training_versions(config.agent.bfloat16, device),
         "commit": source_commit(),
         "rom": state.get("rom"),
         "threads": threads,

@@ -36,12 +36,12 @@ def refuse_changes(begun: Config, wanted: Config) -> None:
             )
 
 
-def warn_of_versions(begun: dict[str, str], observer: Observer) -> None:
+def warn_of_versions(begun: dict[str, str], config: Config, observer: Observer) -> None:
     """Say which versions are others than those that a run was saved with, so that it can't go on bit for bit."""
-    from mario_rl.devices import one_thread, software_versions
+    from mario_rl.devices import one_thread, resolve_device, training_versions
 
     with one_thread():  # as a run has it
-        now = software_versions()
+        now = training_versions(config.agent.bfloat16, resolve_device(config.device))
     changed = [f"{name} {then} -> {now.get(name)}" for name, then in begun.items() if now.get(name) != then]
     if changed:
         observer.warned(f"resuming with other versions, so not bit for bit: {', '.join(changed)}")

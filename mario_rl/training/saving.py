@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mario_rl.agents import QAgent
 from mario_rl.config import Config
-from mario_rl.devices import describe_machine, restore_torch_generators, software_versions, torch_generators
+from mario_rl.devices import describe_machine, restore_torch_generators, torch_generators, training_versions
 from mario_rl.errors import CheckpointError, StorageError, UserError
 from mario_rl.evaluation import EvaluationReport
 from mario_rl.files import printable
@@ -156,7 +156,7 @@ class Checkpoints:
     def _policy_state(self) -> State:
         return {
             "config": self._config.model_dump(mode="json"),
-            "versions": software_versions(),
+            "versions": training_versions(self._config.agent.bfloat16, self._agent.device),
             "machine": describe_machine(self._agent.device),
             "rom": self._rom,
             "agent_steps": self._counts.agent_steps,

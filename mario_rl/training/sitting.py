@@ -94,7 +94,7 @@ def resume(run_dir: str | Path, overrides: Sequence[str] = (), *, observer: Obse
             # Through the schema, so that a key younger than the run counts as its default.
             begun = with_absolute_paths(parse_config(state["config"], str(directory.latest)))
             refuse_changes(begun, config)
-            warn_of_versions(state["versions"], observer)
+            warn_of_versions(state["versions"], config, observer)
         check_machine(config, directory)
         return config
 

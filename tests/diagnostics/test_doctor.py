@@ -142,24 +142,10 @@ def test_cores_are_those_that_the_quota_pays_for(quota, says, monkeypatch):
     assert doctor._cores() == (True, f"{cores} of 4 to compute on, {says}")
 
 
-@pytest.mark.parametrize(
-    ("flags", "says"),
-    [
-        ("flags : fpu avx512_bf16 amx_bf16", "computes in bfloat16 (amx_bf16, avx512_bf16)"),
-        ("Features : fp asimd bf16", "computes in bfloat16 (bf16)"),
-        ("flags : fpu avx2", "does not compute in bfloat16: agent.bfloat16=false"),
-    ],
-)
-def test_bfloat16_is_read_off_the_processors_flags(flags, says, tmp_path, monkeypatch):
-    (tmp_path / "cpuinfo").write_text(f"processor : 0\n{flags}\n")
-    monkeypatch.setattr(doctor, "CPU_INFO", tmp_path / "cpuinfo")
+@pytest.mark.parametrize(("flags", "number"), [("fpu avx512_bf16 amx_bf16", "bfloat16"), ("fpu avx2", "float32")])
+def test_what_auto_stands_for_is_said(flags, number, tmp_path, monkeypatch):
+    (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags : {flags}\n")
+    monkeypatch.setattr(machine, "CPU_INFO", tmp_path / "cpuinfo")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    ok, detail = doctor._device()
-    assert ok
-    assert says in detail
-
-
-def test_without_a_list_of_flags_bfloat16_is_not_known(tmp_path, monkeypatch):
-    monkeypatch.setattr(doctor, "CPU_INFO", tmp_path / "nothing")
-    assert "not known" in doctor._cpu_bfloat16()
+    assert doctor._device() == (True, f"auto is cpu, with updates in {number} (agent.bfloat16=auto)")

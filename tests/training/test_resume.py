@@ -17,6 +17,7 @@ import pytest
 import torch
 from small_run import SMALL_RUN
 
+from mario_rl import machine
 from mario_rl.agents import QAgent
 from mario_rl.config import load_config, load_run_config
 from mario_rl.errors import CheckpointError, ConfigError, StorageError, UserError
@@ -663,6 +664,23 @@ def test_as_many_threads_as_ever_are_no_other_version(tmp_path, small_run):
     torch.set_num_threads(3)
     resume(tmp_path / "run", ["training.agent_steps=24"], observer=Listen())
     assert (Listen.warnings, torch.get_num_threads()) == ([], 3)
+
+
+def test_going_on_where_updates_are_computed_in_other_numbers_is_said(tmp_path, small_run_file, monkeypatch):
+    """Of `agent.bfloat16: auto`, on a machine with another processor."""
+
+    class Listen(Observer):
+        warnings: ClassVar[list[str]] = []
+
+        def warned(self, message: str) -> None:
+            self.warnings.append(message)
+
+    monkeypatch.setattr(machine, "CPU_INFO", tmp_path / "cpuinfo")
+    config = load_config(small_run_file, ["agent.bfloat16=auto", "device=cpu"])
+    train(config, tmp_path / "run", observer=StopAt(20))
+    (tmp_path / "cpuinfo").write_text("flags : amx_bf16\n")
+    resume(tmp_path / "run", ["training.agent_steps=24"], observer=Listen())
+    assert Listen.warnings == ["resuming with other versions, so not bit for bit: updates in float32 -> bfloat16"]
 
 
 def test_an_existing_run_is_never_overwritten(tmp_path, small_run):
