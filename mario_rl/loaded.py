@@ -48,9 +48,8 @@ class LoadedAgent:
         Raises:
             UserError: there is no such stage, or the ROM can't be played.
         """
-        trained_on = self.config.env.stage
-        first = trained_on if isinstance(trained_on, str) else trained_on[0]
-        return make_env(protocol_env(self.config.env, stage or first, PROTOCOLS[protocol]), render_mode=render_mode)
+        env = self.config.env
+        return make_env(protocol_env(env, stage or env.stages[0], PROTOCOLS[protocol]), render_mode=render_mode)
 
     def values(self, observation: Pixels) -> NDArray[np.float32]:
         """Value each action, float32 (actions,): the discounted, scaled reward that is expected to follow.

@@ -61,7 +61,7 @@ class Document(NamedTuple):
 
 
 def agents_table(agents: Path, runs: Path) -> str:
-    """Lay out a row per shipped agent, as a Markdown table.
+    """Lay out a row per shipped agent of 1-1, as a Markdown table; the other stages' have one of their own.
 
     Args:
         agents: folder of `NAME.pt`, each with its card.
@@ -70,7 +70,8 @@ def agents_table(agents: Path, runs: Path) -> str:
     Raises:
         CheckpointError: an agent has no card of its own. UserError: its run's episodes can't be read.
     """
-    rows = [_row(path.stem, load_card(path), RunDir(runs / path.stem)) for path in sorted(agents.glob("*.pt"))]
+    cards = {path.stem: load_card(path) for path in sorted(agents.glob("*.pt"))}
+    rows = [_row(name, card, RunDir(runs / name)) for name, card in cards.items() if _stages(card) == ("1-1",)]
     return "\n".join([*AGENTS_HEAD, *rows])
 
 
@@ -144,6 +145,10 @@ def _agent_cells(card: Card | None, stage: str) -> list[str]:
         claims.append(f"{sum(row['end'] == 'clear' for row in episodes)} of {len(episodes)}")
     name = f"`{Path(card.file).stem}`{', with demonstrations' if shown else ''}"
     return [name, _trained(card), *claims]
+
+
+def _stages(card: Card) -> tuple[str, ...]:
+    return parse_config(card.config, card.file).env.stages
 
 
 def _clears(card: Card, stage: str) -> list[int]:

@@ -10,9 +10,9 @@ import pytest
 from mario_rl.runs.packed import archives_below, packed_runs
 
 ROOT = Path(__file__).parents[1]
-MOST_BYTES = 30_000_000
-MOST_FILE_BYTES = 4_000_000  # an agent takes 3.4 MB
-MOST_AGENTS = 6
+MOST_BYTES = 45_000_000
+MOST_FILE_BYTES = 4_000_000
+MOST_AGENTS_BYTES = 25_000_000
 
 
 @pytest.fixture(scope="module")
@@ -24,22 +24,23 @@ def tracked() -> dict[str, int]:
     return {name: path.lstat().st_size for name in listed.split("\0") if name and (path := ROOT / name).is_file()}
 
 
-def test_all_files_together_are_at_most_30_megabytes(tracked):
+def test_all_files_together_are_at_most_45_megabytes(tracked):
     largest = sorted(tracked, key=lambda name: -tracked[name])[:10]
     assert len(tracked) > 100
     assert sum(tracked.values()) <= MOST_BYTES, f"the largest are {largest}"
 
 
-def test_no_file_is_larger_than_an_agent(tracked):
+def test_no_file_is_larger_than_4_megabytes(tracked):
     assert {name: size for name, size in tracked.items() if size > MOST_FILE_BYTES} == {}
 
 
-def test_there_are_at_most_six_agents_each_with_its_card(tracked):
+def test_all_agents_together_are_at_most_25_megabytes_and_each_has_its_card(tracked):
     folder = "checkpoints/pretrained/"
     agents = [name.removesuffix(".pt") for name in tracked if name.startswith(folder) and name.endswith(".pt")]
-    assert 0 < len(agents) <= MOST_AGENTS
+    assert agents
     cards = [f"{agent}{suffix}" for agent in agents for suffix in (".pt", ".json", ".md")]
     assert sorted(name for name in tracked if name.startswith(folder)) == sorted(cards)
+    assert sum(tracked[name] for name in cards) <= MOST_AGENTS_BYTES
 
 
 def test_tables_of_runs_are_packed_and_nothing_that_a_command_rebuilds_lies_beside_them(tracked):

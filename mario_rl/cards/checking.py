@@ -65,9 +65,8 @@ def find_flaws(checkpoint: Path, card: Card, facts: Facts) -> Iterator[Flaw]:
     yield from _few("card", _wrong_protocols(card.evaluations))
     yield from _few("card", _uneven(card.evaluations))
     env = parse_config(facts.config, str(checkpoint)).env
-    stages = (env.stage,) if isinstance(env.stage, str) else env.stage
     for claim in card.evaluations:
-        yield from _few(claim.protocol, _wrong_claim(claim, stages))
+        yield from _few(claim.protocol, _wrong_claim(claim, env.stages))
     yield from _wrong_text(checkpoint.with_suffix(".md"), card.model_copy(update=facts.model_dump()))
 
 

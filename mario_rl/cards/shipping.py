@@ -91,7 +91,7 @@ def ship(
 
 def _require_room(config: Config, episodes: int) -> None:
     """Refuse more episodes than a card can hold, before they are played."""
-    stages = 1 if isinstance(config.env.stage, str) else len(config.env.stage)
+    stages = len(config.env.stages)
     counts = (rules.fixed_episodes or episodes for rules in PROTOCOLS.values())
     if (total := stages * sum(counts)) > MOST_EPISODES:
         raise UserError(

@@ -18,7 +18,7 @@ from mario_rl.wording import count_text, duration_text
 def card_markdown(card: Card) -> str:
     """Lay a card out for reading."""
     config = parse_config(card.config, card.file)
-    stage = config.env.stage if isinstance(config.env.stage, str) else ", ".join(config.env.stage)
+    stage = ", ".join(config.env.stages)
     actions = config.env.action_set if isinstance(config.env.action_set, str) else "own buttons"
     algorithm = ALGORITHMS[config.agent.target]
     rows = [

@@ -95,7 +95,7 @@ def verify(
 
     facts = read_facts(checkpoint)
     env = parse_config(facts.config, str(checkpoint)).env
-    stages = 1 if isinstance(env.stage, str) else len(env.stage)
+    stages = len(env.stages)
     rom = load_rom(env.rom).sha256
     if rom != card.rom:
         raise CheckpointError(f"{checkpoint}: was evaluated on the ROM of SHA-256 {card.rom}, the one here is {rom}")

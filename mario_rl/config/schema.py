@@ -189,6 +189,11 @@ class EnvConfig(Section):
         (), description="Gymnasium vector wrappers around the games, each package.module:Name, innermost first."
     )
 
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Where episodes may begin: one stage, those of a list, or `game`."""
+        return (self.stage,) if isinstance(self.stage, str) else self.stage
+
     @field_validator("reward", mode="before")
     @classmethod
     def _known_reward(cls, reward: Any) -> Any:

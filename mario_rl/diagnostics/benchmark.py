@@ -174,9 +174,8 @@ def seconds_per_step_and_update(config: Config, *, cores: int, seconds: float = 
 
 def _emulator(config: Config, seconds: float) -> Measured:
     """Advance the game by frames without looking at them, as fast as the emulator goes."""
-    stage = config.env.stage if isinstance(config.env.stage, str) else config.env.stage[0]
     cartridge = load_rom(config.env.rom)
-    console, start = Console(cartridge), stage_start(cartridge, stage).machine
+    console, start = Console(cartridge), stage_start(cartridge, config.env.stages[0]).machine
 
     def advance() -> int:
         console.restore(start)

@@ -51,8 +51,7 @@ def make_game(config: EnvConfig) -> gym.Env[Any, Any]:
     """
     if config.emulator == "native":
         return FrameByFrame(config)
-    stage = config.stage if isinstance(config.stage, str) else config.stage[0]
-    return CopiedScreen(load_nes_py().make_game(stage, config.rom))
+    return CopiedScreen(load_nes_py().make_game(config.stages[0], config.rom))
 
 
 def make_games(

@@ -92,8 +92,7 @@ def make_plain_env(
 
     Where `backward` is given, episodes may begin along its trajectories.
     """
-    stages = (config.stage,) if isinstance(config.stage, str) else config.stage
-    env: gym.Env[Any, Any] = StagePool(stages, open_stage=partial(make_game, rom=config.rom))
+    env: gym.Env[Any, Any] = StagePool(config.stages, open_stage=partial(make_game, rom=config.rom))
     for wrap in _wrappers(config, normalize=normalize, backward=backward):
         env = wrap(env)
     return ResumableEpisodes(env, action_names=action_names(config.action_set))

@@ -61,7 +61,7 @@ def look_at_finals(run: RunDir, config: Config, asked: FinalConfig | None) -> Fi
 
 def asked_finals(config: Config, asked: FinalConfig) -> dict[str, Made]:
     """Say which evaluations a study asks for at a run's end, by protocol."""
-    stages = 1 if isinstance(config.env.stage, str) else len(config.env.stage)
+    stages = len(config.env.stages)
     return {
         protocol: Made(stages * (PROTOCOLS[protocol].fixed_episodes or asked.episodes), asked.seed)
         for protocol in asked.protocols

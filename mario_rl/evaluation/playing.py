@@ -86,10 +86,9 @@ def evaluate_policy(
     """
     rules = PROTOCOLS[protocol]
     count = episode_count(protocol, episodes, default=config.evaluation.episodes)
-    stages = (config.env.stage,) if isinstance(config.env.stage, str) else config.env.stage
     starts = [
         _Start(stage, place * count + index, episode_seed, index if protocol == "noop" else 0)
-        for place, stage in enumerate(stages)
+        for place, stage in enumerate(config.env.stages)
         for index, episode_seed in enumerate(episode_seeds(seed, count))
     ]
     played: list[EvaluatedEpisode] = []
@@ -98,7 +97,7 @@ def evaluate_policy(
         if should_stop():
             raise EvaluationInterrupted
 
-    for stage in dict.fromkeys(stages):  # a stage may stand there more than once
+    for stage in dict.fromkeys(config.env.stages):  # a stage may stand there more than once
         env = protocol_env(config.env, stage, rules)
         todo = [start for start in starts if start.stage == stage]
         try:

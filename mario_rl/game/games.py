@@ -69,7 +69,7 @@ class Games:
     ) -> None:
         self.config, self.num_games = config, num_games
         self.cartridge = load_rom(config.rom)
-        self.pool = (config.stage,) if isinstance(config.stage, str) else config.stage
+        self.pool = config.stages
         self.stages = tuple(dict.fromkeys(self.pool))  # a stage listed twice is drawn twice as often
         starts = [stage_start(self.cartridge, stage) for stage in self.stages]
         points = [] if backward is None else self._points(backward)

@@ -360,8 +360,7 @@ def _subtitles(run: Run) -> list[str]:
             if isinstance(env.action_set, str)
             else f"{count_text(len(env.action_set), 'action')} of its own"
         )
-        stages = (env.stage,) if isinstance(env.stage, str) else env.stage
-        stage = ", ".join(stages) if len(stages) <= MANY_STAGES else f"{len(stages)} stages"
+        stage = ", ".join(env.stages) if len(env.stages) <= MANY_STAGES else f"{len(env.stages)} stages"
         lines.append(f"target: {agent.target}, action set: {actions}, stage: {stage}, seed: {run.config.seed}")
     if (count := len(run.episodes["x"])) > 0:
         there = {

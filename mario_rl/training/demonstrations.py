@@ -169,10 +169,9 @@ def _read(key: str, name: str, env: EnvConfig) -> Trajectory:
         require_rom(trajectory, env.rom)
     except UserError as error:
         raise ConfigError(f"{key}: {name}: {error}") from error
-    stages = (env.stage,) if isinstance(env.stage, str) else env.stage
-    if trajectory.stage not in stages:
+    if trajectory.stage not in env.stages:
         raise ConfigError(
-            f"{key}: {name}: a trajectory of {trajectory.stage}, which is not in env.stage ({', '.join(stages)})"
+            f"{key}: {name}: a trajectory of {trajectory.stage}, which is not in env.stage ({', '.join(env.stages)})"
         )
     if trajectory.ending.end != "clear":
         raise ConfigError(f"{key}: {name}: it {trajectory.ending}; it must clear its stage")

@@ -722,8 +722,7 @@ def find_checkpoints(place: Path) -> tuple[Path, ...]:
 
 
 def _first_stage(trained: Trained) -> str:
-    stage = trained.config.env.stage
-    return (stage if isinstance(stage, str) else stage[0]).replace(WHOLE_GAME, STAGES[0])
+    return trained.config.env.stages[0].replace(WHOLE_GAME, STAGES[0])
 
 
 def _agent_name(place: Path | None) -> str:

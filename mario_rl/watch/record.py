@@ -62,8 +62,7 @@ def record(
         StorageError: the disk refused.
     """
     trained = load_trained(checkpoint, stage=stage)
-    first = trained.config.env.stage
-    where = first if isinstance(first, str) else first[0]
+    where = trained.config.env.stages[0]
     count = min(episodes, PROTOCOLS[protocol].fixed_episodes or episodes)
     results: list[EpisodeResult] = []
 
