@@ -421,7 +421,9 @@ def _order(values: dict[str, Any]) -> tuple[Any, ...]:
 
 def value_label(key: str, value: Any) -> str:
     """Write a value as part of a label: words speak for themselves, the rest needs the name of its key."""
-    return printable(value) if isinstance(value, str) else f"{key.rpartition('.')[2]} {json.dumps(value)}"
+    if isinstance(value, str):
+        return printable(value)
+    return f"{key.rpartition('.')[2]} {'none' if value == [] else json.dumps(value)}"
 
 
 def _label(values: dict[str, Any], runs: Sequence[StudyRunData]) -> str:

@@ -93,5 +93,6 @@ def _product(sizes: Sequence[int]) -> str:
 
 def _label(key: str, value: Any) -> str:
     """Write a value as part of a folder's name; words speak for themselves, numbers don't."""
-    words = [value] if isinstance(value, str) else [key.rpartition(".")[2], json.dumps(value)]
+    said = "none" if value == [] else json.dumps(value)
+    words = [value] if isinstance(value, str) else [key.rpartition(".")[2], said]
     return "_".join(part for word in words for part in re.findall(r"[A-Za-z0-9._-]+", word)).strip(".") or "empty"

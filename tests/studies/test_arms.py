@@ -58,6 +58,9 @@ def test_values_become_names_that_folders_can_have(study_file):
     study_file.write_text("base: base.yaml\naxes:\n  env.stage: [1-1, [1-1, 1-2], game]\nseeds: [0]\n")
     runs = expand(load_study(study_file), study_file)
     assert [run.arm for run in runs] == ["1-1", "stage_1-1_1-2", "game"]
+    study_file.write_text("base: base.yaml\naxes:\n  training.backward_starts: [[], [1-1]]\nseeds: [0]\n")
+    runs = expand(load_study(study_file), study_file)
+    assert [run.arm for run in runs] == ["backward_starts_none", "backward_starts_1-1"]
 
 
 def test_the_articles_study_has_its_nine_arms_on_three_seeds():
