@@ -31,11 +31,12 @@ from mario_rl.trajectories import trajectory_text
 from mario_rl.watch.background import Closing, Newest, in_background, unfinished
 from mario_rl.watch.curve import read_curve
 from mario_rl.watch.films import Films, Saved
-from mario_rl.watch.game import CLOSE_SECONDS, Ended, Game, Predicted
+from mario_rl.watch.game import CLOSE_SECONDS, Game, Predicted
 from mario_rl.watch.guard import Guard
 from mario_rl.watch.messages import MAX_MESSAGE_BYTES, read_message
 from mario_rl.watch.port import Address
 from mario_rl.watch.recorded import Recorded
+from mario_rl.watch.sitting import Ended
 from mario_rl.watch.sockets import BoundedSocket
 
 PAGE = {

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from mario_rl.agents import NetworkPolicy
 from mario_rl.runs.checkpoint import load_checkpoint, save_checkpoint
 from mario_rl.runs.directory import RunDir
-from mario_rl.watch import game as watch_game
+from mario_rl.watch import agents
 from mario_rl.watch.game import Game
 from mario_rl.watch.messages import SetAgent, SetCheckpoint, SetSpeed, Simple
 from mario_rl.watch.saliency import saliency
@@ -166,7 +166,7 @@ def test_a_look_that_began_before_another_agent_was_chosen_does_not_change_what_
     game = Game(growing_run, others=[trained_run])
     game.start()
     try:
-        look, looks = watch_game.find_checkpoints, []
+        look, looks = agents.find_checkpoints, []
 
         def slow_look(place: Path) -> tuple[Path, ...]:
             if not looks:
@@ -175,7 +175,7 @@ def test_a_look_that_began_before_another_agent_was_chosen_does_not_change_what_
                 wait_for(lambda: game.catalog()["agent"] == 1)
             return look(place)
 
-        monkeypatch.setattr(watch_game, "find_checkpoints", slow_look)
+        monkeypatch.setattr(agents, "find_checkpoints", slow_look)
         game.refresh()
         number = game.picture.number
         wait_for(lambda: game.picture.number > number + 5)
