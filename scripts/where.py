@@ -3,7 +3,8 @@
 python scripts/where.py RUNS.zip OUTPUT.png
 
 RUNS.zip holds runs of one stage each, as `mario-rl compare DIR --pack` writes them. Each gets a strip: the stage, put
-together from the screens of the package's trajectory, and over it how many of the last 500 episodes ended where.
+together from the screens of the package's trajectory, and over it how many of the last 500 episodes ended where. The
+number is the share that cleared.
 """
 
 from collections.abc import Iterator
@@ -40,7 +41,7 @@ STRIP_INCHES = 0.75
 def main(archive: Path, output: Path) -> None:
     """Draw a strip for each run of an archive."""
     with unpacked(archive) as folder:
-        runs = sorted(_runs(folder), key=lambda run: STAGES.index(_stage(run)))
+        runs = sorted(_runs(folder), key=lambda run: (STAGES.index(_stage(run)), _has_demonstrations(run)))
     save_png(_figure(runs), output)
     click.echo(f"written: {output}")
 
@@ -53,6 +54,11 @@ def _runs(folder: Path) -> Iterator[Run]:
 def _stage(run: Run) -> str:
     assert run.config is not None
     return run.config.env.stages[0]
+
+
+def _has_demonstrations(run: Run) -> bool:
+    assert run.config is not None
+    return bool(run.config.replay.demonstrations or run.config.training.backward_starts)
 
 
 def _figure(runs: list[Run]) -> Figure:
@@ -89,8 +95,13 @@ def _draw(axes: Axes, run: Run) -> None:
         below += counts
     axes.set(ylim=(0, 1), yticks=())
     cleared = np.count_nonzero(ends == "clear")
+    shown = "with\ndemonstrations" if _has_demonstrations(run) else ""
     axes.set_ylabel(
-        f"{_stage(run)}\n{cleared / len(x):.0%}", rotation="horizontal", ha="right", va="center", fontsize="small"
+        f"{_stage(run)} {shown}\n{cleared / len(x):.0%}",
+        rotation="horizontal",
+        ha="right",
+        va="center",
+        fontsize="small",
     )
 
 
