@@ -160,10 +160,8 @@ def _refuse_other_files(path: Path) -> None:
     Raises:
         CheckpointError: it is something else, or would become larger in memory than it is.
     """
-    if not zipfile.is_zipfile(path):
-        if path.suffix in (".yaml", ".yml"):
-            raise CheckpointError(f"{path}: a config, not a checkpoint; give a checkpoint (.pt) or a run directory")
-        raise CheckpointError(f"{path}: {DAMAGED}")
+    if path.suffix in (".yaml", ".yml"):
+        raise CheckpointError(f"{path}: a config, not a checkpoint; give a checkpoint (.pt) or a run directory")
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise CheckpointError(f"{path}: refused, {size / 1e9:.1f} GB; a checkpoint has at most {MAX_BYTES / 1e9:.1f}")

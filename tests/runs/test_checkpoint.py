@@ -228,6 +228,19 @@ def same(one: object, other: object) -> bool:
     return one == other
 
 
+@pytest.mark.parametrize("behind", [4, 16], ids=["the disk of the index", "the number of disks"])
+def test_an_archive_that_claims_to_span_disks_is_damaged(tmp_path, behind):
+    """Looking whether it is an archive at all makes zipfile raise then."""
+    save_checkpoint(tmp_path / "a.pt", {**STATE, "network": {"weight": torch.arange(100.0)}})
+    content = bytearray((tmp_path / "a.pt").read_bytes())
+    content[content.index(b"PK\x06\x07") + behind] ^= 2
+    (tmp_path / "a.pt").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"a\.pt: cut short, damaged"):
+        load_checkpoint(tmp_path / "a.pt")
+    with pytest.raises(CheckpointError, match=r"a\.pt: cut short, damaged"):
+        find_checkpoint(tmp_path / "a.pt")
+
+
 @settings(max_examples=200)
 @given(data=st.data())
 def test_a_flipped_bit_is_noticed_or_changes_nothing(tmp_path_factory, data):
