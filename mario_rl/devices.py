@@ -36,9 +36,9 @@ def resolve_device(name: str) -> torch.device:
 def number_of_updates(bfloat16: bool | Literal["auto"], device: torch.device) -> torch.dtype:
     """Turn `agent.bfloat16` into the numbers that updates are computed in: torch.bfloat16 or torch.float32.
 
-    `auto` is bfloat16 where it was measured to be faster: on CUDA devices, on processors with AMX, and on AMD's with
-    AVX-512 for it. On Intel's that have AVX-512 for it but not AMX an update takes 1.4 times as long as in float32
-    (docs/performance.md); of all others nothing is known.
+    `auto` is bfloat16 on AMD's processors with AVX-512 for it, where an update took 29 ms for 45, and where there are
+    matrix units for it: CUDA devices and AMX. On Intel's that have AVX-512 for it but not AMX an update takes 1.4 times
+    as long as in float32 (docs/performance.md); of all others nothing is known.
     """
     if bfloat16 != "auto":
         return torch.bfloat16 if bfloat16 else torch.float32
@@ -113,7 +113,7 @@ def software_versions() -> dict[str, str]:
 def training_versions(bfloat16: bool | Literal["auto"], device: torch.device) -> dict[str, str]:
     """Name everything that decides whether a run repeats bit for bit: its updates' numbers besides."""
     number = number_of_updates(bfloat16, device)
-    return {**software_versions(), "updates in": "bfloat16" if number == torch.bfloat16 else "float32"}
+    return {**software_versions(), "updates in": str(number).removeprefix("torch.")}
 
 
 def _version(package: str) -> str | None:

@@ -16,31 +16,30 @@ KEPT_BYTES = 256 << 20  # freed memory that is kept at most
 KEPT_BLOCK_BYTES = 32 << 20  # and of which size; glibc allows no more
 
 CPU_INFO = Path("/proc/cpuinfo")
-FLAG_LISTS = ("flags", "Features")  # as x86 and ARM call it
 CGROUP_MOUNT = Path("/sys/fs/cgroup")
 CGROUP_MEMBERSHIP = Path("/proc/self/cgroup")
 
 
 def processor_name() -> str:
     """Name the processor as the system does."""
-    if CPU_INFO.is_file():
-        lines = CPU_INFO.read_text(encoding="utf-8").splitlines()
-        names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-        return next(names, platform.processor() or platform.machine())
-    return platform.processor() or platform.machine()
+    return _cpu_info("model name") or platform.processor() or platform.machine()
 
 
 def processor_flags() -> frozenset[str]:
     """Name what the processor can do, as Linux lists it; nothing where there is no such list."""
-    if not CPU_INFO.is_file():
-        return frozenset()
-    lines = CPU_INFO.read_text(encoding="utf-8").splitlines()
-    return frozenset(next((line.split(":", 1)[1].split() for line in lines if line.startswith(FLAG_LISTS)), ()))
+    return frozenset((_cpu_info("flags") or _cpu_info("Features")).split())  # as x86 and ARM call it
 
 
 def is_amd() -> bool:
     """Tell whether AMD made the processor."""
-    return CPU_INFO.is_file() and "AuthenticAMD" in CPU_INFO.read_text(encoding="utf-8")
+    return _cpu_info("vendor_id") == "AuthenticAMD"
+
+
+def _cpu_info(name: str) -> str:
+    """Read what Linux says of the first processor; empty where it says nothing."""
+    lines = CPU_INFO.read_text(encoding="utf-8").splitlines() if CPU_INFO.is_file() else []
+    said = (line.partition(":") for line in lines)
+    return next((value.strip() for key, _, value in said if key.strip() == name), "")
 
 
 def usable_cores() -> int:

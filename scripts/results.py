@@ -138,12 +138,11 @@ def _agent_cells(card: Card | None, stage: str) -> list[str]:
     if card is None:
         return [""] * 5
     config = parse_config(card.config, card.file)
-    shown = bool(config.replay.demonstrations or config.training.backward_starts)
     claims = []
     for protocol in STAGE_PROTOCOLS:
         episodes = _episodes(card, stage, protocol)
         claims.append(f"{sum(row['end'] == 'clear' for row in episodes)} of {len(episodes)}")
-    name = f"`{Path(card.file).stem}`{', with demonstrations' if shown else ''}"
+    name = f"`{Path(card.file).stem}`{', with demonstrations' if config.has_demonstrations else ''}"
     return [name, _trained(card), *claims]
 
 

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import StrMethodFormatter
 
-from mario_rl.config import EnvConfig
+from mario_rl.config import Config, EnvConfig
 from mario_rl.config.schema import STAGES
 from mario_rl.report.drawing import DPI, as_text, save_png
 from mario_rl.report.ends import RECENT, STYLES
@@ -41,7 +41,7 @@ STRIP_INCHES = 0.75
 def main(archive: Path, output: Path) -> None:
     """Draw a strip for each run of an archive."""
     with unpacked(archive) as folder:
-        runs = sorted(_runs(folder), key=lambda run: (STAGES.index(_stage(run)), _has_demonstrations(run)))
+        runs = sorted(_runs(folder), key=lambda run: (STAGES.index(_stage(run)), _config(run).has_demonstrations))
     save_png(_figure(runs), output)
     click.echo(f"written: {output}")
 
@@ -51,14 +51,13 @@ def _runs(folder: Path) -> Iterator[Run]:
         yield load_run(episodes.parent)
 
 
+def _config(run: Run) -> Config:
+    assert run.config is not None
+    return run.config
+
+
 def _stage(run: Run) -> str:
-    assert run.config is not None
-    return run.config.env.stages[0]
-
-
-def _has_demonstrations(run: Run) -> bool:
-    assert run.config is not None
-    return bool(run.config.replay.demonstrations or run.config.training.backward_starts)
+    return _config(run).env.stages[0]
 
 
 def _figure(runs: list[Run]) -> Figure:
@@ -95,7 +94,7 @@ def _draw(axes: Axes, run: Run) -> None:
         below += counts
     axes.set(ylim=(0, 1), yticks=())
     cleared = np.count_nonzero(ends == "clear")
-    shown = "with\ndemonstrations" if _has_demonstrations(run) else ""
+    shown = "with\ndemonstrations" if _config(run).has_demonstrations else ""
     axes.set_ylabel(
         f"{_stage(run)} {shown}\n{cleared / len(x):.0%}",
         rotation="horizontal",

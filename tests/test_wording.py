@@ -11,7 +11,7 @@ import pytest
 
 from mario_rl.cli import cli
 from mario_rl.config.schema import Config, Section
-from mario_rl.wording import count_text, duration_text
+from mario_rl.wording import count_text, duration_text, value_text
 
 
 @pytest.mark.parametrize(
@@ -75,6 +75,13 @@ def help_texts(command: click.Command) -> Iterator[str]:
     yield command.get_help(click.Context(command))
     for below in command.commands.values() if isinstance(command, click.Group) else ():
         yield from help_texts(below)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [([], "none"), (["1-1"], '["1-1"]'), (0.5, "0.5"), (None, "null"), (False, "false")]
+)
+def test_a_value_is_written_as_json_and_an_empty_list_as_none(value, text):
+    assert value_text(value) == text
 
 
 def descriptions(section: type[Section]) -> Iterator[str]:

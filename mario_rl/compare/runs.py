@@ -26,6 +26,7 @@ from mario_rl.runs.run import load_run
 from mario_rl.runs.study import StudyDir
 from mario_rl.runs.tables import RECENT_EPISODES, Table, read_evaluations
 from mario_rl.types import Floats
+from mario_rl.wording import value_text
 
 RECENT = RECENT_EPISODES  # at the end of training, that a run's score is the mean over
 
@@ -421,9 +422,7 @@ def _order(values: dict[str, Any]) -> tuple[Any, ...]:
 
 def value_label(key: str, value: Any) -> str:
     """Write a value as part of a label: words speak for themselves, the rest needs the name of its key."""
-    if isinstance(value, str):
-        return printable(value)
-    return f"{key.rpartition('.')[2]} {'none' if value == [] else json.dumps(value)}"
+    return printable(value) if isinstance(value, str) else f"{key.rpartition('.')[2]} {value_text(value)}"
 
 
 def _label(values: dict[str, Any], runs: Sequence[StudyRunData]) -> str:

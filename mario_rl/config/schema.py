@@ -488,6 +488,11 @@ class Config(Section):
     seed: Seed = Field(0, description="The seed everything random in training comes from.")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where the networks live.")
 
+    @property
+    def has_demonstrations(self) -> bool:
+        """Whether it learns from trajectories: in the replay, or by starts along them."""
+        return bool(self.replay.demonstrations or self.training.backward_starts)
+
     @model_validator(mode="after")
     def _clear_rate_is_measured(self) -> Self:
         if self.training.clear_rate is not None and self.evaluation.every_steps is None:

@@ -154,11 +154,11 @@ def _device() -> tuple[bool, str]:
     """Compute something on the device that `auto` would choose."""
     import torch
 
-    from mario_rl.devices import number_of_updates, resolve_device
+    from mario_rl.devices import resolve_device, training_versions
 
     device = resolve_device("auto")
     name = f"cuda ({torch.cuda.get_device_name()})" if device.type == "cuda" else device.type
-    number = "bfloat16" if number_of_updates("auto", device) == torch.bfloat16 else "float32"
+    number = training_versions("auto", device)["updates in"]
     result = torch.ones(8, 8, device=device) @ torch.ones(8, 8, device=device)
     return bool((result == 8).all()), f"auto is {name}, with updates in {number} (agent.bfloat16=auto)"
 

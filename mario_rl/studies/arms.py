@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -14,7 +13,7 @@ from mario_rl.config import Config, load_configs_with
 from mario_rl.config.study import Study
 from mario_rl.errors import ConfigError
 from mario_rl.shipped import find_config
-from mario_rl.wording import count_text
+from mario_rl.wording import count_text, value_text
 
 MAX_RUNS = 10_000
 MAX_NAME = 200  # characters of an arm, a part of which a folder's name may not have more than 255
@@ -93,6 +92,5 @@ def _product(sizes: Sequence[int]) -> str:
 
 def _label(key: str, value: Any) -> str:
     """Write a value as part of a folder's name; words speak for themselves, numbers don't."""
-    said = "none" if value == [] else json.dumps(value)
-    words = [value] if isinstance(value, str) else [key.rpartition(".")[2], said]
+    words = [value] if isinstance(value, str) else [key.rpartition(".")[2], value_text(value)]
     return "_".join(part for word in words for part in re.findall(r"[A-Za-z0-9._-]+", word)).strip(".") or "empty"

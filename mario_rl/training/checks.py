@@ -38,7 +38,7 @@ def check_machine(config: Config, run_dir: RunDir) -> None:
         from mario_rl.envs import load_nes_py
 
         load_nes_py()
-    if config.replay.demonstrations or config.training.backward_starts:
+    if config.has_demonstrations:
         from mario_rl.training.demonstrations import require_trajectories
 
         require_trajectories(config)

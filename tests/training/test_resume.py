@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,6 +37,16 @@ class PowerCut(BaseException):
 
 
 BY_THE_CLOCK = {"seconds", "versions", "config"}
+
+
+class Listen(Observer):
+    """Keeps what a run warns of."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warned(self, message: str) -> None:
+        self.warnings.append(message)
 
 
 class StopAt(Observer):
@@ -294,18 +304,12 @@ def test_a_better_checkpoint_than_the_last_save_knows_of_is_only_replaced_by_a_b
 
 
 def test_a_best_checkpoint_that_cannot_be_read_is_a_warning_and_replaced(tmp_path, small_run_file):
-    class Listen(Observer):
-        warnings: ClassVar[list[str]] = []
-
-        def warned(self, message: str) -> None:
-            self.warnings.append(message)
-
     place = RunDir(tmp_path / "run")
     config = load_config(small_run_file, ["evaluation.every_steps=50", "training.agent_steps=50"])
     train(config, place.path)
     place.best.write_bytes(place.best.read_bytes()[:1000])
-    resume(place.path, ["training.agent_steps=100", "evaluation.protocol=noop"], observer=Listen())
-    assert any("best.pt: can't be read, the next evaluation's will take its place" in line for line in Listen.warnings)
+    resume(place.path, ["training.agent_steps=100", "evaluation.protocol=noop"], observer=(listen := Listen()))
+    assert any("best.pt: can't be read, the next evaluation's will take its place" in line for line in listen.warnings)
     assert load_checkpoint(place.best)["agent_steps"] == 100
 
 
@@ -352,16 +356,10 @@ def test_the_best_under_one_protocol_is_not_compared_with_another(tmp_path, smal
     config = load_config(small_run_file, ["evaluation.every_steps=50", "training.agent_steps=50"])
     train(config, tmp_path / "run")
 
-    class Listen(Observer):
-        warnings: ClassVar[list[str]] = []
-
-        def warned(self, message: str) -> None:
-            self.warnings.append(message)
-
     changes = ["evaluation.protocol=sticky", "evaluation.episodes=2", "training.clear_rate=0.95"]
-    result = resume(tmp_path / "run", [*changes, "training.agent_steps=100"], observer=Listen())
+    result = resume(tmp_path / "run", [*changes, "training.agent_steps=100"], observer=(listen := Listen()))
     assert result.stop == "training.agent_steps"  # greedy's rate of 1 is not sticky's
-    assert Listen.warnings == [
+    assert listen.warnings == [
         "the best so far was found under greedy and doesn't compare with sticky: "
         "the next evaluation's will take its place"
     ]
@@ -508,13 +506,6 @@ def test_a_run_from_when_there_were_actors_and_that_had_none_goes_on_bit_for_bit
 
 @pytest.mark.parametrize("actors", [1, "auto"])
 def test_a_run_that_actor_processes_played_goes_on_with_new_episodes_and_says_so(tmp_path, small_run, actors):
-    class Listen(Observer):
-        def __init__(self) -> None:
-            self.warnings: list[str] = []
-
-        def warned(self, message: str) -> None:
-            self.warnings.append(message)
-
     train(small_run, tmp_path / "run", observer=StopAt(110))
     as_with_actors(tmp_path / "run", actors)
     latest, played = RunDir(tmp_path / "run").latest, replay_of(tmp_path / "run")
@@ -654,33 +645,21 @@ def test_a_run_whose_disk_was_full_for_a_while_goes_on_bit_for_bit(tmp_path, sma
 def test_as_many_threads_as_ever_are_no_other_version(tmp_path, small_run):
     """A run computes with one thread, however many this process would use."""
 
-    class Listen(Observer):
-        warnings: ClassVar[list[str]] = []
-
-        def warned(self, message: str) -> None:
-            self.warnings.append(message)
-
     train(small_run, tmp_path / "run", observer=StopAt(20))
     torch.set_num_threads(3)
-    resume(tmp_path / "run", ["training.agent_steps=24"], observer=Listen())
-    assert (Listen.warnings, torch.get_num_threads()) == ([], 3)
+    resume(tmp_path / "run", ["training.agent_steps=24"], observer=(listen := Listen()))
+    assert (listen.warnings, torch.get_num_threads()) == ([], 3)
 
 
 def test_going_on_where_updates_are_computed_in_other_numbers_is_said(tmp_path, small_run_file, monkeypatch):
     """Of `agent.bfloat16: auto`, on a machine with another processor."""
 
-    class Listen(Observer):
-        warnings: ClassVar[list[str]] = []
-
-        def warned(self, message: str) -> None:
-            self.warnings.append(message)
-
     monkeypatch.setattr(machine, "CPU_INFO", tmp_path / "cpuinfo")
     config = load_config(small_run_file, ["agent.bfloat16=auto", "device=cpu"])
     train(config, tmp_path / "run", observer=StopAt(20))
     (tmp_path / "cpuinfo").write_text("flags : amx_bf16\n")
-    resume(tmp_path / "run", ["training.agent_steps=24"], observer=Listen())
-    assert Listen.warnings == ["resuming with other versions, so not bit for bit: updates in float32 -> bfloat16"]
+    resume(tmp_path / "run", ["training.agent_steps=24"], observer=(listen := Listen()))
+    assert listen.warnings == ["resuming with other versions, so not bit for bit: updates in float32 -> bfloat16"]
 
 
 def test_an_existing_run_is_never_overwritten(tmp_path, small_run):
