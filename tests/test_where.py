@@ -1,0 +1,64 @@
+"""The picture of where a run's episodes ended: bars over the stage, from the tables of a real archive."""
+
+from __future__ import annotations
+
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from matplotlib.patches import Rectangle
+
+from mario_rl.cli import main
+from mario_rl.config import parse_config, render_config
+from mario_rl.runs.run import load_run
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "where.py"
+spec = spec_from_file_location("where", SCRIPT)
+assert spec is not None
+assert spec.loader is not None
+where = module_from_spec(spec)
+spec.loader.exec_module(where)
+
+HEADER = "episode,agent_steps,seconds,env,stage,return,x,length,clock,end\n"
+
+
+def write_run(place, settings, ends):
+    place.mkdir(parents=True)
+    (place / "config.yaml").write_text(render_config(parse_config(settings, "test")))
+    lines = [f"{n + 1},{100 * (n + 1)},{n},0,1-4,0,{x},10,390,{end}\n" for n, (x, end) in enumerate(ends)]
+    (place / "episodes.csv").write_text(HEADER + "".join(lines))
+
+
+def bars(axes):
+    return {
+        (bar.get_x(), round(bar.get_y(), 3), round(bar.get_height(), 3))
+        for bar in axes.patches
+        if isinstance(bar, Rectangle)
+    }
+
+
+def test_a_strip_has_a_bar_for_every_32_pixels_in_which_episodes_ended_and_the_share_that_cleared(tmp_path):
+    write_run(
+        tmp_path / "run",
+        {"env": {"stage": "1-4"}},
+        [(300, "death"), (310, "death"), (319, "stall"), (900, "death"), (2500, "clear")],
+    )
+    (strip,) = where._figure([load_run(tmp_path / "run")]).axes
+    third = round(1 / 3, 3)  # of the fullest bar, where three ended
+    assert bars(strip) == {
+        (288, 0, 0.667),
+        (288, 0.667, third),
+        (896, 0, third),
+        (2496, 0, third),
+    }
+    assert strip.get_ylabel() == "1-4 \n20%"
+
+
+@pytest.mark.slow
+def test_an_archive_becomes_a_picture(tmp_path):
+    write_run(tmp_path / "runs" / "plain", {"env": {"stage": "1-4"}}, [(300, "death")])
+    assert main(["compare", str(tmp_path / "runs"), "--pack"]) == 0
+    written = CliRunner().invoke(where.main, [str(tmp_path / "runs" / "runs.zip"), str(tmp_path / "where.png")])
+    assert written.output == f"written: {tmp_path / 'where.png'}\n"
+    assert (tmp_path / "where.png").read_bytes().startswith(b"\x89PNG")
