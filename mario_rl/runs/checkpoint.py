@@ -55,7 +55,7 @@ def write_checkpoint(path: Path, state: State) -> None:
 
     content = io.BytesIO()  # torch would write to the disk itself, and hide what the disk says
     torch.save({"format": FORMAT, **state}, content)
-    write_bytes(path, content.getbuffer())
+    write_bytes(path, content.getvalue())
 
 
 def load_checkpoint(path: Path) -> State:

@@ -1,8 +1,10 @@
 """Checkpoints: whole or absent, and never running what a file says."""
 
+import gc
 import os
 import pickle
 import resource
+import sys
 import zipfile
 from pathlib import Path
 
@@ -93,6 +95,20 @@ def test_a_full_disk_leaves_the_previous_checkpoint_and_no_debris(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert load_checkpoint(path)["agent_steps"] == 12
     assert os.listdir(tmp_path) == ["a.pt"]
+
+
+def test_a_full_disk_is_told_once_and_nothing_after_it(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    try:
+        with pytest.raises(StorageError):
+            save_checkpoint(tmp_path / "a.pt", STATE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    gc.collect()  # what the exception held on to
+    assert told == []
 
 
 def test_a_run_directory_stands_for_its_best_then_its_latest_checkpoint(tmp_path):
