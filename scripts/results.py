@@ -36,9 +36,8 @@ AGENTS_HEAD = (
     "| --- | --- | --- | --- | --- | --- | --- | --- |",
 )
 STAGES_HEAD = (
-    "| stage | search [minutes] | search [agent steps] | its way [s] | agent | trained [agent steps] | `noop` "
-    "| `sticky` | `epsilon` |",
-    "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    "| stage | search [minutes] | its way [s] | agent | trained [agent steps] | `noop` | `sticky` | `epsilon` |",
+    "| --- | --- | --- | --- | --- | --- | --- | --- |",
 )
 
 type Row = Mapping[str, str]
@@ -124,14 +123,10 @@ def read_searches(path: Path) -> list[Row]:
 
 def _search_cells(search: Row | None) -> list[str]:
     if search is None:
-        return [""] * 3
+        return [""] * 2
     if search["end"] != "clear":
-        return ["not cleared", f"in {int(search['agent_steps']):,}", ""]
-    return [
-        f"{float(search['minutes']):.2f}",
-        f"{int(search['agent_steps']):,}",
-        f"{float(search['clear_seconds']):.1f}",
-    ]
+        return [f"not cleared in {float(search['minutes']):.2f}", ""]
+    return [f"{float(search['minutes']):.2f}", f"{float(search['clear_seconds']):.1f}"]
 
 
 def _agent_cells(card: Card | None, stage: str) -> list[str]:

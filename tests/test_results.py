@@ -127,7 +127,7 @@ def test_a_run_that_never_cleared_says_so(tmp_path):
 
 def search(stage: str, **values: Any) -> dict[str, str]:
     """A row of `stages.csv`."""
-    row = {"stage": stage, "end": "clear", "minutes": "0.26", "agent_steps": "129950", "clear_seconds": "16.7"}
+    row = {"stage": stage, "end": "clear", "minutes": "0.26", "clear_seconds": "16.7"}
     return row | {name: str(value) for name, value in values.items()}
 
 
@@ -141,13 +141,13 @@ def test_there_is_a_row_for_each_stage_with_what_the_search_did_and_the_agent_th
     config = parse_config({"env": {"stage": ["1-2", "1-3"]}, "replay": {"demonstrations": ["1-2"]}}, "made up")
     episodes = [*played("1-2", "clear", "death"), *played("1-3", "clear", "clear", "clear")]
     made_up_agent(tmp_path, config, evaluations=[claim("noop", 4, 5, 0.0, 1.0, 1.0, episodes)])
-    searches = [search("1-1"), search("1-2", end="limit", agent_steps=5000, clear_seconds="")]
+    searches = [search("1-1"), search("1-2", end="limit", minutes="30", clear_seconds="")]
     table = results.stages_table(searches, tmp_path).splitlines()
     assert len(table) == 2 + 32
     assert table[2:5] == [
-        "| 1-1 | 0.26 | 129,950 | 16.7 |  |  |  |  |  |",
-        "| 1-2 | not cleared | in 5,000 |  | `ours`, with demonstrations | 300,000 | 1 of 2 | 0 of 0 | 0 of 0 |",
-        "| 1-3 |  |  |  | `ours`, with demonstrations | 300,000 | 3 of 3 | 0 of 0 | 0 of 0 |",
+        "| 1-1 | 0.26 | 16.7 |  |  |  |  |  |",
+        "| 1-2 | not cleared in 30.00 |  | `ours`, with demonstrations | 300,000 | 1 of 2 | 0 of 0 | 0 of 0 |",
+        "| 1-3 |  |  | `ours`, with demonstrations | 300,000 | 3 of 3 | 0 of 0 | 0 of 0 |",
     ]
 
 
