@@ -17,7 +17,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from mario_rl.config import EnvConfig
+from mario_rl.errors import UserError
 from mario_rl.game.addresses import Y_PIXEL, Y_VIEWPORT
+from mario_rl.game.observation import ARTICLE_CELL, ARTICLE_FIRST_ROW, ARTICLE_ROW
 from mario_rl.report.drawing import BLUE, DPI, ORANGE, VERMILLION, as_text, save_png
 from mario_rl.shipped import find_trajectory
 from mario_rl.trajectories import Trajectory, read_trajectory
@@ -27,7 +29,8 @@ from mario_rl.watch.stage_map import TOP, StageMap
 
 AGENT_STEP_FRAMES = 4
 MIDDLE = 24, 8  # of a small Mario, below and right of where the game has him
-SEEN_FROM = 39  # rows of the screen above are cut off in env.grayscale article: 18 of 110
+SEEN_FROM = ARTICLE_CELL * ARTICLE_FIRST_ROW // ARTICLE_ROW  # rows of the screen above are cut off
+STYLES = (BLUE, "o"), (VERMILLION, "s"), (ORANGE, "^")
 SCREEN_ROWS = 240
 
 
@@ -46,8 +49,13 @@ class Way(NamedTuple):
 @click.argument("trajectories", metavar="TRAJECTORY...", nargs=-1, required=True)
 def main(output: Path, start: int, stop: int, trajectories: Sequence[str]) -> None:
     """Draw where episodes went between two x positions."""
+    if len(trajectories) > len(STYLES) or start >= stop:
+        raise click.UsageError(f"at most {len(STYLES)} trajectories, and FROM below TO")
     files = [Path(name) if Path(name).exists() else find_trajectory(Path(name)) or Path(name) for name in trajectories]
-    read = [read_trajectory(file) for file in files]
+    try:
+        read = [read_trajectory(file) for file in files]
+    except UserError as error:
+        raise click.UsageError(str(error)) from error
     if any(one.stage != other.stage for one, other in pairwise(read)):
         raise click.UsageError("all trajectories must be of one stage")
     stage_map = StageMap()
@@ -78,7 +86,7 @@ def _figure(stage: Pixels, ways: Sequence[Way], start: int, stop: int) -> Figure
     axes = figure.subplots()
     axes.set_facecolor(stage[0, 0] / 255)
     axes.imshow(stage, extent=(0, 2 * stage.shape[1], SCREEN_ROWS, TOP), aspect="equal", alpha=0.7)
-    for way, colour, marker in zip(ways, (BLUE, VERMILLION, ORANGE), "os^", strict=False):
+    for way, (colour, marker) in zip(ways, STYLES, strict=False):
         axes.plot(way.x, way.y, f"{marker}-", color=colour, markersize=4, linewidth=1.5, label=way.told)
     axes.axhline(
         SEEN_FROM, color="black", linestyle="--", linewidth=1, label="env.grayscale article shows nothing above"

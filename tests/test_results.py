@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
 import pytest
+from scripts_of_ours import load_script
 
 from mario_rl.cards import Card, Claim
 from mario_rl.cards.card import ROW_COLUMNS, Machine
 from mario_rl.config import Config, parse_config
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "results.py"
-spec = spec_from_file_location("results", SCRIPT)
-assert spec is not None
-assert spec.loader is not None
-results = module_from_spec(spec)
-spec.loader.exec_module(results)
+results = load_script("results")
 
 EPISODES = """\
 episode,agent_steps,seconds,env,stage,return,x,length,clock,end

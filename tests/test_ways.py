@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from scripts_of_ours import load_script
 
 from mario_rl.shipped import TRAJECTORIES
 from mario_rl.trajectories import read_trajectory
 from mario_rl.watch.stage_map import StageMap
 
 ROOT = Path(__file__).parents[1]
-spec = spec_from_file_location("ways", ROOT / "scripts" / "ways.py")
-assert spec is not None
-assert spec.loader is not None
-ways = module_from_spec(spec)
-spec.loader.exec_module(ways)
+ways = load_script("ways")
 
 
 def test_a_way_begins_where_mario_stands_and_ends_where_the_trajectory_says():
@@ -38,10 +34,17 @@ def test_the_fall_in_1_3_is_drawn_beside_the_way_that_clears_it(tmp_path):
     assert (tmp_path / "ways.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize(("others", "told"), [(["1-4"], "all trajectories must be of one stage"), ([], "TRAJECTORY")])
-def test_trajectories_of_two_stages_or_none_are_refused(tmp_path, others, told):
-    refused = CliRunner().invoke(
-        ways.main, [str(tmp_path / "ways.png"), "0", "9", *others, *(["1-3"] if others else [])]
-    )
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["0", "9", "1-4", "1-3"], "all trajectories must be of one stage"),
+        (["0", "9"], "TRAJECTORY"),
+        (["0", "9", *["1-3"] * 4], "at most 3 trajectories"),
+        (["9", "9", "1-3"], "FROM below TO"),
+        (["0", "9", "none.json"], "none.json"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(tmp_path, arguments, told):
+    refused = CliRunner().invoke(ways.main, [str(tmp_path / "ways.png"), *arguments])
     assert refused.exit_code == 2
     assert told in refused.output

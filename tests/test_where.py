@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
-
 import pytest
 from click.testing import CliRunner
 from matplotlib.patches import Rectangle
+from scripts_of_ours import load_script
 
 from mario_rl.cli import main
 from mario_rl.config import parse_config, render_config
 from mario_rl.runs.run import load_run
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "where.py"
-spec = spec_from_file_location("where", SCRIPT)
-assert spec is not None
-assert spec.loader is not None
-where = module_from_spec(spec)
-spec.loader.exec_module(where)
+where = load_script("where")
 
 DEMONSTRATED = {"demonstrations": ["1-4"]}
 TOLD = "\nwith\ndemonstrations"
