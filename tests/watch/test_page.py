@@ -68,19 +68,20 @@ def page(page):
 
 
 def test_frames_follow_each_other_and_the_screen_changes(page):
-    ask(page, do="restart")
-    wait(page, "view.shown.frame < 20")
-    before = page.evaluate("by('screen').toDataURL()")
-    wait(page, "view.shown.frame > 60")
+    begin_anew(page)
+    frame, before = page.evaluate("[view.shown.frame, by('screen').toDataURL()]")
+    wait(page, "frame => view.shown.frame > frame + 40", frame)
     assert page.evaluate("by('screen').toDataURL()") != before
 
 
 def test_the_bars_are_the_values_of_the_network_for_the_observation_at_that_step(page, trained_run):
-    ask(page, do="restart")
+    begin_anew(page)
     ask(page, do="pause")
-    wait(page, "view.catalog.paused && view.shown.decision && view.shown.decision.step === 0")
+    wait(page, "view.catalog.paused")
+    page.wait_for_timeout(300)  # what was on its way is shown
+    before = page.evaluate("view.shown.decision.step")
     ask(page, do="step")
-    wait(page, "view.shown.decision && view.shown.decision.step === 1")
+    wait(page, "before => view.shown.decision.step === before + 1", before)
     page.wait_for_timeout(300)
     step = page.evaluate("view.shown.decision.step")
     trained = load_trained(RunDir(trained_run).latest)
