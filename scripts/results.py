@@ -137,7 +137,8 @@ def _agent_cells(card: Card | None, stage: str) -> list[str]:
     for protocol in STAGE_PROTOCOLS:
         episodes = _episodes(card, stage, protocol)
         claims.append(f"{sum(row['end'] == 'clear' for row in episodes)} of {len(episodes)}")
-    name = f"`{Path(card.file).stem}`{', with demonstrations' if config.has_demonstrations else ''}"
+    agent = re.sub(r"_seed_\d+$", "", Path(card.file).stem)  # which is a name for it too, and leaves room for the rest
+    name = f"`{agent}`{', with demonstrations' if config.has_demonstrations else ''}"
     return [name, _trained(card), *claims]
 
 

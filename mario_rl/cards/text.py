@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from ruamel.yaml import YAML
 from mario_rl.cards.card import Card, Claim, Machine
 from mario_rl.config import Config, parse_config
 from mario_rl.evaluation.protocols import PROTOCOLS
+from mario_rl.evaluation.report import summarize
 from mario_rl.names import ALGORITHMS
 from mario_rl.wording import count_text, duration_text
 
@@ -21,11 +23,6 @@ def card_markdown(card: Card) -> str:
     stage = ", ".join(config.env.stages)
     actions = config.env.action_set if isinstance(config.env.action_set, str) else "own buttons"
     algorithm = ALGORITHMS[config.agent.target]
-    rows = [
-        f"| `{claim.protocol}` | {claim.clears} of {claim.episodes} | {_rate(claim)} | {claim.mean_x:,.0f} "
-        f"| {_failures(claim)} |"
-        for claim in card.evaluations
-    ]
     changed = StringIO()
     YAML(typ="safe", pure=True).dump(_changed(card, config), changed)
     return "\n".join(
@@ -35,9 +32,7 @@ def card_markdown(card: Card) -> str:
             f"{algorithm} on {stage} with the action set {actions}: {count_text(card.agent_steps, 'agent step')} in "
             f"{duration_text(card.minutes * 60)}, seed {card.seed}{_before(card)}.",
             "",
-            "| protocol | cleared | clear rate | mean x [pixels] | x where the others ended |",
-            "| --- | --- | --- | --- | --- |",
-            *rows,
+            *_table(card, config.env.stages),
             "",
             f"Measured {card.date} with the shipped file (float16 weights) in float32 on one thread of "
             f"{_machine(card.evaluated_on)}; sticky and epsilon with seed {card.evaluations[-1].seed}. "
@@ -55,6 +50,29 @@ def card_markdown(card: Card) -> str:
             "",
         ]
     )
+
+
+def _table(card: Card, stages: Sequence[str]) -> list[str]:
+    """Lay out the evaluations, a row each; of an agent of several stages, a row for each of its stages."""
+    head = ["protocol", "cleared", "clear rate", "mean x [pixels]", "x where the others ended"]
+    if len(stages) == 1:
+        rows = [[f"`{claim.protocol}`", *_cells(claim)] for claim in card.evaluations]
+    else:
+        head.insert(1, "stage")
+        rows = [
+            [f"`{claim.protocol}`", stage, *_cells(_on(stage, claim))] for claim in card.evaluations for stage in stages
+        ]
+    return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
+
+
+def _on(stage: str, claim: Claim) -> Claim:
+    """Take what a claim over several stages says of one of them."""
+    played = [row for row in claim.results if row["stage"] == stage]
+    return Claim.model_validate(summarize(played, protocol=claim.protocol, seed=claim.seed, stage=stage))
+
+
+def _cells(claim: Claim) -> list[str]:
+    return [f"{claim.clears} of {claim.episodes}", _rate(claim), f"{claim.mean_x:,.0f}", _failures(claim)]
 
 
 def _changed(card: Card, config: Config) -> dict[str, Any]:
