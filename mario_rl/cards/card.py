@@ -104,6 +104,7 @@ class Facts(BaseModel):
     file: its name. sha256: of the file, hexadecimal. rom: SHA-256 of the ROM it was trained on.
     seed, agent_steps, updates, minutes, trained_on, trained_with: of its training.
     initial_agent_steps, initial_minutes: of the training before, if it began with another agent's network.
+    mean_of: how many checkpoints of its run its weights are the mean of.
     config: every key.
     """
 
@@ -119,6 +120,7 @@ class Facts(BaseModel):
     minutes: Minutes
     initial_agent_steps: Count
     initial_minutes: Minutes
+    mean_of: Annotated[int, Field(ge=1, le=10_000)] = 1
     trained_on: Machine
     trained_with: Named
     config: dict[str, Any]

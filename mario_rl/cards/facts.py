@@ -36,6 +36,7 @@ def read_facts(path: Path, name: str | None = None) -> Facts:
         "minutes": round(state["seconds"] / 60, 1),
         "initial_agent_steps": state.get("initial_agent_steps", 0),
         "initial_minutes": round(state.get("initial_seconds", 0) / 60, 1),
+        "mean_of": state.get("mean_of", 1),
         "trained_on": state["machine"],
         "trained_with": state["versions"],
         "config": state["config"],

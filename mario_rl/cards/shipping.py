@@ -15,7 +15,9 @@ from mario_rl.config import Config, parse_config, with_portable_paths
 from mario_rl.errors import CheckpointError, UserError
 from mario_rl.evaluation.protocols import PROTOCOLS
 from mario_rl.files import staged, storage_errors
+from mario_rl.runs.averaging import load_mean
 from mario_rl.runs.checkpoint import find_checkpoint, load_checkpoint, write_checkpoint
+from mario_rl.runs.directory import RunDir
 from mario_rl.wording import count_text
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ def ship(
     *,
     episodes: int = 100,
     seed: int = 1,
+    mean_of: int = 1,
     should_stop: Callable[[], bool] = lambda: False,
     on_episode: Callable[[EvaluatedEpisode, int], None] | None = None,
     on_claim: Callable[[Claim], None] = lambda claim: None,
@@ -42,6 +45,7 @@ def ship(
         output: where to, `.pt`; the card goes beside it, `.json` and `.md`.
         episodes: of sticky and epsilon.
         seed: of theirs; not the one that `evaluation.seed` chose the best checkpoint by.
+        mean_of: 1 for the checkpoint; more for the mean of that many step checkpoints, the newest of its run.
         should_stop: asked between two agent steps.
         on_episode: called after each episode with it and the number of episodes of its protocol.
         on_claim: called after each evaluation.
@@ -56,7 +60,8 @@ def ship(
     from mario_rl.devices import describe_machine
     from mario_rl.game.rom import load_rom
 
-    state = load_checkpoint(find_checkpoint(checkpoint))
+    file = find_checkpoint(checkpoint)
+    state = load_checkpoint(file) if mean_of == 1 else load_mean(RunDir(file.parent.parent), mean_of)
     config = with_portable_paths(parse_config(state["config"], str(checkpoint)))
     _require_room(config, episodes)
     rom = load_rom(config.env.rom).sha256
@@ -66,10 +71,11 @@ def ship(
     kept = ("config", "versions", "machine", "rom", "agent_steps", "updates", "episodes", "seconds")
     network = {name: tensor.half() for name, tensor in state["network"].items()}
     before = {key: state.get(key, 0) for key in ("initial_agent_steps", "initial_seconds")}
+    mean = {"mean_of": state["mean_of"]} if "mean_of" in state else {}
     card_file, text_file = output.with_suffix(".json"), output.with_suffix(".md")
     with staged(card_file, text_file, output) as (card_partial, text_partial, weights):
         with storage_errors(output):
-            write_checkpoint(weights, {key: state[key] for key in kept} | before | {"network": network})
+            write_checkpoint(weights, {key: state[key] for key in kept} | before | mean | {"network": network})
         facts = read_facts(weights, output.name)
         claims = []
         for protocol in PROTOCOLS:

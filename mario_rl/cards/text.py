@@ -30,7 +30,7 @@ def card_markdown(card: Card) -> str:
             f"# {Path(card.file).stem}",
             "",
             f"{algorithm} on {stage} with the action set {actions}: {count_text(card.agent_steps, 'agent step')} in "
-            f"{duration_text(card.minutes * 60)}, seed {card.seed}{_before(card)}.",
+            f"{duration_text(card.minutes * 60)}, seed {card.seed}{_before(card)}{_mean(card)}.",
             "",
             *_table(card, config.env.stages),
             "",
@@ -98,6 +98,12 @@ def _before(card: Card) -> str:
         f"; it began as an agent that had {count_text(card.initial_agent_steps, 'agent step')} in "
         f"{duration_text(card.initial_minutes * 60)} behind it"
     )
+
+
+def _mean(card: Card) -> str:
+    if card.mean_of == 1:
+        return ""
+    return f"; its weights are the mean of the run's last {card.mean_of} step checkpoints (Izmailov et al. 2018)"
 
 
 def _failures(claim: Claim) -> str:

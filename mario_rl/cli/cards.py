@@ -40,15 +40,24 @@ if TYPE_CHECKING:
     "--episodes", type=click.IntRange(min=1), default=100, show_default=True, help="Of sticky and of epsilon."
 )
 @seed_option(1)
-def ship(checkpoint: Path, output: Path, episodes: int, seed: int) -> int:
+@click.option(
+    "--mean-of",
+    type=click.IntRange(1, 10_000),
+    default=1,
+    metavar="N",
+    help="Take the mean of the weights of the run's last N step checkpoints, in place of one checkpoint. It plays "
+    "steadier; the run needs training.keep_checkpoints=N or more.",
+)
+def ship(checkpoint: Path, output: Path, episodes: int, seed: int, mean_of: int) -> int:
     """Write an agent to hand on: weights alone, float16, and a card with what they do.
 
     The card (OUTPUT.json, and OUTPUT.md to read) has the config, the training, and evaluations of the written file
     under every protocol; `mario-rl verify` repeats them. Some minutes, most of it for sticky and epsilon.
 
     \b
-    Example:
+    Examples:
       mario-rl ship RUN_DIR mine.pt
+      mario-rl ship RUN_DIR mine.pt --mean-of 10
     """
     from mario_rl import cards
     from mario_rl.cli.terminal import CountingBar
@@ -68,6 +77,7 @@ def ship(checkpoint: Path, output: Path, episodes: int, seed: int) -> int:
                 output,
                 episodes=episodes,
                 seed=seed,
+                mean_of=mean_of,
                 should_stop=lambda: interrupts.received is not None,
                 on_episode=bar,
                 on_claim=claims.append,

@@ -25,7 +25,7 @@ MOST_BYTES = {".pt": 1 << 30, ".json": MOST_CARD_BYTES, ".mp4": 100_000_000}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 """What an agent may be called: a plain file name on every system."""
 
-OWN_KEYS = {*REQUIRED, "format", "rom", "initial_agent_steps", "initial_seconds"}
+OWN_KEYS = {*REQUIRED, "format", "rom", "initial_agent_steps", "initial_seconds", "mean_of"}
 """What the file of a shipped agent holds: its network and where that comes from, nothing to go on training with."""
 
 

@@ -61,7 +61,10 @@ class Training(_Part):
 
 
 class Checkpoint(_Part):
-    """Of every checkpoint. initial_agent_steps, initial_seconds, rom: older files lack them."""
+    """Of every checkpoint. initial_agent_steps, initial_seconds, rom: older files lack them.
+
+    mean_of: how many checkpoints of its run the weights are the mean of, see `load_mean`.
+    """
 
     config: dict[str, Any]
     versions: Words
@@ -74,6 +77,7 @@ class Checkpoint(_Part):
     rom: Sha256 | None = None
     initial_agent_steps: Count = 0
     initial_seconds: Seconds = 0.0
+    mean_of: Annotated[int, Field(ge=1, le=MAX_COUNT)] = 1
     evaluation: Evaluation | None = None
     training: Training | None = None
 
