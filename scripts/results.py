@@ -75,7 +75,8 @@ def agents_table(agents: Path, runs: Path) -> str:
 
 
 def stages_table(searches: Sequence[Row], agents: Path) -> str:
-    """Lay out a row for each of the 32 stages: what the search did there, and the agent that clears it most often.
+    """Lay out a row for each of the 32 stages: what the search did there, and the agent that clears it most often
+    under noop, of equal ones in all.
 
     Args:
         searches: rows of `stages.csv`, as `mario-rl explore --all` writes it.
@@ -89,7 +90,7 @@ def stages_table(searches: Sequence[Row], agents: Path) -> str:
     rows = []
     for stage in STAGES:
         able = [card for card in cards if _episodes(card, stage, "noop")]
-        best = max(able, key=lambda card: sum(_clears(card, stage)), default=None)
+        best = max(able, key=lambda card: (_clears(card, stage)[0], sum(_clears(card, stage))), default=None)
         cells = [stage, *_search_cells(found.get(stage)), *_agent_cells(best, stage)]
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join([*STAGES_HEAD, *rows])
