@@ -75,8 +75,9 @@ def agents_table(agents: Path, runs: Path) -> str:
 
 
 def stages_table(searches: Sequence[Row], agents: Path) -> str:
-    """Lay out a row for each of the 32 stages: what the search did there, and the agent that clears it most often
-    under noop, of equal ones in all.
+    """Lay out a row for each of the 32 stages: what the search did there, and the agent that clears it most often.
+
+    That is under noop; of equal ones, under all protocols together.
 
     Args:
         searches: rows of `stages.csv`, as `mario-rl explore --all` writes it.
