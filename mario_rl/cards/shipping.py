@@ -89,7 +89,7 @@ def ship(
             evaluations=claims,
         )
         with storage_errors(card_file):
-            card_partial.write_text(card.model_dump_json(indent=1) + "\n", encoding="utf-8")
+            card_partial.write_text(card.model_dump_json() + "\n", encoding="utf-8")
         with storage_errors(text_file):
             text_partial.write_text(card_markdown(card), encoding="utf-8")
     return card
