@@ -206,7 +206,7 @@ def test_another_agent_under_the_same_card_is_refused(shipped):
         (lambda card: card.write_text("9" * 10_000), "can't be read as a card"),
         (lambda card: card.write_text("[" * 100_000), "can't be read as a card (nested more than 32 deep)"),
         (lambda card: card.write_text('{"seed": 1, "seed": 0}'), "the key 'seed' stands twice"),
-        (lambda card: card.write_text(card.read_text().replace('"x": ', '"x": 1e400, "y": ')), "not a finite number"),
+        (lambda card: card.write_text(card.read_text().replace('"x":', '"x":1e400,"y":')), "not a finite number"),
         (lambda card: edit(card, lambda content: content.update({"\x1b" * 500: 1})), "Extra inputs are not permitted"),
         (
             lambda card: edit(card, lambda content: content.update(seed="1\n2")),

@@ -282,7 +282,7 @@ def test_a_damaged_file_in_the_repository_itself_is_refused(pushed, agent, tmp_p
     for name, content in [
         (agent.name, spoil_one_bit(whole[agent.name])),
         (agent.name, whole[agent.name][:-1_000]),
-        (f"{agent.stem}.json", whole[f"{agent.stem}.json"].replace(b'"clears": 0,', b'"clears": 1,', 1)),
+        (f"{agent.stem}.json", whole[f"{agent.stem}.json"].replace(b'"clears":0,', b'"clears":1,', 1)),
         (f"{agent.stem}.json", b"[" * 100_000),
         ("replay.mp4", b"<script>alert(1)</script>"),
     ]:
