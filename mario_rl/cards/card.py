@@ -13,7 +13,7 @@ from mario_rl.errors import CheckpointError
 from mario_rl.files import printable, sha256_of
 from mario_rl.names import Protocol
 from mario_rl.reading import Refused, parse_json, read_text
-from mario_rl.runs.schema import Sha256
+from mario_rl.runs.schema import MeanOf, Sha256
 from mario_rl.runs.tables import COLUMNS, EVALUATION_COLUMNS, YOUNGER_COLUMNS
 from mario_rl.types import EpisodeEnd
 
@@ -120,7 +120,7 @@ class Facts(BaseModel):
     minutes: Minutes
     initial_agent_steps: Count
     initial_minutes: Minutes
-    mean_of: Annotated[int, Field(ge=1, le=10_000)] = 1
+    mean_of: MeanOf = 1
     trained_on: Machine
     trained_with: Named
     config: dict[str, Any]

@@ -61,7 +61,7 @@ def ship(
     from mario_rl.game.rom import load_rom
 
     file = find_checkpoint(checkpoint)
-    state = load_checkpoint(file) if mean_of == 1 else load_mean(RunDir(file.parent.parent), mean_of)
+    state = load_checkpoint(file) if mean_of == 1 else load_mean(_run_of(file), mean_of)
     config = with_portable_paths(parse_config(state["config"], str(checkpoint)))
     _require_room(config, episodes)
     rom = load_rom(config.env.rom).sha256
@@ -93,6 +93,14 @@ def ship(
         with storage_errors(text_file):
             text_partial.write_text(card_markdown(card), encoding="utf-8")
     return card
+
+
+def _run_of(file: Path) -> RunDir:
+    """Name the run that a checkpoint is one of; refuse a file that lies elsewhere."""
+    run = RunDir(file.parent.parent)
+    if file not in run.all_checkpoints():
+        raise CheckpointError(f"{file}: lies in no run, so there is nothing to take a mean of; give a run directory")
+    return run
 
 
 def _require_room(config: Config, episodes: int) -> None:

@@ -17,7 +17,7 @@ def load_mean(run: RunDir, count: int) -> State:
     """Load the newest step checkpoints of a run as one, whose weights are the mean of theirs.
 
     Stochastic weight averaging (Izmailov et al. 2018, algorithm 1) after training: the weights of a run circle around
-    better ones, and their mean lies nearer to those. `agent.averaging` is the same over fewer updates, while training.
+    better ones, and their mean lies nearer to those. `agent.averaging` does so while training, over fewer updates.
 
     Args:
         run: which.

@@ -22,6 +22,7 @@ WITH_TENSORS = ("network.", "training.agent.", "training.collector.", "training.
 
 type Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 type Seconds = Annotated[float, Field(ge=0.0, le=1e12)]
+type MeanOf = Annotated[int, Field(ge=1, le=10_000)]
 type Rate = Annotated[float, Field(ge=0.0, le=1.0)]
 type Text = Annotated[str, Field(max_length=MAX_TEXT)]
 type Words = dict[Annotated[str, Field(max_length=100)], Annotated[str, Field(max_length=1_000)]]
@@ -77,7 +78,7 @@ class Checkpoint(_Part):
     rom: Sha256 | None = None
     initial_agent_steps: Count = 0
     initial_seconds: Seconds = 0.0
-    mean_of: Annotated[int, Field(ge=1, le=MAX_COUNT)] = 1
+    mean_of: MeanOf = 1
     evaluation: Evaluation | None = None
     training: Training | None = None
 

@@ -110,4 +110,4 @@ def test_a_file_beside_no_run_has_no_mean(tmp_path, capsys):
     copy = tmp_path / "alone.pt"
     copy.write_bytes((AGENTS / "ddqn_right_only_1-4_seed_0.pt").read_bytes())
     assert main(["ship", str(copy), str(tmp_path / "agent.pt"), "--mean-of", "2"]) == 2
-    assert "has 0 step checkpoints, 2 are needed" in capsys.readouterr().err
+    assert f"{copy}: lies in no run" in capsys.readouterr().err
