@@ -75,6 +75,7 @@ class Numbers(NamedTuple):
 
     allowed: what they are, in words. least, most: of them. whole: without a fraction.
     optional: empty where there is no value yet. rising: none is less than the one in the line before.
+    written: to how many digits a fraction is rounded, as for `format`; by default to as many as there are.
     """
 
     allowed: str
@@ -83,6 +84,7 @@ class Numbers(NamedTuple):
     whole: bool = False
     optional: bool = False
     rising: bool = False
+    written: str = ""
 
     def allows(self, value: object) -> bool:
         """Whether a plain value is one of them; None is one that is missing."""
@@ -113,12 +115,14 @@ ENDS: tuple[EpisodeEnd, ...] = get_args(EpisodeEnd.__value__)
 
 # Wide enough for all that training can write, narrow enough for sums and squares of what is read to be finite.
 _COUNT = Numbers("a whole number from 0 to 1e15", 0, 1e15, whole=True)
-_TIME = Numbers("a number from 0 to 1e12", 0, 1e12)
-_RATE = Numbers("a number from 0 to 1e100, or nothing", 0, 1e100, optional=True)
+# Digits that say nothing make a table half as large again.
+_MILLISECONDS, _SEVEN_DIGITS = ".3f", ".7g"
+_TIME = Numbers("a number from 0 to 1e12", 0, 1e12, written=_MILLISECONDS)
+_RATE = Numbers("a number from 0 to 1e100, or nothing", 0, 1e100, optional=True, written=_SEVEN_DIGITS)
 _SHARE = Numbers("a number from 0 to 1", 0, 1)
 _RETURN = Numbers("a number from -1e12 to 1e12", -1e12, 1e12)
 _PIXELS = Numbers("a whole number from 0 to 65535", 0, 0xFFFF, whole=True)
-_LEARNED = Numbers("a number from -1e100 to 1e100, or nothing", -1e100, 1e100, optional=True)
+_LEARNED = Numbers("a number from -1e100 to 1e100, or nothing", -1e100, 1e100, optional=True, written=_SEVEN_DIGITS)
 
 COLUMNS: dict[str, Numbers | Words] = {
     "agent_steps": _COUNT._replace(rising=True),
@@ -141,7 +145,7 @@ COLUMNS: dict[str, Numbers | Words] = {
     "gradient_norm": _LEARNED,
     "steps_per_second": _RATE,
     "updates_per_second": _RATE,
-    "mean_return": Numbers(f"{_RETURN.allowed}, or nothing", _RETURN.least, _RETURN.most, optional=True),
+    "mean_return": _RETURN._replace(allowed=f"{_RETURN.allowed}, or nothing", optional=True, written=_SEVEN_DIGITS),
     "mean_x": Numbers("a number from 0 to 65535, or nothing", 0, 0xFFFF, optional=True),
     "clear_rate": Numbers(f"{_SHARE.allowed}, or nothing", 0, 1, optional=True),
     "q_first": _LEARNED,
@@ -194,7 +198,7 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None
     Raises:
         StorageError: the disk refused; what was there before is intact.
     """
-    content = _csv_bytes([columns, *([row[name] for name in columns] for row in rows)])
+    content = _csv_bytes([columns, *(_fields(row, columns) for row in rows)])
     write_atomically(path, lambda partial: partial.write_bytes(content))
 
 
@@ -261,18 +265,26 @@ class TableWriter:
         missing, unknown = set(self._columns) - row.keys(), row.keys() - set(self._columns)
         if missing or unknown:
             raise ValueError(f"row of {self._path.name}: missing {sorted(missing)}, unknown {sorted(unknown)}")
-        return [row[name] for name in self._columns]
+        return _fields(row, self._columns)
 
 
-def _csv_bytes(rows: Iterable[Sequence[Any]]) -> bytes:
-    """Render lines: floats with all the digits that reading them back needs, what is no number as nothing."""
+def _csv_bytes(lines: Iterable[Sequence[Any]]) -> bytes:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([_field(value) for value in row] for row in rows)
+    csv.writer(text, lineterminator="\n").writerows(lines)
     return text.getvalue().encode()
 
 
-def _field(value: Any) -> Any:
-    return None if isinstance(value, float | np.floating) and not math.isfinite(value) else value
+def _fields(row: Row, columns: Sequence[str]) -> list[Any]:
+    return [_field(COLUMNS.get(name), row[name]) for name in columns]
+
+
+def _field(kind: Numbers | Words | None, value: Any) -> Any:
+    """Render a value as its column has it; what is no number as nothing."""
+    if not isinstance(value, float | np.floating):
+        return value
+    if not math.isfinite(value):
+        return None
+    return float(format(value, kind.written)) if isinstance(kind, Numbers) and kind.written else value
 
 
 class _Block(NamedTuple):

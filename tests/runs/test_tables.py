@@ -82,12 +82,32 @@ def test_a_value_that_is_missing_is_an_empty_field_and_reads_back_as_nan(place):
 
 
 @given(value=st.floats(-1e100, 1e100), size=st.sampled_from([float, np.float64]))
-def test_a_float_reads_back_as_it_was_written(tmp_path_factory, value, size):
+def test_what_was_learned_reads_back_to_seven_digits(tmp_path_factory, value, size):
     place = RunDir(tmp_path_factory.getbasetemp() / "floats")
     metrics = RunMetrics(place)
     metrics.interval(interval(loss=size(value)))
     metrics.close()
-    assert read_table(place.metrics, METRIC_COLUMNS)["loss"].tolist() == [value]
+    (read,) = read_table(place.metrics, METRIC_COLUMNS)["loss"].tolist()
+    assert read == pytest.approx(value, rel=5e-7, abs=5e-324)
+    assert len(f"{read!r}".split("e")[0].lstrip("-0.").replace(".", "").rstrip("0")) <= 7
+
+
+@given(value=st.floats(0, 1e12))
+def test_seconds_read_back_to_the_millisecond(tmp_path_factory, value):
+    place = RunDir(tmp_path_factory.getbasetemp() / "seconds")
+    metrics = RunMetrics(place)
+    metrics.episode(episode(seconds=value))
+    metrics.close()
+    assert read_table(place.episodes, EPISODE_COLUMNS)["seconds"].tolist() == [round(value, 3)]
+
+
+@given(value=st.floats(-1e12, 1e12))
+def test_a_return_reads_back_as_it_was_written(tmp_path_factory, value):
+    place = RunDir(tmp_path_factory.getbasetemp() / "returns")
+    metrics = RunMetrics(place)
+    metrics.episode(episode(**{"return": value}))
+    metrics.close()
+    assert read_table(place.episodes, EPISODE_COLUMNS)["return"].tolist() == [value]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), np.float64("-inf"), np.float32("nan")])
