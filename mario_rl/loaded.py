@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mario_rl.config import Config, Protocol
-from mario_rl.devices import one_thread
 from mario_rl.envs import MarioEnv, OwnEnv, action_names, make_env
 from mario_rl.envs.episodes import ResumableEpisodes
 from mario_rl.evaluation import Trained, load_trained, protocol_env
@@ -57,8 +56,7 @@ class LoadedAgent:
         Args:
             observation: uint8 (frame_stack, 84, 84), oldest frame first, as `env()` gives it.
         """
-        with one_thread():
-            values: NDArray[np.float32] = self._policy.q_values(np.asarray(observation)[np.newaxis])[0]
+        values: NDArray[np.float32] = self._policy.q_values(np.asarray(observation)[np.newaxis])[0]
         return values
 
     def act(self, observation: Pixels, *, epsilon: float = 0.0, seed: int | None = None) -> int:
@@ -71,9 +69,8 @@ class LoadedAgent:
         """
         if seed is not None:
             self._chance = np.random.default_rng(seed)
-        with one_thread():
-            batch = np.asarray(observation)[np.newaxis]
-            return int(self._policy.act(batch, epsilon=epsilon, generator=self._chance)[0])
+        batch = np.asarray(observation)[np.newaxis]
+        return int(self._policy.act(batch, epsilon=epsilon, generator=self._chance)[0])
 
 
 def load(agent: str | Path, *, device: str = "cpu") -> LoadedAgent:

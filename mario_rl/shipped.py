@@ -93,13 +93,18 @@ def find_trajectory(given: Path) -> Path | None:
 
 
 def best_agent() -> Path | None:
-    """Name the agent that cleared most episodes on its card; None where no agent is shipped."""
-    return max((AGENTS / f"{name}.pt" for name in agent_names()), key=clears, default=None)
+    """Name the agent that cleared the largest share of the episodes on its card; None where no agent is shipped."""
+    return max((AGENTS / f"{name}.pt" for name in agent_names()), key=clear_rate, default=None)
 
 
 def clears(agent: Path) -> int:
     """Count the episodes that a shipped agent cleared on its card, under all protocols; 0 where it can't be read."""
     return sum(count for count, _ in results(agent).values())
+
+
+def clear_rate(agent: Path) -> float:
+    """Tell what share of the episodes on its card a shipped agent cleared, all protocols; 0 where it can't be read."""
+    return clears(agent) / max(1, sum(episodes for _, episodes in results(agent).values()))
 
 
 def results(agent: Path) -> dict[str, tuple[int, int]]:

@@ -31,6 +31,17 @@ class Small(nn.Module):
         return self.dropout(torch.relu(self.convolution(observation - self.middle))).flatten(1)
 
 
+class Indexed(Small):
+    """Has a constant of whole numbers."""
+
+    def __init__(self, frame_stack: int) -> None:
+        super().__init__(frame_stack)
+        self.register_buffer("order", torch.arange(frame_stack).flip(0))
+
+    def forward(self, observation: Tensor) -> Tensor:
+        return super().forward(observation[:, self.order])
+
+
 class Mnih(nn.Module):
     """The convolutions that the package brings."""
 

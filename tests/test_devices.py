@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,7 +10,7 @@ from mario_rl import cli, machine
 from mario_rl.cli import main
 from mario_rl.config import load_config
 from mario_rl.devices import number_of_updates
-from mario_rl.evaluation import playing
+from mario_rl.evaluation import load_trained
 from mario_rl.machine import computing_cores
 from mario_rl.training import Observer, Progress, train
 
@@ -23,9 +24,7 @@ def _two_threads():
 
 @pytest.mark.emulator
 @pytest.mark.usefixtures("_two_threads")
-def test_training_and_evaluating_from_python_keep_to_one_thread_of_pytorchs_and_give_the_others_back(
-    tmp_path, small_run_file, monkeypatch
-):
+def test_training_and_policies_keep_to_one_thread_of_pytorchs_and_give_the_others_back(tmp_path, small_run_file):
     seen = set()
 
     class Looks(Observer):
@@ -35,8 +34,12 @@ def test_training_and_evaluating_from_python_keep_to_one_thread_of_pytorchs_and_
     train(load_config(small_run_file, ["training.agent_steps=4"]), tmp_path / "run", observer=Looks())
     assert seen == {1}
     assert torch.get_num_threads() == 2
-    monkeypatch.setattr(playing, "evaluate_policy", lambda *_, **__: torch.get_num_threads())
-    assert playing.evaluate(tmp_path / "run") == 1
+    seen.clear()
+    policy = load_trained(tmp_path / "run").policy
+    policy.network.register_forward_hook(lambda *_: seen.add(torch.get_num_threads()))
+    values = policy.q_values(np.zeros((20, 4, 84, 84), np.uint8))  # two batches, on two threads where there are two
+    assert values.shape == (20, 5)
+    assert seen == {1}
     assert torch.get_num_threads() == 2
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -37,6 +38,20 @@ def test_an_agents_name_without_a_seed_is_the_seed_that_cleared_most(elsewhere, 
     cleared = [shipped.clears(elsewhere / f"ours_seed_{seed}.pt") for seed in range(3)]
     assert max(cleared) == cleared[2] > min(cleared)
     assert find_checkpoint(Path("ours")) == elsewhere / "ours_seed_2.pt"
+
+
+def test_who_is_shown_first_is_the_agent_that_clears_most_of_what_it_plays_and_not_one_that_played_more(
+    elsewhere, monkeypatch
+):
+    assert shipped.best_agent() == shipped.AGENTS / "ddqn_right_only_1-1_seed_0.pt"
+    cards = {"seldom": (60, 100), "often": (9, 10), "unread": None}
+    for name, counts in cards.items():
+        (elsewhere / f"{name}.pt").touch()
+        if counts is not None:
+            claim = {"protocol": "noop", "clears": counts[0], "episodes": counts[1]}
+            (elsewhere / f"{name}.json").write_text(json.dumps({"evaluations": [claim]}))
+    monkeypatch.setattr(shipped, "AGENTS", elsewhere)
+    assert shipped.best_agent() == elsewhere / "often.pt"
 
 
 def test_training_may_begin_with_a_named_agent_and_keeps_the_name(elsewhere):

@@ -13,6 +13,7 @@ from torch import Tensor
 from mario_rl.agents.beside import Beside
 from mario_rl.agents.compiled import to_blocks
 from mario_rl.agents.networks import QNetwork
+from mario_rl.devices import one_thread
 from mario_rl.tensors import tensor_to_unit
 from mario_rl.types import Pixels
 
@@ -43,12 +44,16 @@ class ActingPolicy(ABC):
 
 
 class NetworkPolicy(ActingPolicy):
-    """Value observations with a network, in float32 and without dropout, whatever it learns under."""
+    """Value observations with a network, in float32 and without dropout, whatever it learns under.
+
+    Whoever asks gets the same values on every machine of a kind: each of its threads has one of PyTorch's.
+    """
 
     def __init__(self, network: QNetwork, device: torch.device) -> None:
         super().__init__(network, device)
         self._beside = Beside(None, device)
 
+    @one_thread()
     def q_values(self, observations: Pixels) -> NDArray[np.float32]:
         """Value each action: uint8 (N, stack, 84, 84) to float32 (N, actions).
 

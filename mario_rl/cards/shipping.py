@@ -69,7 +69,9 @@ def ship(
         raise CheckpointError(f"{checkpoint}: was trained on the ROM of SHA-256 {state['rom']}, the one here is {rom}")
     state |= {"config": config.model_dump(mode="json"), "rom": rom}
     kept = ("config", "versions", "machine", "rom", "agent_steps", "updates", "episodes", "seconds")
-    network = {name: tensor.half() for name, tensor in state["network"].items()}
+    network = {
+        name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state["network"].items()
+    }
     before = {key: state.get(key, 0) for key in ("initial_agent_steps", "initial_seconds")}
     mean = {"mean_of": state["mean_of"]} if "mean_of" in state else {}
     card_file, text_file = output.with_suffix(".json"), output.with_suffix(".md")
@@ -97,8 +99,8 @@ def ship(
 
 def _run_of(file: Path) -> RunDir:
     """Name the run that a checkpoint is one of; refuse a file that lies elsewhere."""
-    run = RunDir(file.parent.parent)
-    if file not in run.all_checkpoints():
+    run = RunDir(file.absolute().parent.parent)
+    if file.absolute() not in run.all_checkpoints():
         raise CheckpointError(f"{file}: lies in no run, so there is nothing to take a mean of; give a run directory")
     return run
 

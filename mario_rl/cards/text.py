@@ -60,7 +60,9 @@ def _table(card: Card, stages: Sequence[str]) -> list[str]:
     else:
         head.insert(1, "stage")
         rows = [
-            [f"`{claim.protocol}`", stage, *_cells(_on(stage, claim))] for claim in card.evaluations for stage in stages
+            [f"`{claim.protocol}`", stage, *_cells(_on(stage, claim))]
+            for claim in card.evaluations
+            for stage in dict.fromkeys(stages)
         ]
     return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
 

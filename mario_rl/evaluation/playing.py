@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from mario_rl.agents import epsilon_greedy
 from mario_rl.config import Config, Protocol
-from mario_rl.devices import one_thread
 from mario_rl.envs import GamePool, make_games
 from mario_rl.evaluation.protocols import PROTOCOLS, episode_count, protocol_env
 from mario_rl.evaluation.report import EvaluatedEpisode, EvaluationInterrupted, EvaluationReport
@@ -26,7 +25,6 @@ SIDE_BY_SIDE = 32
 """Episodes played at once: two batches of the network's."""
 
 
-@one_thread()
 def evaluate(
     checkpoint: str | Path,
     *,
@@ -46,7 +44,7 @@ def evaluate(
         protocol: None for the one its config names.
         seed: of the sticky actions and random actions.
         stage: None for the stage, or each of the stages, it was trained on.
-        device: auto, cpu, cuda or mps. On one machine and thread count the CPU gives the same report every time.
+        device: auto, cpu, cuda or mps. On one machine the CPU gives the same report every time.
         should_stop: asked between two agent steps, and between two games that are begun.
         on_episode: called after each episode with it and the number of episodes in all.
 

@@ -79,12 +79,17 @@ class Priorities:
         return env, number, (weight / weight.max()).astype(np.float32)
 
     def update(self, env: NDArray[np.int64], number: NDArray[np.int64], td_error: NDArray[np.float32]) -> None:
-        """Rank slots anew by their absolute TD errors, each (B,); those overwritten meanwhile are left alone."""
+        """Rank slots anew by their absolute TD errors, each (B,).
+
+        Those overwritten meanwhile are left alone, and those whose error is no number: learning has diverged then,
+        which training sees for itself, and until it looks there must be something to draw.
+        """
         error = np.abs(td_error) + SMALLEST_ERROR
-        current = number >= self._ranked[0, env]
+        known = np.isfinite(error)
+        current = known & (number >= self._ranked[0, env])
         row = self._begins[env] + number % self._sizes[env]
         self.values[row[current]] = ((error + self._bonus[env]) ** self._exponent)[current]
-        self._highest[0] = max(float(self._highest[0]), float((error**self._exponent).max()))
+        self._highest[0] = np.max(error[known] ** self._exponent, initial=self._highest[0])
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Everything there is to save, by name; to restore, write into these."""

@@ -25,6 +25,7 @@ def load_mean(run: RunDir, count: int) -> State:
 
     Returns:
         The newest one's state, with the mean as its `network`, in the dtypes that it had, and `count` as its `mean_of`.
+        What is no floating-point number, such as a count that a body of one's own keeps, is the newest one's.
 
     Raises:
         CheckpointError: the run has fewer, one can't be used, or they are not of one network.
@@ -48,4 +49,7 @@ def load_mean(run: RunDir, count: int) -> State:
             raise CheckpointError(f"{file}: its network is not that of {files[-1].name}")
         for name, tensor in network.items():
             mean[name] += tensor.double() / count
-    return state | {"network": {name: mean[name].to(tensor.dtype) for name, tensor in newest.items()}, "mean_of": count}
+    network = {
+        name: mean[name].to(tensor.dtype) if tensor.is_floating_point() else tensor for name, tensor in newest.items()
+    }
+    return state | {"network": network, "mean_of": count}

@@ -17,7 +17,10 @@ MAX_COUNT = 1 << 53
 
 MAX_TEXT = 1_000_000  # characters: the longest is the state of a generator
 
-WITH_TENSORS = ("network.", "training.agent.", "training.collector.", "training.torch_generators.")
+NETWORK = "network."
+"""Where nothing but tensors may be."""
+
+WITH_TENSORS = (NETWORK, "training.agent.", "training.collector.", "training.torch_generators.")
 """Where tensors may be."""
 
 type Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
@@ -49,12 +52,11 @@ class Training(_Part):
 
     agent: dict[str, Any]
     collector: dict[str, Any]
-    replay_generation: Annotated[int, Field(ge=0, lt=1_000_000)]
+    replay_generation: Annotated[int, Field(ge=0, le=MAX_COUNT)]
     replay_generator: Text
     torch_generators: dict[str, Any]
     evaluated_at: Count
     best: Annotated[tuple[float, ...], Field(strict=False, min_length=2, max_length=3)] | None
-    best_protocol: Protocol
     recent: Annotated[
         list[Annotated[tuple[float, int, bool], Field(strict=False)]], Field(strict=False, max_length=100)
     ]
@@ -96,6 +98,8 @@ def flaw(state: dict[str, Any]) -> str | None:
     for name, leaf in _leaves(state):
         if not _is_plain(leaf) and not name.startswith(WITH_TENSORS):
             return f"{name}: a {type(leaf).__name__}; must be a plain value"
+        if _is_plain(leaf) and name.startswith(NETWORK):
+            return f"{name}: a {type(leaf).__name__}; must be a tensor"
         if (wrong := _flaw_of_leaf(leaf)) is not None:
             return f"{name}: {wrong}"
     try:

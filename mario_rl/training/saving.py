@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mario_rl.agents import QAgent
-from mario_rl.config import Config
+from mario_rl.config import Config, parse_config
 from mario_rl.devices import describe_machine, restore_torch_generators, torch_generators, training_versions
-from mario_rl.errors import CheckpointError, StorageError, UserError
+from mario_rl.errors import CheckpointError, ConfigError, StorageError, UserError
 from mario_rl.evaluation import EvaluationReport
+from mario_rl.evaluation.protocols import PROTOCOLS
 from mario_rl.files import printable
 from mario_rl.replay import ReplayBuffer
 from mario_rl.runs.checkpoint import TRAINING_KEY, load_checkpoint, save_checkpoint
@@ -18,6 +19,7 @@ from mario_rl.seeding import generator_state, restore_generator
 from mario_rl.training.collect import Collector
 from mario_rl.training.counts import Counts
 from mario_rl.types import State
+from mario_rl.wording import count_text
 
 MAX_REASON = 200  # characters of what is wrong with a checkpoint
 
@@ -25,8 +27,8 @@ MAX_REASON = 200  # characters of what is wrong with a checkpoint
 class Checkpoints:
     """Writes the checkpoints of a run, and restores its parts from the last.
 
-    best: the highest merit under the config's protocol; None before the first evaluation.
-    saved_at: agent steps of the last checkpoint that was due.
+    best: the highest merit by the config's way of evaluating; None before the first evaluation.
+    saved_at: agent steps of the last `save`, or of what was restored.
 
     Args:
         config, run_dir, rom: of the run; rom as the SHA-256 of its ROM.
@@ -177,7 +179,6 @@ class Checkpoints:
             "torch_generators": torch_generators(self._agent.device),
             "evaluated_at": self._counts.evaluated_at,
             "best": self.best,
-            "best_protocol": self._config.evaluation.protocol,
             "recent": list(self._counts.recent),
             "snapshot_episodes": self._counts.snapshot_episodes,
         }
@@ -204,28 +205,38 @@ class Checkpoints:
         restore_torch_generators(self._agent.device, training["torch_generators"])
         self._counts.evaluated_at, self.saved_at = training["evaluated_at"], self._counts.agent_steps
         self._latest_at = self._now_at
-        protocol = self._config.evaluation.protocol
-        if training["best"] is not None and training["best_protocol"] == protocol:
+        before, now = _measure(parse_config(state["config"], str(self._run_dir.latest))), _measure(self._config)
+        if training["best"] is not None and before == now:
             self.best = tuple(training["best"])
         elif training["best"] is not None:
             self._warn(
-                f"the best so far was found under {training['best_protocol']} and doesn't compare with {protocol}: "
+                f"the best so far was found under {before} and doesn't compare with {now}: "
                 "the next evaluation's will take its place"
             )
-        self._kept_best = self._merit_of_best(protocol)
+        self._kept_best = self._merit_of_best()
         self._counts.snapshot_episodes = training["snapshot_episodes"]
         self._counts.recent.extend(tuple(entry) for entry in training["recent"])
 
-    def _merit_of_best(self, protocol: str) -> tuple[float, ...] | None:
+    def _merit_of_best(self) -> tuple[float, ...] | None:
         """The merit of best.pt; None where there is none to compare with."""
-        if not self._run_dir.best.exists():
+        path = self._run_dir.best
+        if not path.exists():
             return None
         try:
-            evaluation = load_checkpoint(self._run_dir.best)["evaluation"]
-            if evaluation["protocol"] != protocol:
+            state = load_checkpoint(path)
+            evaluation = state["evaluation"]
+            if _measure(parse_config(state["config"], str(path))) != _measure(self._config):
                 return None
             # Older files have no merit: it was written so that the middle number counts in the whole game alone.
             return tuple(evaluation.get("merit") or (evaluation["clear_rate"], 0.0, evaluation["mean_x"]))
-        except (CheckpointError, KeyError) as error:
-            self._warn(f"{self._run_dir.best}: can't be read, the next evaluation's will take its place ({error})")
+        except (CheckpointError, ConfigError, KeyError) as error:
+            self._warn(f"{path}: can't be read, the next evaluation's will take its place ({error})")
             return None
+
+
+def _measure(config: Config) -> str:
+    """Say what an agent is evaluated by while it trains: two evaluations compare where this is the same."""
+    evaluation = config.evaluation
+    if PROTOCOLS[evaluation.protocol].fixed_episodes is not None:
+        return evaluation.protocol
+    return f"{evaluation.protocol}, {count_text(evaluation.episodes, 'episode')} with seed {evaluation.seed}"

@@ -547,19 +547,19 @@ def test_more_episodes_than_a_card_can_hold_are_refused_before_they_are_played(r
 
 def test_the_claims_of_an_agent_of_two_stages_are_verified_stage_by_stage(run_dir, tmp_path, capsys):
     state = load_checkpoint(RunDir(run_dir).latest)
-    state["config"]["env"]["stage"] = ["1-1", "1-2"]
+    state["config"]["env"]["stage"] = ["1-1", "1-2", "1-1"]  # the first is played twice as often
     save_checkpoint(tmp_path / "two.pt", {key: value for key, value in state.items() if key != "format"})
     assert main(["ship", str(tmp_path / "two.pt"), str(tmp_path / "agent.pt"), "--episodes", "1"]) == 0
     card = load_card(tmp_path / "agent.pt")
-    assert [claim.episodes for claim in card.evaluations] == [2, 62, 2, 2]
+    assert [claim.episodes for claim in card.evaluations] == [3, 93, 3, 3]
     cells = [line.split(" | ") for line in (tmp_path / "agent.md").read_text().splitlines() if line.startswith("| `")]
     assert [(row[0], row[1], row[2]) for row in cells] == [
-        (f"| `{claim.protocol}`", stage, f"0 of {claim.episodes // 2}")
+        (f"| `{claim.protocol}`", stage, f"0 of {share * claim.episodes // 3}")
         for claim in card.evaluations
-        for stage in ("1-1", "1-2")
+        for stage, share in (("1-1", 2), ("1-2", 1))
     ]
-    greedy = card.evaluations[0].results
-    assert [row[-1] for row in cells[:2]] == [f"{row['x']} |" for row in greedy]
+    first, second, again = (row["x"] for row in card.evaluations[0].results)
+    assert [row[-1] for row in cells[:2]] == [f"{first}, {again} |", f"{second} |"]
     assert main(["verify", str(tmp_path / "agent.pt"), "--protocol", "greedy", "--protocol", "sticky"]) == 0
     assert capsys.readouterr().out.count("every episode the same") == 2
 

@@ -197,7 +197,6 @@ TRAINING = {
         "torch_generators": {},
         "evaluated_at": 0,
         "best": None,
-        "best_protocol": "noop",
         "recent": [],
         "snapshot_episodes": 0,
     }

@@ -57,6 +57,14 @@ def test_an_update_that_comes_after_its_slot_was_overwritten_changes_nothing():
     assert (priorities.values == before).all()
 
 
+@pytest.mark.parametrize("error", [np.nan, np.inf, -np.inf])
+def test_an_error_that_is_no_number_ranks_nothing_so_that_there_is_always_something_to_draw(error):
+    priorities = ranked([1.0, 3.0])
+    priorities.update(np.zeros(2, np.int64), np.arange(2), np.array([error, 4.0], np.float32))
+    assert priorities.values.tolist() == pytest.approx([1.0, 4.0 + SMALLEST_ERROR])
+    priorities.draw(np.random.default_rng(0), 8)
+
+
 class Loop:
     """`Priorities.follow` as a plain loop over the slots of every ring."""
 

@@ -257,9 +257,10 @@ def test_a_finished_run_has_its_last_row_and_its_curve_also_where_a_checkpoint_w
     assert place.curve.is_file()
 
 
-def test_learning_that_diverges_ends_the_run_and_overwrites_nothing(tmp_path, small_run_file, monkeypatch):
+@pytest.mark.parametrize("replay", ["priority_exponent=0.0", "priority_exponent=0.5"])
+def test_learning_that_diverges_ends_the_run_and_overwrites_nothing(tmp_path, small_run_file, monkeypatch, replay):
     monkeypatch.setattr(QAgent, "learning_rate", 1e30)  # no config may ask for as much
-    settings = ["agent.gradient_clip=null", "evaluation.every_steps=100"]
+    settings = ["agent.gradient_clip=null", "evaluation.every_steps=100", f"replay.{replay}"]
     with pytest.raises(
         DivergedError, match=r"run: learning diverged, .* updates; agent\.learning_rate 0\.0002 may be too high"
     ) as ended:

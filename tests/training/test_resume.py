@@ -223,7 +223,7 @@ def test_evaluation_while_training_leaves_training_as_it_was(tmp_path, small_run
     train(load_config(small_run_file, ["evaluation.every_steps=60"]), tmp_path / "with")
     without, evaluated = training_state(whole_run), training_state(tmp_path / "with")
     for state in (without, evaluated):
-        del state["training"]["evaluated_at"], state["training"]["best"], state["training"]["best_protocol"]
+        del state["training"]["evaluated_at"], state["training"]["best"]
     assert_equal(without, evaluated)
     assert [row["agent_steps"] for row in rows(tmp_path / "with" / "evaluation.csv")] == ["60", "120", "180", "200"]
 
@@ -360,10 +360,29 @@ def test_the_best_under_one_protocol_is_not_compared_with_another(tmp_path, smal
     result = resume(tmp_path / "run", [*changes, "training.agent_steps=100"], observer=(listen := Listen()))
     assert result.stop == "training.agent_steps"  # greedy's rate of 1 is not sticky's
     assert listen.warnings == [
-        "the best so far was found under greedy and doesn't compare with sticky: "
+        "the best so far was found under greedy and doesn't compare with sticky, 2 episodes with seed 10000: "
         "the next evaluation's will take its place"
     ]
     assert load_checkpoint(RunDir(tmp_path / "run").best)["evaluation"]["protocol"] == "sticky"
+
+
+@pytest.mark.parametrize(("key", "before", "after"), [("episodes", 1, 3), ("seed", 5, 6)])
+def test_the_best_of_few_episodes_or_of_other_ones_is_not_compared_with_another(
+    tmp_path, small_run_file, monkeypatch, key, before, after
+):
+    by_evaluation = {(1, 10_000): 1.0, (3, 10_000): 0.5, (20, 5): 1.0, (20, 6): 0.5}
+    rate = property(lambda report: by_evaluation[len(report.episodes), report.seed])
+    monkeypatch.setattr(EvaluationReport, "clear_rate", rate)
+    settings = ["evaluation.every_steps=50", "training.agent_steps=50", "evaluation.protocol=sticky"]
+    train(load_config(small_run_file, [*settings, f"evaluation.{key}={before}"]), tmp_path / "run")
+
+    changes = [f"evaluation.{key}={after}", "training.clear_rate=0.9", "training.agent_steps=100"]
+    result = resume(tmp_path / "run", changes, observer=(listen := Listen()))
+    assert result.stop == "training.agent_steps"  # a lucky evaluation of another kind is not what is asked for
+    assert len(listen.warnings) == 1
+    assert load_checkpoint(RunDir(tmp_path / "run").best)["evaluation"]["merit"][0] == 0.5
+    resume(tmp_path / "run", observer=(listen := Listen()))
+    assert listen.warnings == []
 
 
 def test_a_second_ctrl_c_in_the_middle_of_saving_leaves_a_run_that_resumes(tmp_path, small_run, whole_run, monkeypatch):
