@@ -37,11 +37,6 @@ def episode_seeds(seed: int, episodes: int) -> list[int]:
     return [_as_int(child) for child in np.random.SeedSequence(seed).spawn(episodes)]
 
 
-def restarted(seed: int, starts: int) -> int:
-    """Derive the seed for whatever has been started so many times before and can't go on where it was."""
-    return _as_int(np.random.SeedSequence((seed, starts)))
-
-
 def generator_state(generator: np.random.Generator) -> str:
     """Describe where a generator stands, as JSON text (its words are wider than 64 bits)."""
     return json.dumps(generator.bit_generator.state)

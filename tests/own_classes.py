@@ -42,6 +42,17 @@ class Indexed(Small):
         return super().forward(observation[:, self.order])
 
 
+class Summed(Small):
+    """Has weights of which the sum alone counts, so that they all have one gradient."""
+
+    def __init__(self, frame_stack: int) -> None:
+        super().__init__(frame_stack)
+        self.scale = nn.Parameter(torch.full((64,), 1 / 64))
+
+    def forward(self, observation: Tensor) -> Tensor:
+        return super().forward(observation) * self.scale.sum()
+
+
 class Mnih(nn.Module):
     """The convolutions that the package brings."""
 

@@ -14,7 +14,7 @@ from mario_rl.types import State
 def load_policy(
     network: NetworkConfig, weights: State, *, num_actions: int, frame_stack: int, device: torch.device
 ) -> NetworkPolicy:
-    """Rebuild the policy of a checkpoint from its online network's weights.
+    """Rebuild the policy of a checkpoint from the weights it keeps: of the online network, or their mean.
 
     Raises:
         ValueError: they are of another network; names the first tensor that differs.

@@ -80,8 +80,11 @@ class Computing:
         return other.eval().requires_grad_(False)
 
     def flattened(self, gradients: Sequence[Tensor]) -> list[Tensor]:
-        """Bring gradients of its parameters into the order of `flat`: a piece, one-dimensional, of each."""
+        """Bring gradients of its parameters into the order of `flat`: a piece, one-dimensional, of each.
+
+        Each lies in memory number by number, as compiled code reads it: a gradient may be one number seen many times.
+        """
         return [
-            (one if one.shape == shape else weights_over_pixels(one)).reshape(-1)
+            (one if one.shape == shape else weights_over_pixels(one)).reshape(-1).contiguous()
             for one, shape in zip(gradients, self._source.shapes, strict=True)
         ]

@@ -307,7 +307,8 @@ class EpsilonConfig(Section):
 
     schedule: Literal["linear", "per_episode", "per_update"] = Field(
         "linear",
-        description="linear: start to end over decay_steps agent steps; per_episode, per_update: times decay_factor each.",
+        description="linear: start to end over decay_steps agent steps; per_episode (from a stage's start), per_update: "
+        "times decay_factor each.",
     )
     start: Probability = Field(1.0, description="Epsilon at the beginning.")
     end: Probability = Field(0.05, description="Epsilon never falls below this.")
@@ -386,7 +387,7 @@ class TrainingConfig(Section):
     """How long, on how many environments, and what is kept. The first stop condition reached ends the run."""
 
     agent_steps: Count | None = Field(1_000_000, description="Stop after this many agent steps; null for no limit.")
-    episodes: Count | None = Field(None, description="Stop after this many episodes.")
+    episodes: Count | None = Field(None, description="Stop after this many episodes from a stage's start.")
     minutes: PositiveFloat | None = Field(
         None, le=MOST_SECONDS / 60, description="Stop after this many minutes, resumed time included."
     )
@@ -499,6 +500,16 @@ class Config(Section):
             raise ValueError(
                 f"training.clear_rate {self.training.clear_rate} needs evaluations to reach it; evaluation.every_steps "
                 "must be a number, not null"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _episodes_are_counted(self) -> Self:
+        others = (self.training.agent_steps, self.training.minutes, self.training.clear_rate)
+        if self.training.episodes is not None and self.env.snapshot_probability == 1 and not any(others):
+            raise ValueError(
+                f"training.episodes {self.training.episodes} counts episodes from a stage's start, and with "
+                "env.snapshot_probability 1 none begin there any more; set training.agent_steps or minutes too"
             )
         return self
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 from gymnasium.error import ResetNeeded
 
 from mario_rl.game.actions import NO_BUTTONS
 from mario_rl.game.games import opening_bytes
 from mario_rl.seeding import generator_state, restore_generator
 from mario_rl.types import EpisodeEnd, EpisodeResult, Pixels, State
+
+ACTION = np.dtype("<u2")
+"""An action in the state of an episode; there are 256 joypad bytes, and as many of an agent's own actions at most."""
 
 type Reset[Observation] = tuple[Observation, dict[str, Any]]
 type Step[Observation] = tuple[Observation, float, bool, bool, dict[str, Any]]
@@ -241,7 +245,7 @@ class ResumableEpisodes(gym.Wrapper[Pixels, int, Pixels, int]):
         """
         if self._start is None:
             raise RuntimeError("no episode in progress: call reset first")
-        return {**self._start, "actions": list(self._actions)}
+        return {**self._start, "actions": np.array(self._actions, ACTION).tobytes().hex()}  # one value, not many
 
     def restore_episode(self, state: State) -> Pixels:
         """Rebuild an episode and return its current observation, like the one the last reset or step returned.
@@ -254,6 +258,9 @@ class ResumableEpisodes(gym.Wrapper[Pixels, int, Pixels, int]):
         if state["generator"] is not None:
             restore_generator(self.np_random, state["generator"])
         observation, _ = self.reset(seed=state["seed"], options=state["options"])
-        for action in state["actions"]:
-            observation, *_ = self.step(action)
+        actions = state["actions"]
+        if isinstance(actions, str):  # older states have a list
+            actions = np.frombuffer(bytes.fromhex(actions), ACTION)
+        for action in actions:
+            observation, *_ = self.step(int(action))
         return observation

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shlex
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from mario_rl.errors import UserError
-from mario_rl.files import require_writable
+from mario_rl.files import PARTIAL, remove_partials, require_writable
 
 SEARCH, LOCK = "search.archive", ".lock"
 
@@ -52,7 +53,7 @@ class ExploreDir:
         return self.path / "archive.png"
 
     def require_free(self) -> None:
-        """See that a search may be begun here: nothing is there yet, or an empty directory.
+        """See that a search may be begun here: nothing is there yet, or a directory with nothing but a search's debris.
 
         Raises:
             UserError: something else is there, or it can't be made or written to.
@@ -62,20 +63,23 @@ class ExploreDir:
             names = os.listdir(self.path) if self.path.exists() else []
         except OSError as error:
             raise UserError(f"{self.path}: can't be used ({error.strerror}); name another --out") from error
-        if [name for name in names if name != LOCK]:
+        if [name for name in names if name != LOCK and not PARTIAL.fullmatch(name)]:
             raise UserError(f"{self.path}: exists already; name another --out, or go on with it by --resume")
 
-    def held(self) -> FileLock:
-        """Keep other processes out while the lock is held; the directory is made.
 
-        Raises:
-            UserError: another one works there, or it can't be made.
-        """
-        require_writable(self.search)
-        self.path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.path / LOCK)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            raise UserError(f"{self.path}: in use, another process searches there") from error
-        return lock
+def held(path: Path) -> AbstractContextManager[object]:
+    """Keep other processes out of a search's directory while this is entered.
+
+    The directory is made, and what killed processes left there removed.
+
+    Raises:
+        UserError: another one works there, or it can't be made.
+    """
+    require_writable(path / SEARCH)
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = FileLock(path / LOCK).acquire(timeout=0)
+    except Timeout as error:
+        raise UserError(f"{path}: in use, another process searches there") from error
+    remove_partials(path)
+    return lock

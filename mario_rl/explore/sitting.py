@@ -14,7 +14,7 @@ import numpy as np
 from mario_rl import __version__
 from mario_rl.errors import FailedError, UserError
 from mario_rl.explore.compiled.layout import FRAME_SKIP
-from mario_rl.explore.directory import SEARCH, ExploreDir
+from mario_rl.explore.directory import SEARCH, ExploreDir, held
 from mario_rl.explore.observer import ExploreObserver, Standing
 from mario_rl.explore.picture import draw_archive
 from mario_rl.explore.saved import Saved, load_search, save_search
@@ -105,7 +105,10 @@ def begin(
     """
     settings.check()
     directory.require_free()
-    return _sit(directory, lambda: Search(settings, jobs=_jobs(jobs)), limits, jobs, observer, interrupts)
+    _require_memory(settings)
+    with held(directory.path):
+        directory.require_free()
+        return _sit(directory, lambda: Search(settings, jobs=_jobs(jobs)), limits, jobs, observer, interrupts)
 
 
 def resume(
@@ -123,13 +126,28 @@ def resume(
         StorageError, FailedError: as `begin`.
     """
     cartridge = load_rom(None)
-    saved = load_search(path / SEARCH, row_bytes(cartridge))
-    directory = ExploreDir(path, saved.settings.stage)
-    if saved.rom != cartridge.sha256:
-        raise UserError(f"{path}: a search of the ROM {saved.rom[:12]}..., and this one is {cartridge.sha256[:12]}...")
-    if directory.trajectory.exists():
-        raise UserError(f"{path}: has cleared {saved.settings.stage} already, by {directory.trajectory}")
-    return _sit(directory, lambda: _gone_on_with(saved, _jobs(jobs)), limits, jobs, observer, interrupts)
+    if not (path / SEARCH).exists():
+        load_search(path / SEARCH, row_bytes(cartridge))  # refuses it, before a directory is made
+    with held(path):
+        saved = load_search(path / SEARCH, row_bytes(cartridge))
+        directory = ExploreDir(path, saved.settings.stage)
+        if saved.rom != cartridge.sha256:
+            raise UserError(
+                f"{path}: a search of the ROM {saved.rom[:12]}..., and this one is {cartridge.sha256[:12]}..."
+            )
+        if directory.trajectory.exists():
+            raise UserError(f"{path}: has cleared {saved.settings.stage} already, by {directory.trajectory}")
+        _require_memory(saved.settings)
+        return _sit(directory, lambda: _gone_on_with(saved, _jobs(jobs)), limits, jobs, observer, interrupts)
+
+
+def _require_memory(settings: Settings) -> None:
+    free = available_memory_bytes()
+    if settings.most_bytes > free:
+        raise UserError(
+            f"--memory: {settings.most_bytes / 1e6:,.0f} MB are more than the {free / 1e6:,.0f} MB that this "
+            "machine has left; allow less"
+        )
 
 
 def _gone_on_with(saved: Saved, jobs: int) -> Search:
@@ -156,14 +174,7 @@ def _sit(
             search = prepare()
     except Stopped:
         return Outcome("interrupted", {}, [], interrupts.received)
-    free = available_memory_bytes()
-    if search.settings.most_bytes > free:
-        raise UserError(
-            f"--memory: {search.settings.most_bytes / 1e6:,.0f} MB are more than the {free / 1e6:,.0f} MB that this "
-            "machine has left; allow less"
-        )
-    with directory.held():
-        return _Sitting(directory, search, limits, _jobs(jobs), observer or ExploreObserver(), interrupts).run()
+    return _Sitting(directory, search, limits, _jobs(jobs), observer or ExploreObserver(), interrupts).run()
 
 
 class _Sitting:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -71,20 +71,18 @@ def run_search(
         return Outcome(sitting.failed, interrupts.received)
 
 
-def only_one(directory: SearchDir) -> FileLock:
-    """Keep other processes out of a search's directory while the lock is held.
+def only_one(directory: SearchDir) -> AbstractContextManager[object]:
+    """Keep other processes out of a search's directory while this is entered.
 
     Raises:
         UserError: one works there, or the directory can't be made or written to.
     """
     require_writable(directory.lock)
     directory.path.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(directory.lock)
     try:
-        lock.acquire(timeout=0)
+        return FileLock(directory.lock).acquire(timeout=0)
     except Timeout as error:
         raise UserError(f"{directory.path}: in use, another process works on this search") from error
-    return lock
 
 
 class _Ended(Exception):

@@ -106,6 +106,16 @@ def test_two_cores_learn_the_same_as_one(options):
     assert not torch.equal(states[0]["features.convolution.weight"], begun["features.convolution.weight"])
 
 
+def test_a_gradient_that_is_one_number_seen_many_times_moves_all_of_its_weights_alike():
+    learner = agent("own_classes:Summed")
+    for _ in range(3):
+        learner.learn(batch())
+    scale = learner.online.state_dict()["features.scale"]
+    assert scale.shape == (64,)
+    assert scale.unique().numel() == 1
+    assert scale[0] != 1 / 64
+
+
 def test_what_acts_values_as_what_is_evaluated():
     learner = agent("own_classes:Small")
     learner.learn(batch())

@@ -239,6 +239,11 @@ def test_a_run_is_gone_on_with_without_the_key_that_is_gone_whatever_is_asked(wr
             "training: {clear_rate: 0.9}\nevaluation: {every_steps: null}",
             "training.clear_rate 0.9 needs evaluations to reach it; evaluation.every_steps must be a number, not null",
         ),
+        (
+            "training: {agent_steps: null, episodes: 500}\nenv: {snapshot_probability: 1}",
+            "training.episodes 500 counts episodes from a stage's start, and with env.snapshot_probability 1 none "
+            "begin there any more; set training.agent_steps or minutes too",
+        ),
     ],
 )
 def test_a_rule_between_keys_names_them_and_their_values(text, line, write):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from mario_rl.errors import UserError
 from mario_rl.explore import search as search_module
 from mario_rl.explore import shortening, sitting
 from mario_rl.explore.archive import Archive
-from mario_rl.explore.directory import ExploreDir
+from mario_rl.explore.directory import ExploreDir, held
 from mario_rl.explore.observer import ExploreObserver
 from mario_rl.explore.players import Errand
 from mario_rl.explore.saved import load_search, save_search
@@ -161,6 +162,42 @@ def test_a_directory_is_of_one_search(tmp_path):
     with pytest.raises(UserError, match="exists already; name another --out"):
         sitting.begin(ExploreDir(tmp_path / "mine", "1-1"), LITTLE, Limits(agent_steps=1))
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+
+
+def test_what_a_kill_in_the_first_save_leaves_stands_in_nobodys_way(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / ".lock").touch()
+    partial = tmp_path / "mine" / ".search.archive.123-abcdef01.partial"
+    partial.write_bytes(b"half a search")
+    outcome = sitting.begin(ExploreDir(tmp_path / "mine", "1-1"), LITTLE, Limits(agent_steps=1), jobs=1)
+    assert outcome.end == "limit"
+    assert not partial.exists()
+
+
+def test_a_search_is_read_by_nobody_else_while_one_goes_on_with_it(tmp_path, monkeypatch):
+    place = ExploreDir(tmp_path / "one", "1-1")
+    sitting.begin(place, LITTLE, Limits(agent_steps=1), jobs=1)
+    with held(place.path), pytest.raises(UserError, match="one: in use, another process searches there"):
+        sitting.resume(place.path, Limits(agent_steps=2), jobs=1)
+    load, refused = sitting.load_search, []
+
+    def load_and_look(*arguments: Any) -> Any:
+        with pytest.raises(UserError, match="in use") as error:
+            held(place.path)
+        refused.append(str(error.value))
+        return load(*arguments)
+
+    monkeypatch.setattr(sitting, "load_search", load_and_look)
+    sitting.resume(place.path, Limits(agent_steps=2), jobs=1)
+    assert len(refused) == 1
+    with held(place.path):  # and let go at the end
+        pass
+
+
+def test_going_on_where_no_search_was_begun_makes_nothing(tmp_path):
+    with pytest.raises(UserError, match="no such file, so no search was begun there"):
+        sitting.resume(tmp_path / "nothing", Limits())
+    assert not (tmp_path / "nothing").exists()
 
 
 def test_more_memory_than_there_is_is_refused(tmp_path, monkeypatch):
