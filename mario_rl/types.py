@@ -21,7 +21,7 @@ type UnitPixels = NDArray[np.float32]
 type Floats = NDArray[np.float64]
 """Measurements, in whatever unit."""
 
-type EpisodeEnd = Literal["clear", "death", "stall", "limit"]
+type EpisodeEnd = Literal["clear", "death", "stall", "limit", "warp"]
 """What ended an episode: the flag (or the axe), a lost life, no progress, or too many agent steps."""
 
 
@@ -73,7 +73,7 @@ class Batch(NamedTuple):
 class EpisodeResult(NamedTuple):
     """How one episode went, in the game's own terms, whatever the agent was rewarded for.
 
-    stage: such as "1-1"; for the whole game the stage reached.
+    stage: such as "1-1", the one it was begun on; for the whole game the stage reached.
     return_: the unscaled classic reward (7.x), summed; the column is named `return`.
     x: best x position in the stage's starting area, pixels.
     length: agent steps.

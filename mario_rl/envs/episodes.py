@@ -144,9 +144,8 @@ class StepLimit(gym.Wrapper[Any, Any, Any, Any]):
 class SummarizeEpisode(gym.Wrapper[Any, Any, Any, Any]):
     """Say at an episode's last step how it went: `info["episode_result"]`, an `EpisodeResult`.
 
-    Everything else passes unchanged. Reads `stage_reached`, `classic_return`, `best_x`, `time`, `flag_get`,
-    `from_snapshot` if it is there and, where the episode was truncated, `cut_by` from info; a truncation nobody signed
-    counts as "limit".
+    Everything else passes unchanged. Reads `stage_reached`, `classic_return`, `best_x`, `time`, `flag_get` and, if they
+    are there, `from_snapshot` and `cut_by` from info; a truncation nobody signed counts as "limit".
     """
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Reset[Any]:
@@ -171,7 +170,7 @@ class SummarizeEpisode(gym.Wrapper[Any, Any, Any, Any]):
 
 
 def _end(terminated: bool, info: dict[str, Any]) -> EpisodeEnd:
-    if terminated:
+    if terminated and "cut_by" not in info:
         return "clear" if info["flag_get"] else "death"
     end: EpisodeEnd = info.get("cut_by", "limit")
     return end

@@ -93,6 +93,9 @@ class TrackProgress(gym.Wrapper[Any, Any, Any, Any]):
 
     Adds to info: `best_x`, int, the best x in the starting area of the stage, pixels; `stage_reached`, such as "1-1";
     `new_bests`, int, see `StageProgress`. The unwrapped environment has the memory as `ram`.
+
+    An episode of one stage ends where Mario gets to another one, which the warp zones of 1-2 and 4-2 lead to:
+    terminated, with `info["cut_by"]` "warp", and the progress is that of the frame before.
     """
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
@@ -102,7 +105,11 @@ class TrackProgress(gym.Wrapper[Any, Any, Any, Any]):
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         observation, reward, terminated, truncated, info = self.env.step(action)
-        self._progress.update(self._position())
+        now = self._position()
+        if info.get("single_stage") and now.stage != self._progress.stage and not terminated:
+            terminated, info = True, info | {"cut_by": "warp"}
+        else:
+            self._progress.update(now)
         return observation, float(reward), terminated, truncated, info | self._report()
 
     def _position(self) -> Position:

@@ -124,6 +124,7 @@ from mario_rl.game.layout import (
     TIME_BEFORE,
     TRUNCATED,
     TURN,
+    WARP,
     WAS_DOWN,
     WISHED_BYTES,
     WISHED_NOOPS,
@@ -394,10 +395,16 @@ def _restore(machine: int, source: int, size: int) -> None:
 
 
 @helper
+def _is_stage(rules: int, game: int) -> bool:
+    """Whether the episode is of one stage, not of the whole game."""
+    return load64(load64(rules + TARGETS) + 8 * load64(game + STAGE)) >= 0
+
+
+@helper
 def _play(rules: int, thread: int, number: int, machine: int, game: int, byte: int, screen: int) -> bool:
     """Play a frame of the game and all that follows from it outside the episode's rewards; returns whether it ended."""
     work, play = load64(thread + WORK), load64(rules + PLAY_FRAME)
-    is_stage = load64(load64(rules + TARGETS) + 8 * load64(game + STAGE)) >= 0
+    is_stage = _is_stage(rules, game)
     store64(game + FRAMES, load64(game + FRAMES) + 1)
     call4(play, machine, work, byte, screen)
     reward_frame(machine, game)
@@ -571,7 +578,7 @@ def step_game(rules: int, thread: int, number: int) -> int:
     skip, sticky = load64(rules + FRAME_SKIP), load_float64(rules + STICKY)
     sent, screens = load64(rules + BYTES) + number * MAX_SKIP, load64(thread + SCREENS)
     total = 0.0
-    ended = False
+    ended, warped = False, False
     played = 0
     while played < skip and not ended:
         if sticky == 0 or _random(rules, number) >= sticky:
@@ -580,7 +587,11 @@ def step_game(rules: int, thread: int, number: int) -> int:
         store8(sent + played, byte)
         screen = screens + (played & 1) * SCREEN_BYTES if played >= skip - 2 else 0
         ended = _play_remembering(rules, thread, number, machine, game, byte, screen)
-        _progress(machine, game)
+        warped = not ended and _is_stage(rules, game) and _reached(machine) != load64(game + REACHED)
+        if warped:
+            ended = True
+        else:
+            _progress(machine, game)
         total += _reward(rules, game, load_float64(game + REWARD_UNCLIPPED))
         played += 1
     store64(game + PLAYED, played)
@@ -593,6 +604,8 @@ def step_game(rules: int, thread: int, number: int) -> int:
     store_float64(game + REWARD, total)
     store64(game + TERMINATED, 1 if ended else 0)
     _limit(rules, game, ended)
+    if warped:
+        store64(game + CUT_BY, WARP)
     if ended or load64(game + TRUNCATED):
         _end_episode(rules, thread, number, game)
     result = load64(rules + RESULTS) + number * RESULT_BYTES
@@ -628,7 +641,7 @@ def _end_episode(rules: int, thread: int, number: int, game: int) -> None:
     """Keep the result and the last observation."""
     result = load64(rules + RESULTS) + number * RESULT_BYTES
     end = load64(game + CUT_BY)
-    if load64(game + TERMINATED):
+    if end == 0:
         end = CLEAR if load64(game + INFO_FLAG_GET) else DEATH
     if load64(game + FROM_SNAPSHOT) == ON_TRAJECTORY:
         _count_on_trajectory(rules, number, load64(game + STAGE), 1 if end == CLEAR else 0)

@@ -151,8 +151,8 @@ for _ in INFO_NAMES[1:]:
     next(_result)
 RESULT_BYTES = -(-next(_result) // CACHE_LINES) * CACHE_LINES
 
-ENDS = ("", "clear", "death", "stall", "limit")
-CLEAR, DEATH, STALL, LIMIT = 1, 2, 3, 4
+ENDS = ("", "clear", "death", "stall", "limit", "warp")
+CLEAR, DEATH, STALL, LIMIT, WARP = 1, 2, 3, 4, 5
 
 # What all games of a pool share: numbers of eight bytes.
 _rules = count(0, 8)

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-WORDS = {"clear": "CLEARED", "death": "DIED", "stall": "STALLED", "limit": "OUT OF STEPS", "broken off": "BROKEN OFF"}
+WORDS = {
+    "clear": "CLEARED",
+    "death": "DIED",
+    "stall": "STALLED",
+    "limit": "OUT OF STEPS",
+    "warp": "WARPED",
+    "broken off": "BROKEN OFF",
+}
 
 
 def caption(end: str, x: int) -> str:

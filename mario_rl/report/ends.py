@@ -13,6 +13,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator, StrMethodFormatter
 from mario_rl.errors import UserError
 from mario_rl.files import printable
 from mario_rl.report.drawing import (
+    BLUE,
     DPI,
     GRAY,
     GREEN,
@@ -30,7 +31,13 @@ from mario_rl.wording import count_text
 BIN_PIXELS = 32  # two blocks of the stage
 RECENT = 500  # episodes in the histogram
 
-STYLES = {"death": ("x", VERMILLION), "stall": ("s", ORANGE), "limit": ("D", GRAY), "clear": ("^", GREEN)}
+STYLES = {
+    "death": ("x", VERMILLION),
+    "stall": ("s", ORANGE),
+    "limit": ("D", GRAY),
+    "warp": ("v", BLUE),
+    "clear": ("^", GREEN),
+}
 """Marker and colour of what ended an episode; the shapes tell them apart where colours don't."""
 
 

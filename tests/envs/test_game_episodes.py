@@ -219,6 +219,19 @@ class TestLimits:
         env.close()
 
 
+def test_a_warp_to_another_stage_ends_an_episode_of_one_stage_and_is_no_clear(emulator: Any) -> None:
+    env = make_env(EnvConfig(emulator=emulator, stage="1-2", **UNDISTURBED))
+    game: Any = env.unwrapped
+    env.reset()
+    before = [env.step(1)[4] for _ in range(20)][-1]
+    game.ram[WORLD] = 3  # what a pipe of 1-2's warp zone writes the moment that Mario enters it
+    _, _, terminated, truncated, info = env.step(1)
+    assert (terminated, truncated, info["cut_by"]) == (True, False, "warp")
+    result = info["episode_result"]
+    assert (result.stage, result.x, result.length, result.end) == ("1-2", before["best_x"], 21, "warp")
+    env.close()
+
+
 def test_there_are_31_different_starts(emulator: Any) -> None:
     env = make_env(EnvConfig(emulator=emulator))
     game: Any = env.unwrapped
