@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     default=1,
     metavar="N",
     help="Take the mean of the weights of the run's last N step checkpoints, in place of one checkpoint. It plays "
-    "steadier; the run needs training.keep_checkpoints=N or more.",
+    "steadier as a rule; the run needs training.keep_checkpoints=N or more.",
 )
 def ship(checkpoint: Path, output: Path, episodes: int, seed: int, mean_of: int) -> int:
     """Write an agent to hand on: weights alone, float16, and a card with what they do.

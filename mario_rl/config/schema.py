@@ -125,7 +125,7 @@ class EnvConfig(Section):
     )
     emulator: Literal["native", "nes_py"] = Field(
         "native",
-        description="native: compiled, 40 times faster; nes_py: the one it is tested against. Both give the same.",
+        description="native: compiled, 45 times as fast; nes_py: the one it is tested against. Both give the same.",
     )
     action_set: (
         str
@@ -307,8 +307,7 @@ class EpsilonConfig(Section):
 
     schedule: Literal["linear", "per_episode", "per_update"] = Field(
         "linear",
-        description="linear: start to end over decay_steps agent steps; per_episode (from a stage's start), per_update: "
-        "times decay_factor each.",
+        description="linear: over decay_steps agent steps; per_episode (from a stage's start), per_update: x decay_factor.",
     )
     start: Probability = Field(1.0, description="Epsilon at the beginning.")
     end: Probability = Field(0.05, description="Epsilon never falls below this.")

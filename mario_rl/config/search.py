@@ -127,7 +127,7 @@ DEFAULT_SPACE: dict[str, JsonValue] = {
     "agent.learning_rate": {"low": 5.0e-5, "high": 1.0e-3, "log": True},
     "agent.gamma": {"low": 0.8, "high": 0.99},
     "agent.n_step": {"low": 1, "high": 10},
-    "agent.steps_per_update": [2, 4, 8],
+    "agent.steps_per_update": [16, 32, 64],
     "agent.advantage_learning": {"low": 0.0, "high": 0.6},
     "replay.priority_exponent": {"low": 0.0, "high": 0.7},
     "network.hidden_size": [128, 256, 512],
