@@ -22,7 +22,7 @@ type Floats = NDArray[np.float64]
 """Measurements, in whatever unit."""
 
 type EpisodeEnd = Literal["clear", "death", "stall", "limit", "warp"]
-"""What ended an episode: the flag (or the axe), a lost life, no progress, or too many agent steps."""
+"""What ended an episode: the flag (or the axe), a lost life, no progress, too many agent steps, or a warp zone."""
 
 
 class Steps(NamedTuple):

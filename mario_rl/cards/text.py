@@ -80,7 +80,7 @@ def _cells(claim: Claim) -> list[str]:
 def _changed(card: Card, config: Config) -> dict[str, Any]:
     """What a config changes from the defaults, in the words that it was written in."""
     changed = config.model_dump(mode="json", exclude_defaults=True)
-    if "tensorboard" in card.config.get("logging", {}) and "trackers" in changed.get("logging", {}):
+    if "tensorboard" in (card.config.get("logging") or {}) and "trackers" in changed.get("logging", {}):
         logging = changed["logging"]
         del logging["trackers"]
         logging["tensorboard"] = False  # as trackers: [] was written when the card was made

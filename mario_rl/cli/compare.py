@@ -11,7 +11,6 @@ import click
 from mario_rl.cli.shared import FAILED, OK, lines_of
 from mario_rl.errors import UserError
 from mario_rl.files import printable
-from mario_rl.runs.directory import runs_below
 from mario_rl.runs.packed import archives_below, pack
 from mario_rl.shipped import find_study
 from mario_rl.wording import count_text
@@ -98,6 +97,10 @@ def compare(
         return 128 + outcome.signal
     try:
         words += _report_words(_report(directory.path))
+    except UserError as error:
+        if not outcome.failed:
+            raise
+        words.append(str(error))  # there is nothing to report because every run has failed
     finally:
         click.echo(lines_of(words))
     return FAILED if outcome.failed else OK
@@ -109,7 +112,7 @@ def _report(path: Path) -> Report:
     Raises:
         UserError: there is no run in it; nothing has been written then.
     """
-    if not any(run.episodes.is_file() for run in runs_below(path)) and not archives_below(path):
+    if next(path.rglob("episodes.csv"), None) is None and not archives_below(path):  # said before drawing is loaded
         raise UserError(f"{path}: no run in it whose first episode has ended, so there is nothing to report")
     from mario_rl.compare.report import write_report
 

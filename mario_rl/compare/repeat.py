@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mario_rl.compare.runs import Arm
-from mario_rl.config.study import load_study, parse_study
+from mario_rl.config.files import read_config_text
+from mario_rl.config.study import Study, load_study, parse_study
 from mario_rl.files import printable
 from mario_rl.runs.study import StudyDir
-from mario_rl.shipped import find_study, study_names
+from mario_rl.shipped import find_config, find_study, study_names
 from mario_rl.source import source_commit
 
 MANY = "several; the table of what the runs were made with has each"
@@ -37,12 +38,21 @@ def how_to_repeat(path: Path, arms: Sequence[Arm]) -> Repeat:
     Args:
         path: of the study, or whatever directory the runs are below.
         arms: those runs.
+
+    Raises:
+        ConfigError: its file can't be read.
     """
     file = StudyDir(path).study
     name = shlex.quote(printable(path.resolve().name))
-    study = file.read_text(encoding="utf-8") if file.is_file() else ""
-    if study:
-        commands = [f"mario-rl compare {_study_name(study) or f'{name}/study.yaml'} --out {name}"]
+    text = read_config_text(file, "study") if file.is_file() else ""
+    if text:
+        study = parse_study(text, file)
+        if (shipped := _shipped_name(study)) is not None:
+            commands = [f"mario-rl compare {shipped} --out {name}"]
+        else:
+            base = Path(study.base)
+            beside = "" if find_config(base) != base else f"  # with {printable(study.base)} beside it"
+            commands = [f"mario-rl compare {name}/study.yaml --out {name}{beside}"]
     else:
         first = os.path.relpath(arms[0].runs[0].place.config, path)
         commands = [
@@ -53,10 +63,9 @@ def how_to_repeat(path: Path, arms: Sequence[Arm]) -> Repeat:
     versions = {run.record.versions.get(PACKAGE) for arm in arms for run in arm.runs}
     if len(versions) == 1 and (version := versions.pop()):
         made = f"{PACKAGE} {version}, {made}"
-    return Repeat([*commands, f"mario-rl compare {name} --report"], made, source_commit() or UNKNOWN, study)
+    return Repeat([*commands, f"mario-rl compare {name} --report"], made, source_commit() or UNKNOWN, text)
 
 
-def _study_name(text: str) -> str | None:
+def _shipped_name(study: Study) -> str | None:
     """Name the shipped study that asks for the same, if one does."""
-    study = parse_study(text, Path("study.yaml"))
     return next((name for name in study_names() if load_study(find_study(Path(name))) == study), None)

@@ -17,7 +17,7 @@ from mario_rl.compare.films import films
 from mario_rl.compare.looks import styles
 from mario_rl.compare.paper import write_png
 from mario_rl.compare.plots import Figure, plain
-from mario_rl.compare.repeat import how_to_repeat
+from mario_rl.compare.repeat import Repeat, how_to_repeat
 from mario_rl.compare.runs import Arm, LeftOut, finished, load_arms, settled
 from mario_rl.compare.tables import Listing, all_tables
 from mario_rl.files import json_text, printable, write_atomically
@@ -44,6 +44,7 @@ def write_report(path: Path) -> Report:
         StorageError: the disk refused.
     """
     arms, left_out = load_arms(path)
+    repeat = how_to_repeat(path, arms)
     between = contests(finished(arms))
     tables = all_tables(arms, between, left_out, path)
     figures = list(all_figures(arms, between))
@@ -52,7 +53,7 @@ def write_report(path: Path) -> Report:
     for table in tables:
         _write(path / "tables" / f"{table.name}.csv", table.csv())
     page = path / "index.html"
-    _write(page, _page(path, arms, between, tables, figures, len(left_out)))
+    _write(page, _page(path, arms, between, tables, figures, len(left_out), repeat))
     return Report(page, left_out)
 
 
@@ -63,6 +64,7 @@ def _page(
     tables: Sequence[Listing],
     figures: Sequence[Figure],
     left_out: int,
+    repeat: Repeat,
 ) -> str:
     environment = Environment(
         loader=PackageLoader("mario_rl.compare", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
@@ -80,7 +82,7 @@ def _page(
         plain=_script_json({figure.name: plain(figure) for figure in figures}),
         tables=tables,
         left_out=left_out,
-        repeat=how_to_repeat(path, arms),
+        repeat=repeat,
         runs=sum(len(arm.runs) for arm in arms),
         css=(here / "page.css").read_text(encoding="utf-8"),
         script=(here / "page.js").read_text(encoding="utf-8"),

@@ -226,7 +226,10 @@ def _found(directory: Path) -> Iterator[tuple[list[Place], list[LeftOut]]]:
             folder = stack.enter_context(unpacked(archive))
             for packed in _run_dirs(folder):
                 run = RunDir(archive.parent / packed.path.relative_to(folder))
-                known = found.setdefault(run.path, Place(packed, run)).read
+                known = found[run.path].read if run.path in found else packed
+                if not known.path.is_dir():  # what is left of it is why it failed
+                    known = packed
+                found[run.path] = Place(known, run)
                 if not _same_tables(known, packed):
                     reason = f"the copy in {printable(archive)} has other tables than the directory, which counts"
                     left_out.append(LeftOut(run.path, reason))

@@ -272,15 +272,21 @@ def _at(run: StudyRunData, quantity: str, over: str, at: Floats, window: int) ->
     return values
 
 
+def _marks(run: StudyRunData) -> Floats:
+    """Give each evaluation the mark it was due at: runs make it at the first round of environments past that."""
+    every = run.config.evaluation.every_steps or 1
+    marks: Floats = run.evaluations["agent_steps"] // every * every
+    return marks
+
+
 def overestimation(arm: Arm) -> tuple[Floats, Floats, Floats]:
     """Average each run's evaluations during training by their agent steps.
 
     Returns:
-        Agent steps, float64 (moments,), those that all runs share; each run's predicted values and the returns that
-        followed, float64 (runs, moments) each.
+        Agent steps, float64 (moments,), the marks of `evaluation.every_steps` that all runs share; each run's predicted
+        values and the returns that followed, float64 (runs, moments) each.
     """
-    # Runs evaluate at the first round of environments past the same mark, so their steps differ by less than a round.
-    tables = [(np.round(run.evaluations["agent_steps"], -3), run.evaluations) for run in arm.runs]
+    tables = [(_marks(run), run.evaluations) for run in arm.runs]
     shared = set.intersection(*(set(steps[np.isfinite(table["q_visited"])].tolist()) for steps, table in tables))
     at = np.array(sorted(shared))
     predicted_RM, followed_RM = (

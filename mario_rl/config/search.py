@@ -96,7 +96,7 @@ class Search(Section):
     settings: dict[str, JsonValue] = Field(
         default_factory=dict, description="What all trials change in it: dotted keys such as replay.capacity."
     )
-    space: dict[str, Any] = Field(
+    space: dict[str, JsonValue] = Field(
         min_length=1,
         description="Dotted keys, each with a range {low: 1.0e-4, high: 1.0e-3, log: true} or a list of choices.",
     )
@@ -113,7 +113,8 @@ class Search(Section):
         "tpe", description="tpe: learns from the trials before (Bergstra et al. 2011); random."
     )
     pruner: Literal["median", "hyperband", "none"] = Field(
-        "median", description="Ends trials early that are worse than most at that point; none: sees all through."
+        "median",
+        description="Ends trials early whose best so far is below what most others have then; none: sees all through.",
     )
     startup_trials: NonNegativeInt = Field(
         10, le=MOST_TRIALS, description="Trials drawn at random before tpe learns from them and median prunes any."
@@ -155,7 +156,7 @@ def load_search(path: Path) -> tuple[Search, str]:
         search = Search(base=str(path.absolute()), space=DEFAULT_SPACE)
     else:
         raise ConfigError(f"{path}: space: missing; a search names the keys it varies there, a study has axes")
-    trial_configs(search, path, _corners(space_of(search, path)))
+    trial_configs(search, path, corners(space_of(search, path)))
     if SEARCH_KEY not in tree:
         text = f"# Made by mario-rl tune of {path.name}.\n{render_tree(search.model_dump(mode='json'))}"
     return search, text
@@ -213,7 +214,7 @@ def _configs(search: Search, path: Path, variants: Iterable[Mapping[str, Any]]) 
     return list(load_configs_with(find_config(path.parent / search.base, name=search.base), variants, str(path)))
 
 
-def _corners(space: Space) -> Iterable[dict[str, Any]]:
+def corners(space: Space) -> Iterable[dict[str, Any]]:
     """List settings in which every bound and every choice is there once: the lows together, the highs together."""
     columns = [[one.low, one.high] if isinstance(one, Range) else list(one) for one in space.values()]
     for row in range(max(map(len, columns))):

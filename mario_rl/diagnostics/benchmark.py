@@ -252,7 +252,8 @@ def _training(config: Config, agent_steps: int) -> Measured:
 
 def _for_training(config: Config, agent_steps: int) -> Config:
     """Change what would be measured with it: warm-up, evaluations, files; every action is chosen by the network."""
-    warmup = max(WARMUP_STEPS, config.agent.batch_size)
+    warmup = min(max(WARMUP_STEPS, config.agent.batch_size), config.replay.capacity)
+    agent_steps = max(agent_steps, config.agent.steps_per_update + 2 * config.training.envs)  # for one update at least
     sections = {
         "replay": {"warmup_steps": warmup},
         "agent": {"epsilon": config.agent.epsilon.model_dump() | {"start": config.agent.epsilon.end}},

@@ -44,7 +44,12 @@ PACKAGES = (
 )
 """What pyproject.toml asks for."""
 
-EXTRAS = {"ray": "compare --cluster"}
+EXTRAS = {
+    "ray": "compare --cluster",
+    "optuna": "tune",
+    "huggingface_hub": "push and pull",
+    "wandb": "logging.trackers: [wandb]",
+}
 """What it asks for only where something else is wanted."""
 
 REINSTALL = "install again: make install, or pip install -e ."

@@ -230,8 +230,8 @@ class ResumableEpisodes(gym.Wrapper[Pixels, int, Pixels, int]):
         """
         if self._over:
             raise ResetNeeded("call env.reset() before env.step(): no episode is in progress")
-        self._actions.append(int(action))
         observation, reward, terminated, truncated, info = self.env.step(action)
+        self._actions.append(int(action))
         self._over = terminated or truncated
         self.last_info = info
         return observation, float(reward), terminated, truncated, info

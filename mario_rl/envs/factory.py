@@ -10,7 +10,7 @@ import gymnasium as gym
 from mario_rl.config import EnvConfig
 from mario_rl.envs.episodes import ResumableEpisodes
 from mario_rl.envs.frames import FrameByFrame
-from mario_rl.envs.native import MarioEnv
+from mario_rl.envs.native import MarioEnv, metadata_of
 from mario_rl.envs.own import OwnEnv, OwnGames, has_own, without_own
 from mario_rl.envs.pool import GamePool
 from mario_rl.envs.wrappers import CopiedScreen
@@ -34,12 +34,14 @@ def make_env(
 
     Raises:
         UserError: the ROM can't be played. ConfigError: a reward or wrapper of one's own can't be used.
+        ValueError: there is no such render mode.
     """
     if has_own(config):
         return OwnEnv(make_env(without_own(config), render_mode=render_mode), config, normalize=normalize)
     if config.emulator == "native":
         return MarioEnv(config, normalize=normalize, render_mode=render_mode)
-    env: ResumableEpisodes = load_nes_py().make_plain_env(config, normalize=normalize)
+    metadata_of(config, render_mode)  # refuses one that there is not
+    env: ResumableEpisodes = load_nes_py().make_plain_env(config, normalize=normalize, render_mode=render_mode)
     return env
 
 

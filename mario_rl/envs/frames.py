@@ -17,6 +17,12 @@ from mario_rl.types import Pixels
 SCREEN_SHAPE = (240, 256, 3)
 
 
+class _RawGame(MarioEnv):
+    """It ends as gym-super-mario-bros 9 has it, which plays on in the stage that a warp zone leads to."""
+
+    goes_on_after_warp = True
+
+
 class FrameByFrame(gym.Env[Any, Any]):
     """One stage, one step a frame, as gym-super-mario-bros 9 has it: its info, its reward, its ends.
 
@@ -44,7 +50,7 @@ class FrameByFrame(gym.Env[Any, Any]):
             stall_limit=None,
             max_agent_steps=None,
         )
-        self._game = MarioEnv(frames, render_mode="rgb_array")
+        self._game = _RawGame(frames, render_mode="rgb_array")
 
     @property
     def ram(self) -> Pixels:

@@ -83,6 +83,8 @@ class MarioEnv(gym.Env[Any, Any]):
     """
 
     metadata = METADATA
+    goes_on_after_warp = False
+    """Whether an episode of one stage does; an agent's ends there."""
 
     def __init__(
         self,
@@ -98,7 +100,7 @@ class MarioEnv(gym.Env[Any, Any]):
         self.action_names = action_names(config.action_set)
         self.action_space = Discrete(len(self.action_names))
         self.observation_space: Box = observation_space_of(config, normalize=normalize)
-        self._games = Games(config, 1)
+        self._games = Games(config, 1, goes_on_after_warp=self.goes_on_after_warp)
         self._np_random, self._np_random_seed = seeding.np_random()
         self._begun = False
 

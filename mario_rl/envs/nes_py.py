@@ -53,17 +53,18 @@ LOOKS_AT_CLOSING = 2
 type Wrap = Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]]
 
 
-def make_game(stage: str, rom: str | None = None) -> gym.Env[Any, Any]:
+def make_game(stage: str, rom: str | None = None, render_mode: str | None = None) -> gym.Env[Any, Any]:
     """Make the raw environment of a stage such as "1-1", or of the whole "game": one step a frame, joypad bytes.
 
     Args:
         stage: which.
         rom: an NES file in place of the one that gym-super-mario-bros ships.
+        render_mode: None or "rgb_array".
     """
     name = "SuperMarioBros-v0" if stage == WHOLE_GAME else f"SuperMarioBros-{stage}-v0"
     path = find_rom(rom)
     with patch.object(smb_env, "smb1_rom_path", lambda: str(path)):
-        env = gym.make(name)
+        env = gym.make(name, render_mode=render_mode)
     if stage == WHOLE_GAME:
         _end_after_the_last_stage(env.unwrapped)
     return env
@@ -86,13 +87,19 @@ def _end_after_the_last_stage(game: Any) -> None:
 
 
 def make_plain_env(
-    config: EnvConfig, *, normalize: bool = False, backward: BackwardStarts | None = None
+    config: EnvConfig,
+    *,
+    normalize: bool = False,
+    render_mode: str | None = None,
+    backward: BackwardStarts | None = None,
 ) -> ResumableEpisodes:
     """Make the game as the agent meets it, see `mario_rl.envs.make_env`, of plain wrappers around nes-py.
 
     Where `backward` is given, episodes may begin along its trajectories.
     """
-    env: gym.Env[Any, Any] = StagePool(config.stages, open_stage=partial(make_game, rom=config.rom))
+    env: gym.Env[Any, Any] = StagePool(
+        config.stages, open_stage=partial(make_game, rom=config.rom, render_mode=render_mode)
+    )
     for wrap in _wrappers(config, normalize=normalize, backward=backward):
         env = wrap(env)
     return ResumableEpisodes(env, action_names=action_names(config.action_set))
@@ -128,6 +135,14 @@ def _wrappers(config: EnvConfig, *, normalize: bool, backward: BackwardStarts | 
         partial(StepLimit, limit=config.max_agent_steps),
         SummarizeEpisode,  # outside the limits, so that it sees what they decide
     ]
+
+
+def _outcome(task: Callable[[], Any]) -> tuple[Any, Exception | None]:
+    """Do a task; returns its result and what it raised."""
+    try:
+        return task(), None
+    except Exception as failure:
+        return None, failure
 
 
 class PlainGames:
@@ -176,9 +191,12 @@ class PlainGames:
         self._in_threads([partial(self._step, number, action) for number, action in enumerate(actions)])
 
     def _in_threads[Result](self, tasks: Sequence[Callable[[], Result]]) -> list[Result]:
-        """Do a task per game."""
-        playing = [self._threads.submit(task) for task in tasks]
-        return [answer(future, of="nes-py") for future in playing]
+        """Do a task per game; where some fail, the first failure is raised when all are done, so that none plays on."""
+        playing = [self._threads.submit(partial(_outcome, task)) for task in tasks]
+        outcomes = [answer(future, of="nes-py") for future in playing]
+        if failures := [failure for _, failure in outcomes if failure is not None]:
+            raise failures[0]
+        return [result for result, _ in outcomes]
 
     def _step(self, number: int, action: int) -> None:
         if action < 0:

@@ -8,6 +8,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.error import ResetNeeded
 from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
@@ -393,6 +394,7 @@ class OwnEnv(gym.Wrapper[Any, Any, Any, Any]):
         self._inside = OneGame(env)
         actions: Any = env.action_space
         self._games = OwnGames(self._inside, config, int(actions.n), autoreset=False)
+        self._over = True
         self.observation_space = observation_space_of(config, normalize=normalize)
 
     @property
@@ -416,17 +418,26 @@ class OwnEnv(gym.Wrapper[Any, Any, Any, Any]):
         """Begin an episode; options as those of the environment inside."""
         if seed is not None:
             self._games.seed(0, seed)
-        self._games.reset(0, **(options or {}))
+        known = {name: (options or {}).get(name) for name in ("stage", "noop_frames", "opening")}
+        self._games.reset(0, **known)
+        self._over = False
         return self._observation(), dict(self._inside.info)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Take an agent step; ValueError where there is no such action."""
+        """Take an agent step.
+
+        Raises:
+            ValueError: there is no such action. gymnasium.error.ResetNeeded: no episode is in progress.
+        """
         index = int(action)
-        if index < 0:  # which would leave the game as it is
+        if not 0 <= index < len(self.action_names):
             raise ValueError(f"action {index} is not one of 0 to {len(self.action_names) - 1}")
+        if self._over:
+            raise ResetNeeded("call env.reset() before env.step(): no episode is in progress")
         self._games.step([index])
         games = self._games
         ends = bool(games.terminated[0]), bool(games.truncated[0])
+        self._over = any(ends)
         return self._observation(), float(games.rewards[0]), *ends, dict(self._inside.info)
 
     def close(self) -> None:

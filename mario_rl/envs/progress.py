@@ -106,7 +106,8 @@ class TrackProgress(gym.Wrapper[Any, Any, Any, Any]):
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         observation, reward, terminated, truncated, info = self.env.step(action)
         now = self._position()
-        if info.get("single_stage") and now.stage != self._progress.stage and not terminated:
+        begun = f"{info['target_world']}-{info['target_stage']}" if info.get("single_stage") else now.stage
+        if now.stage != begun and not terminated:
             terminated, info = True, info | {"cut_by": "warp"}
         else:
             self._progress.update(now)

@@ -46,7 +46,8 @@ class MarioVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
     Action: MultiDiscrete, one of `action_names` per game; anything that is an int array of shape (N,).
     Infos: int64 (N,) of each number that is read from memory, bool (N,) of each flag, `enemy_types`, int64 (N, 5),
     `classic_return`, float64 (N,), `best_x`, `new_bests` and `from_snapshot`; at an episode's end `episode_result` and,
-    where it was truncated, `cut_by`. What MarioEnv derives from these (`y_pos`, `status`, ...) is left out.
+    where it was truncated or a warp zone ended it, `cut_by`. What MarioEnv derives from these (`y_pos`, `status`, ...)
+    is left out.
 
     Episodes follow one another as Gymnasium has it (https://farama.org/Vector-Autoreset-Mode):
     NEXT_STEP: the step after an end begins the next episode, whatever its action, and earns 0.
@@ -267,9 +268,10 @@ class MarioVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         results, cuts = np.full((2, self.num_envs), None, dtype=object)
         for number in np.flatnonzero(ended).tolist():
             results[number] = self._games.result(number)
-            cuts[number] = results[number].end if truncated[number] else None
+            cuts[number] = results[number].end if truncated[number] or results[number].end == "warp" else None
         infos = {"episode_result": results, "_episode_result": ended.copy()}
-        return infos | ({"cut_by": cuts, "_cut_by": truncated.copy()} if truncated.any() else {})
+        cut = cuts != None  # noqa: E711  # element by element
+        return infos | ({"cut_by": cuts, "_cut_by": cut} if cut.any() else {})
 
     def _finals(self, ended: Mask, truncated: Mask) -> Infos:
         """Make `final_obs` and `final_info` of episodes that ended in a step in which others have begun."""

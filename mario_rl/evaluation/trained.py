@@ -43,7 +43,8 @@ def load_trained(checkpoint: str | Path, *, stage: str | None = None, device: st
     state = load_checkpoint(file)
     config = parse_config(state["config"], str(checkpoint))
     if stage is not None:
-        config = parse_config({**state["config"], "env": {**state["config"]["env"], "stage": stage}}, "--stage")
+        env = {**(state["config"].get("env") or {}), "stage": stage}
+        config = parse_config({**state["config"], "env": env}, "--stage")
     where = resolve_device(device)
     actions, frame_stack = num_actions(config.env.action_set), config.env.frame_stack
     try:

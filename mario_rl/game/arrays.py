@@ -163,6 +163,7 @@ def lay_out_rules(
     num_stages: int,
     *,
     autoreset: bool,
+    goes_on_after_warp: bool,
     backward: BackwardStarts | None = None,
 ) -> Numbers:
     """Lay out what all games share."""
@@ -181,6 +182,7 @@ def lay_out_rules(
         layout.STEP_LIMIT: config.max_agent_steps or -1,
         layout.ARTICLE: config.grayscale == "article",
         layout.SHOW_BUTTONS: config.show_buttons,
+        layout.GOES_ON_AFTER_WARP: goes_on_after_warp,
         layout.AUTORESET: autoreset,
         layout.PLAY_FRAME: CONSOLE.address("play_frame"),
         layout.STEP_GAME: KERNELS.address("step_game"),
@@ -254,4 +256,7 @@ def check_machines(rows: Pixels) -> None:
     ):
         column = np.ascontiguousarray(rows[..., place : place + 8]).view(np.int64)
         _check_range(column, least, most, "number of the console")
+    places = console.LINE, console.DOTS_OF_LINE
+    line, dots = (np.ascontiguousarray(rows[..., place : place + 8]).view(np.int64) for place in places)
+    _check_range(dots[line != 0], 0, 340, "number of dots")  # of the first line alone one may be missing
     _check_range(rows[..., console.LISTED : console.LISTED + 8], 0, 63, "sprite")

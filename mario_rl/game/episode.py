@@ -42,6 +42,7 @@ from mario_rl.game.layout import (
     GAME_BYTES,
     GAMES,
     GENERATORS,
+    GOES_ON_AFTER_WARP,
     IDLE_STEPS,
     INFO,
     INFO_FLAG_GET,
@@ -395,16 +396,23 @@ def _restore(machine: int, source: int, size: int) -> None:
 
 
 @helper
-def _is_stage(rules: int, game: int) -> bool:
-    """Whether the episode is of one stage, not of the whole game."""
-    return load64(load64(rules + TARGETS) + 8 * load64(game + STAGE)) >= 0
+def _target(rules: int, game: int) -> int:
+    """The stage that the episode was begun on, as `stage_target` has it; negative in the whole game."""
+    return load64(load64(rules + TARGETS) + 8 * load64(game + STAGE))
+
+
+@helper
+def _has_warped(rules: int, machine: int, game: int) -> bool:
+    """Whether an episode that is to be of one stage has come to another."""
+    target = _target(rules, game)
+    return target >= 0 and _reached(machine) != target >> 8 and load64(rules + GOES_ON_AFTER_WARP) == 0
 
 
 @helper
 def _play(rules: int, thread: int, number: int, machine: int, game: int, byte: int, screen: int) -> bool:
     """Play a frame of the game and all that follows from it outside the episode's rewards; returns whether it ended."""
     work, play = load64(thread + WORK), load64(rules + PLAY_FRAME)
-    is_stage = _is_stage(rules, game)
+    is_stage = _target(rules, game) >= 0
     store64(game + FRAMES, load64(game + FRAMES) + 1)
     call4(play, machine, work, byte, screen)
     reward_frame(machine, game)
@@ -587,7 +595,7 @@ def step_game(rules: int, thread: int, number: int) -> int:
         store8(sent + played, byte)
         screen = screens + (played & 1) * SCREEN_BYTES if played >= skip - 2 else 0
         ended = _play_remembering(rules, thread, number, machine, game, byte, screen)
-        warped = not ended and _is_stage(rules, game) and _reached(machine) != load64(game + REACHED)
+        warped = not ended and _has_warped(rules, machine, game)
         if warped:
             ended = True
         else:

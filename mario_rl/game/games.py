@@ -54,6 +54,7 @@ class Games:
         threads: how many play them; each takes whichever game is next.
         autoreset: whether the next episode begins within the step that ends one.
         keep_buttons: whether `buttons` is kept; only without autoreset.
+        goes_on_after_warp: whether an episode of one stage does, in the stage that a warp zone leads to.
         backward: trajectories along which episodes may begin; None for none.
     """
 
@@ -65,6 +66,7 @@ class Games:
         threads: int = 1,
         autoreset: bool = False,
         keep_buttons: bool = True,
+        goes_on_after_warp: bool = False,
         backward: BackwardStarts | None = None,
     ) -> None:
         self.config, self.num_games = config, num_games
@@ -81,6 +83,7 @@ class Games:
             self._arrays,
             len(self.stages),
             autoreset=autoreset,
+            goes_on_after_warp=goes_on_after_warp,
             backward=backward,
         )
         self._rules_address = int(self._rules.ctypes.data)
@@ -166,8 +169,10 @@ class Games:
         played = np.array(bytearray(begun_with or b""), dtype=np.uint8)
         address = 0 if drawn else int(played.ctypes.data)
         thread.wish(self._stage_number(stage), -1 if drawn else len(played), address)
-        KERNELS["reset_game"](self._rules_address, thread.address, number)
-        thread.wish(-1, -1, 0)
+        try:
+            KERNELS["reset_game"](self._rules_address, thread.address, number)
+        finally:  # where Ctrl-C comes meanwhile, too
+            thread.wish(-1, -1, 0)
         self._refuse_stuck()
         from_snapshot = self.numbers(layout.FROM_SNAPSHOT)[number]
         frames = int(self.numbers(layout.NOOP_FRAMES)[number])  # none if they ended the episode
@@ -193,8 +198,12 @@ class Games:
             self.close()
         for helper in self._helpers:
             helper.wake()
-        if self._step_kernel(self._rules_address, self._owner.address):
-            self._wait_for_helpers()
+        left = self.num_games
+        try:
+            left = self._step_kernel(self._rules_address, self._owner.address)
+        finally:  # where Ctrl-C comes meanwhile, too: helpers may be playing still
+            if left:
+                self._wait_for_helpers()
         self._refuse_stuck()
         if self._keeps_buttons:
             for number in np.flatnonzero(taken != LEAVE):
@@ -341,6 +350,8 @@ class Games:
         Raises:
             ValueError: it is another config's, or not a state of games at all; nothing is changed.
         """
+        if missing := [key for key in ("arrays", "generators", "buttons") if key not in state]:
+            raise ValueError(f"the games' state has no {missing[0]}")
         arrays = state["arrays"]
         for name in self._arrays.saved:
             if name not in arrays:
@@ -351,11 +362,16 @@ class Games:
         self._arrays.check(arrays, len(self.stages))
         if self._autoreset and arrays["games"][:, layout.OVER // 8].any():
             raise ValueError("the games' state has an episode that is over, where the next had begun")
+        buttons = [bytearray.fromhex(text) for text in state["buttons"]]
+        if not len(buttons) == len(state["generators"]) == self.num_games:
+            raise ValueError(f"the games' state is not of as many games as here, {self.num_games}")
+        for text in state["generators"]:
+            restore_generator(np.random.default_rng(), text)  # tried first
         for generator, text in zip(self._generators, state["generators"], strict=True):
             restore_generator(generator, text)
         for name in self._arrays.saved:
             self._arrays[name][...] = arrays[name]
-        self._buttons = [bytearray.fromhex(buttons) for buttons in state["buttons"]]
+        self._buttons = buttons
 
     def close(self) -> None:
         """End the threads; a second time does nothing."""

@@ -9,6 +9,7 @@ from mario_rl.cards import Card, load_card
 from mario_rl.cards.card import MOST_BYTES as MOST_CARD_BYTES
 from mario_rl.cards.checking import find_flaws
 from mario_rl.cards.facts import read_facts
+from mario_rl.config import parse_config
 from mario_rl.errors import CheckpointError, UserError
 from mario_rl.runs.checkpoint import TRAINING_KEY, load_checkpoint
 from mario_rl.runs.schema import REQUIRED
@@ -43,7 +44,7 @@ def require_sound(agent: Path) -> Card:
     card = load_card(agent)
     facts = read_facts(agent)
     state = load_checkpoint(agent)
-    if (body := state["config"].get("network", {}).get("body")) is not None:
+    if (body := parse_config(state["config"], str(agent)).network.body) is not None:
         raise CheckpointError(
             f"{agent}: network.body is {str(body)[:100]!r}, a class that no repository brings and that loading "
             "the agent would import; only agents with mario_rl's own network are shared"

@@ -1,8 +1,8 @@
 """Where everything lies in the state of one machine: a flat row of bytes, so that a snapshot is a copy.
 
 A row is RAM, then what the picture unit has, then numbers of eight bytes, each of which has a name here. What the
-cartridge adds (its RAM) comes last. The first SNAPSHOT_BYTES say all about a machine but for the controller, which
-nes-py's snapshots leave out too.
+cartridge adds (its RAM) comes last. What lies before SNAPSHOT_END says all about a machine but for the controller,
+which nes-py's snapshots leave out too.
 """
 
 from __future__ import annotations

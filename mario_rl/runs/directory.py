@@ -20,6 +20,9 @@ RUNS = Path("checkpoints")
 LATEST = "latest"
 """The last part of a path that stands for the newest run in the directory before it."""
 
+STUDY = "study.yaml"
+"""The file of a study, in its directory."""
+
 MAX_DEPTH = 8  # directories below one that runs are looked for in
 BEGAN = re.compile(r"\d{8}-\d{6}")  # how the names that `mario-rl train` gives begin
 
@@ -302,9 +305,12 @@ def directory_of_latest(path: Path) -> Path | None:
 
 
 def runs_below(path: Path) -> Iterator[RunDir]:
-    """List the run directories at or below a directory: those with a config.yaml. Links are not followed."""
+    """List the run directories at or below a directory: those with a config.yaml. Links are not followed.
+
+    The directory of a study may have one too: the base that its file names.
+    """
     for place, folders, files in os.walk(path):
-        if "config.yaml" in files:
+        if "config.yaml" in files and STUDY not in files:
             yield RunDir(Path(place))
             folders.clear()
         deep = len(Path(place).parts) - len(path.parts) >= MAX_DEPTH

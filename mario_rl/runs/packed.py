@@ -66,11 +66,12 @@ def pack(directory: Path) -> tuple[Path, int]:
     archive = directory / ARCHIVE
     with _temporary_folder() as earlier:
         here = dict(_files_below(directory))
-        files = here.copy()
+        files = here
         if archive.exists():
             _unpack(archive, earlier)
-            replaced = set(map(_run_of, here))
-            files |= {name: path for name, path in _files_below(earlier) if _run_of(name) not in replaced}
+            replaced = {_run_of(name) for name in here if not ERROR.fullmatch(PurePosixPath(name).name)}
+            kept = {name: path for name, path in _files_below(earlier) if _run_of(name) not in replaced}
+            files = kept | here
         runs = set(map(_run_of, files))
         if not runs:
             raise UserError(f"{directory}: no run directory below it whose tables could be packed")

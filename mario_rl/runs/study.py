@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from mario_rl.runs.directory import RunDir
+from mario_rl.runs.directory import STUDY, RunDir
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class StudyDir:
 
     @property
     def study(self) -> Path:
-        return self.path / "study.yaml"
+        return self.path / STUDY
 
     @property
     def runs(self) -> Path:

@@ -9,7 +9,7 @@ from mario_rl.config.study import load_study, parse_study
 from mario_rl.runs.study import StudyDir
 from mario_rl.studies.arms import expand
 from mario_rl.studies.left import what_is_left
-from mario_rl.studies.plan import default_jobs, make_plan, memory_bytes
+from mario_rl.studies.plan import PROCESS_BYTES, default_jobs, make_plan, memory_bytes
 from mario_rl.studies.processes import Processes
 from mario_rl.studies.runner import Outcome, StudyObserver, run_study
 from mario_rl.wording import count_text, duration_text
@@ -68,17 +68,17 @@ def run(
     text = read_config_text(study_file, "study")
     study = parse_study(text, study_file)
     runs = expand(study, study_file)
-    left = what_is_left(runs, directory, study.final).runs
+    left = what_is_left(runs, directory, study.final)
     if cluster is not None:
         from mario_rl.studies.cluster import Cluster
 
-        most = max((memory_bytes(run.config) for run in left), default=0)
+        most = max((memory_bytes(run.config) for run in left.train), default=PROCESS_BYTES)
         executor = Cluster(cluster, study.final, threads=study.threads, gpus=study.gpus, memory_bytes=most)
         try:
-            at_once = jobs or min(MAX_CLUSTER_JOBS, max(1, len(left)))
+            at_once = jobs or min(MAX_CLUSTER_JOBS, max(1, len(left.runs)))
             return run_study(runs, directory, executor, study.final, jobs=at_once, study=text, observer=observer)
         finally:
             executor.close()
-    at_once = jobs or (default_jobs(left, threads=study.threads) if left else 1)
+    at_once = jobs or (default_jobs(left.train, threads=study.threads) if left.runs else 1)
     processes = Processes(study.final, threads=study.threads)
     return run_study(runs, directory, processes, study.final, jobs=at_once, study=text, observer=observer)

@@ -52,8 +52,8 @@ def make_plan(left: Left, final: FinalConfig, *, threads: int, jobs: int | None 
     Raises:
         UserError: not even one run has room in memory.
     """
-    memory = max(memory_bytes(run.config) for run in left.runs)
-    at_once = min(jobs or default_jobs(left.runs, threads=threads), len(left.runs))
+    memory = max((memory_bytes(run.config) for run in left.train), default=PROCESS_BYTES)
+    at_once = min(jobs or default_jobs(left.train, threads=threads), len(left.runs))
     from mario_rl.diagnostics.benchmark import seconds_per_step_and_update  # it needs torch, and refusing did not
 
     step_seconds, update_seconds = seconds_per_step_and_update(left.runs[0].config, cores=threads)
@@ -72,10 +72,14 @@ def make_plan(left: Left, final: FinalConfig, *, threads: int, jobs: int | None 
 def default_jobs(left: Sequence[StudyRun], *, threads: int) -> int:
     """Count the runs that this machine carries at once: by its cores, and by the memory that is left.
 
+    Args:
+        left: those that are to be trained; evaluating others takes no replay.
+        threads: processor threads of a run.
+
     Raises:
         UserError: not even one has room in memory.
     """
-    needed, available = max(memory_bytes(run.config) for run in left), available_memory_bytes()
+    needed, available = max((memory_bytes(run.config) for run in left), default=PROCESS_BYTES), available_memory_bytes()
     if needed > available:
         raise UserError(
             f"replay.capacity: a run needs {needed / 1e9:.1f} GB of memory, {available / 1e9:.1f} GB is available; "
@@ -85,8 +89,8 @@ def default_jobs(left: Sequence[StudyRun], *, threads: int) -> int:
 
 
 def memory_bytes(config: Config) -> int:
-    """Estimate the memory of one run."""
-    return estimate_bytes(config.replay.capacity) + PROCESS_BYTES
+    """Estimate the memory of one run that trains; a replay on a GPU takes none of the machine's."""
+    return PROCESS_BYTES + (estimate_bytes(config.replay.capacity) if config.replay.device == "cpu" else 0)
 
 
 def _training_seconds(config: Config, step_seconds: float, update_seconds: float) -> float:

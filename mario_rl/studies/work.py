@@ -107,6 +107,8 @@ def _evaluate(run_dir: RunDir, final: FinalConfig, observer: Observer) -> list[d
 def film(run_dir: RunDir, observer: Observer) -> EvaluatedEpisode | None:
     """Film the greedy episode of a run's best checkpoint; None where it has none, having made no evaluation.
 
+    Of a run on several stages, the best of one episode each.
+
     A film that can't be made is a warning to the observer, and no reason to lose the run.
 
     Raises:
@@ -118,7 +120,7 @@ def film(run_dir: RunDir, observer: Observer) -> EvaluatedEpisode | None:
     from mario_rl.report.endings import caption
     from mario_rl.report.video import Recording, write_video
 
-    (episode,) = evaluate(run_dir.best, protocol="greedy").episodes
+    episode = evaluate(run_dir.best, protocol="greedy").best
     rom = load_run_config(run_dir.config).env.rom
     ended = caption(episode.result.end, episode.result.x)
     title = f"{run_dir.path.parent.name} {run_dir.path.name}, greedy: {ended}"

@@ -25,13 +25,14 @@ SOURCE = "the study"  # what messages call the place a job came from
 def main() -> int:
     """Work on the job on stdin; returns the exit code."""
     job = json.load(sys.stdin)
+    progress, sys.stdout = sys.stdout, sys.stderr  # what a class of the user's prints is no number of agent steps
     try:
         perform(
             parse_config(job["config"], SOURCE),
             RunDir(Path(job["run_dir"])),
             parse_section(FinalConfig, job["final"], SOURCE),
             threads=job["threads"],
-            observer=CountingObserver(lambda agent_steps: print(agent_steps, flush=True)),  # noqa: T201  # processes.py reads it
+            observer=CountingObserver(lambda agent_steps: print(agent_steps, file=progress, flush=True)),
         )
     except RunStopped as stopped:
         return 128 + stopped.number

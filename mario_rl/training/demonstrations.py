@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mario_rl.config import Config, EnvConfig
-from mario_rl.config.schema import ACTION_SETS
+from mario_rl.config.schema import ACTION_SETS, WHOLE_GAME
 from mario_rl.envs import make_games
 from mario_rl.errors import ConfigError, UserError
 from mario_rl.game.actions import action_bytes, button_names
@@ -173,7 +173,8 @@ def _read(key: str, name: str, env: EnvConfig) -> Trajectory:
         raise ConfigError(
             f"{key}: {name}: a trajectory of {trajectory.stage}, which is not in env.stage ({', '.join(env.stages)})"
         )
-    if trajectory.ending.end != "clear":
+    elsewhere = trajectory.stage not in (WHOLE_GAME, trajectory.ending.stage)  # by a warp zone
+    if trajectory.ending.end != "clear" or elsewhere:
         raise ConfigError(f"{key}: {name}: it {trajectory.ending}; it must clear its stage")
     ending = replay(trajectory, emulator=env.emulator, rom=env.rom)
     if ending != trajectory.ending:

@@ -20,7 +20,6 @@ from mario_rl.trajectories.coding import MOST_FRAMES, decode_buttons, encode_but
 FORMAT, VERSION = "mario_rl trajectory", 1
 """What every file says of itself; the version goes up when older programs can't read it any more."""
 
-SUFFIX = ".json"
 MOST_BYTES = 3 * MOST_FRAMES + 100_000
 CHECKSUM = "sha256"
 
@@ -89,7 +88,7 @@ class Ending(BaseModel):
 
     end: clear or death where the game ended the episode; unfinished where the buttons end before it does.
     x: best x in the starting area of the stage reached, pixels, as `EpisodeResult` has it. frames: emulator frames
-    from the reset to the end. stage: the one reached, which is another than the first only in the whole game.
+    from the reset to the end. stage: the one reached, another than the first in the whole game and beyond a warp zone.
     """
 
     model_config = STRICT

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from mario_rl.config.search import Choices, Range, Search, load_search, space_of, trial_configs
+from mario_rl.config.search import Choices, Range, Search, corners, load_search, space_of, trial_configs
 from mario_rl.files import json_text, write_atomically
 from mario_rl.studies.arms import StudyRun
 from mario_rl.studies.left import Left
-from mario_rl.studies.plan import default_jobs, make_plan
+from mario_rl.studies.plan import default_jobs, make_plan, memory_bytes
 from mario_rl.studies.processes import Processes
 from mario_rl.studies.runner import Executor, Outcome
 from mario_rl.tuning.directory import SearchDir, trial_name
@@ -116,9 +116,8 @@ def _load(file: Path, trials: int | None) -> tuple[Search, str]:
 
 
 def _largest(search: Search, file: Path, trials: int) -> list[StudyRun]:
-    """Make up the runs of some trials, as they are where all keys are at their highest, for what they take."""
-    highest = {key: one.high if isinstance(one, Range) else one[-1] for key, one in space_of(search, file).items()}
-    (config,) = trial_configs(search, file, [highest])
+    """Make up the runs of some trials, as they are where the search's values take most memory, for what they take."""
+    config = max(trial_configs(search, file, corners(space_of(search, file))), key=memory_bytes)
     return [StudyRun(trial_name(number), seed, config) for number in range(trials) for seed in search.seeds]
 
 

@@ -157,6 +157,7 @@ class _Sitting:
             value = objective_value(place, self._search.objective)
         except RunDiverged as diverged:
             self._end(trial, "pruned", str(diverged).splitlines()[-1])
+            _keep_tables(place)
             raise _Ended from diverged
         except (RunFailed, UserError) as error:
             content = f"{error}\n".encode(errors="backslashreplace")
@@ -191,7 +192,7 @@ class _Sitting:
                         pruned = True
                         self._end(trial, "pruned", f"worse than others at {count_text(at, 'agent step')}")
                         executor.stop()
-        except RunStopped:
+        except (RunStopped, RunFailed):  # also where a run that is to be stopped takes too long to save
             if not pruned:
                 raise
         finally:

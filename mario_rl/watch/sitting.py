@@ -30,7 +30,6 @@ class Ended(NamedTuple):
     x: int
     predicted: list[float]
     returns: list[float]
-    by_hand: bool
 
 
 class Past(NamedTuple):
@@ -123,7 +122,7 @@ class Sitting:
             return
         end, x = ("broken off", x) if outcome is None else outcome
         predicted, returns = ([round(value, 4) for value in values] for values in (course.predicted, course.returns))
-        ended = Ended(recorded.number, course.stage, end, x, predicted, returns, course.played_by_hand)
+        ended = Ended(recorded.number, course.stage, end, x, predicted, returns)
         self.ended = [*self.ended[1 - KEPT_ENDS :], ended]
         alone = {"human"} if trained is None else {"agent"}
         if outcome is not None and {recorded.made.by, *recorded.makers} == alone:

@@ -11,7 +11,15 @@ MOST_FRAGMENTS = 16  # of one message; browsers send ours in one piece
 
 
 class BoundedSocket(WebSocketsSansIOProtocol):
-    """Pings are answered only as fast as the answers are read, messages come in few pieces, and text is UTF-8."""
+    """Pings are answered only as fast as the answers are read, messages come in few pieces, and text is UTF-8.
+
+    A browser that is not there any more, and closed nothing, is let go at once: its place and its pad are free.
+    """
+
+    def keepalive_timeout(self) -> None:
+        """Give up on somebody who answers no ping: what waits to be sent would keep the connection for long."""
+        super().keepalive_timeout()
+        self.transport.abort()
 
     def handle_ping(self) -> None:
         """Answer, unless what was sent before is still waiting to be read; the next ping is answered then."""

@@ -353,6 +353,16 @@ def test_of_a_run_that_is_packed_too_the_directory_counts_and_where_they_differ_
     assert [run.place.path for run in arm.runs] == [same, changed]
 
 
+def test_a_packed_run_counts_where_only_the_reason_of_a_failure_is_left_of_its_directory(tmp_path):
+    _, failed = make_runs(tmp_path, "a")
+    Path(f"{failed}.error").write_text("no room\n")
+    pack(tmp_path)
+    shutil.rmtree(failed)
+    (arm,) = load_arms(tmp_path).arms
+    assert [len(run.episodes["x"]) for run in arm.runs] == [20, 20]
+    assert left_out(tmp_path) == {}
+
+
 def test_archives_further_below_are_read_too(tmp_path):
     make_runs(tmp_path / "one", "a", seeds=(0,))
     make_runs(tmp_path / "two", "a", seeds=(1,))

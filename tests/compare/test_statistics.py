@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from made_up import make_run, make_study
 from scipy import stats
 
-from mario_rl.compare.runs import StudyRunData, load_arms
+from mario_rl.compare.runs import Arm, StudyRunData, load_arms
 from mario_rl.compare.statistics import (
     arm_window,
     clear_rate,
@@ -21,6 +22,7 @@ from mario_rl.compare.statistics import (
     interquartile_mean,
     needed_to_reach,
     over_runs,
+    overestimation,
     permutation_p_value,
     probability_of_improvement,
     share_needed,
@@ -220,6 +222,25 @@ def test_a_curve_ends_with_its_shortest_run_and_is_the_mean_of_running_means():
     assert set(shown.value) == {20.0}
     assert set(shown.low) == {10.0}
     assert set(shown.high) == {30.0}
+
+
+@pytest.mark.parametrize(
+    ("every", "evaluated", "marks"), [(500, [512, 1024, 1504], [500, 1000, 1500]), (2500, [2528, 5024], [2500, 5000])]
+)
+def test_evaluations_are_put_at_the_marks_that_they_were_due_at(every, evaluated, marks):
+    def run(seed: int, shift: int) -> StudyRunData:
+        made = run_of([0.0])
+        config = Config.model_validate({"seed": seed, "evaluation": {"every_steps": every}})
+        steps = np.repeat(np.array(evaluated, dtype=float) + shift, 2)
+        values = np.arange(len(steps), dtype=float)
+        table = {"agent_steps": steps, "q_visited": values, "return_visited": -values}
+        return dataclasses.replace(made, config=config, evaluations=table)
+
+    at, predicted, followed = overestimation(Arm("arm0", "an arm", {}, (run(0, 0), run(1, 8))))
+    assert at.tolist() == marks
+    means = [2 * place + 0.5 for place in range(len(marks))]
+    assert predicted.tolist() == [means, means]
+    assert (followed == -predicted).all()
 
 
 def test_runs_become_arms_by_what_their_configs_differ_in(tmp_path):

@@ -62,6 +62,13 @@ def test_a_trial_has_the_settings_and_the_length_of_the_search_and_no_other_end(
     assert (found.training.minutes, found.evaluation.every_steps) == (3, 10)
 
 
+def test_a_choice_that_is_no_plain_value_is_one_line(search_file):
+    search_file.write_text("base: small.yaml\nspace: {training.initial_checkpoint: [2026-11-24, b]}\n")
+    with pytest.raises(ConfigError, match="space") as error:
+        load_search(search_file)
+    assert "\n" not in str(error.value)
+
+
 def test_of_a_config_the_keys_most_often_worth_it_are_searched(small_run_file):
     search, text = load_search(small_run_file)
     assert search.space == DEFAULT_SPACE

@@ -76,6 +76,21 @@ def test_a_measured_run_keeps_what_is_measured_and_drops_what_would_be_measured_
     assert measured.evaluation.every_steps is None
 
 
+@pytest.mark.parametrize(
+    ("settings", "asked"),
+    [
+        ({"replay": {"capacity": 400, "warmup_steps": 100}, "training": {"envs": 8}}, 2_000),
+        ({"agent": {"steps_per_update": 128}, "training": {"envs": 8}}, 100),
+        ({"training": {"envs": 256}}, 100),
+    ],
+)
+def test_a_measured_run_fits_its_replay_and_comes_to_an_update(settings, asked):
+    measured = _for_training(Config.model_validate(settings), agent_steps=asked)
+    assert measured.replay.warmup_steps <= measured.replay.capacity
+    left = measured.training.agent_steps - measured.replay.warmup_steps - 2 * measured.training.envs
+    assert left >= min(asked, measured.agent.steps_per_update)
+
+
 @pytest.fixture
 def measurements(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is really measured."""

@@ -13,6 +13,7 @@ import pytest
 from env_fakes import ACROSS_BONUS_ROOM, CLEAR_1_1, INTO_BONUS_ROOM, unroll
 from gymnasium.utils.env_checker import data_equivalence
 
+from mario_rl import envs
 from mario_rl.config import EnvConfig
 from mario_rl.config.schema import stages_behind
 from mario_rl.envs import MarioEnv, ResumableEpisodes, action_buttons, make_env
@@ -21,6 +22,7 @@ from mario_rl.evaluation import EvaluatedEpisode, EvaluationReport
 from mario_rl.game.actions import joypad_byte
 from mario_rl.game.addresses import LEVEL, WORLD
 from mario_rl.seeding import generator_state
+from mario_rl.trajectories.playing import Ends
 from mario_rl.types import EpisodeResult
 
 pytestmark = pytest.mark.emulator
@@ -229,6 +231,29 @@ def test_a_warp_to_another_stage_ends_an_episode_of_one_stage_and_is_no_clear(em
     assert (terminated, truncated, info["cut_by"]) == (True, False, "warp")
     result = info["episode_result"]
     assert (result.stage, result.x, result.length, result.end) == ("1-2", before["best_x"], 21, "warp")
+    env.close()
+
+
+def test_the_game_itself_goes_on_after_a_warp_on_both_emulators(emulator: Any) -> None:
+    game: Any = envs.make_game(EnvConfig(emulator=emulator, stage="1-2"))
+    game.reset()
+    ends = Ends(game)
+    for frame in range(60):
+        if frame == 30:
+            game.unwrapped.ram[WORLD] = 3
+        _, _, terminated, truncated, info = game.step(RIGHT)
+        ends.update(terminated, info)
+        assert (terminated, truncated) == (False, False)
+    assert (ends.ending.end, ends.ending.stage) == ("unfinished", "4-2")
+    game.close()
+
+
+def test_an_opening_that_leads_to_another_stage_is_no_way_around_it(emulator: Any) -> None:
+    env = make_env(EnvConfig(emulator=emulator, stage="1-2", **UNDISTURBED))
+    env.reset(options={"opening": bytes([RIGHT] * 8)})
+    game: Any = env.unwrapped
+    game.ram[WORLD] = 3  # as an opening leaves it that goes through the warp zone
+    assert env.step(1)[4]["episode_result"].end == "warp"
     env.close()
 
 

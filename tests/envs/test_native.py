@@ -184,6 +184,17 @@ def test_bytes_that_end_the_episode_are_not_played() -> None:
         assert env.buttons_sent == []
 
 
+@pytest.mark.parametrize("emulator", ["native", "nes_py"])
+def test_what_is_to_be_rendered_is_on_either_emulator(emulator: Any) -> None:
+    env = make_env(EnvConfig(emulator=emulator), render_mode="rgb_array")
+    env.reset(seed=1)
+    screen: Any = env.render()
+    assert (screen.shape, screen.dtype) == ((240, 256, 3), np.uint8)
+    env.close()
+    with pytest.raises(ValueError, match="render_mode 'text' is not allowed; must be rgb_array or None"):
+        make_env(EnvConfig(emulator=emulator), render_mode="text")
+
+
 def test_a_rendered_screen_is_the_emulators_own() -> None:
     config = EnvConfig(noop_max=0)
     native, plain = MarioEnv(config, render_mode="rgb_array"), make_plain_env(config)
@@ -410,6 +421,28 @@ def test_an_episode_of_another_config_is_refused_and_nothing_changed(keys: dict[
     with pytest.raises(ValueError, match="the episode is of another config"):
         other.restore_episode(env.episode_state())
     assert data_equivalence(other.episode_state(), before, exact=True)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        lambda state: {},
+        lambda state: {"episodes": []},
+        lambda state: state | {"buttons": []},
+        lambda state: state | {"buttons": ["zz"]},
+        lambda state: state | {"generators": ["{}"]},
+        lambda state: state | {"generators": []},
+    ],
+)
+def test_what_is_no_state_of_an_episode_is_refused_and_nothing_changed(broken: Any) -> None:
+    env = MarioEnv(RESTORED)
+    env.reset(seed=1)
+    env.step(1)
+    before = env.episode_state()
+    with pytest.raises(ValueError):  # noqa: PT011  # whatever it says
+        env.restore_episode(broken(before))
+    assert data_equivalence(env.episode_state(), before, exact=True)
+    env.step(1)
 
 
 def test_there_is_no_episode_before_the_first_reset() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gymnasium.error import ResetNeeded
 
 from mario_rl.config import EnvConfig
 from mario_rl.envs import MarioVectorEnv, OwnEnv, make_env, make_games, num_actions
@@ -165,8 +166,21 @@ def test_one_game_can_be_shown_normalised_and_drawn():
     assert observation.dtype == np.float32
     assert env.observation_space.contains(observation)
     assert env.render().shape == (240, 256, 3)
-    with pytest.raises(ValueError, match="action -1 is not one of 0 to 4"):
-        env.step(-1)
+    for action in (-1, 5):
+        with pytest.raises(ValueError, match=f"action {action} is not one of 0 to 4"):
+            env.step(action)
+
+
+def test_one_game_is_reset_before_it_is_played_and_minds_no_option_that_it_does_not_know():
+    env = make_env(EnvConfig(wrappers=("own_classes:Inverted",), max_agent_steps=2))
+    with pytest.raises(ResetNeeded):
+        env.step(1)
+    env.reset(seed=1, options={"of somebody else": 1})
+    assert [env.step(1)[3] for _ in range(2)] == [False, True]
+    with pytest.raises(ResetNeeded):
+        env.step(1)
+    env.reset()
+    env.step(1)
 
 
 def test_the_stack_is_made_of_the_newest_frames_that_the_wrapper_gave_as_the_replay_has_them():

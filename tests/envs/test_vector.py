@@ -18,6 +18,7 @@ from mario_rl.config import EnvConfig
 from mario_rl.envs import MarioEnv, MarioVectorEnv, env_id
 from mario_rl.envs.nes_py import make_plain_env
 from mario_rl.errors import ConfigError, UserError
+from mario_rl.game.addresses import WORLD
 
 pytestmark = pytest.mark.emulator
 
@@ -99,6 +100,21 @@ def test_it_is_what_a_sync_vector_env_gives_step_by_step(mode: AutoresetMode) ->
                 assert_same_infos(infos, expected_infos)
         assert [g.bit_generator.state for g in env.np_random] == [g.bit_generator.state for g in sync.np_random]
     assert ends == {"death", "stall", "limit"}
+    env.close()
+    sync.close()
+
+
+def test_it_says_of_a_warp_what_a_sync_vector_env_says() -> None:
+    config = EnvConfig(stage="1-2", stall_limit=3)
+    env, sync = MarioVectorEnv(config, N), SyncVectorEnv([lambda: MarioEnv(config)] * N)
+    env.reset(seed=4)
+    sync.reset(seed=4)
+    env._games.ram(1)[WORLD] = sync.envs[1].unwrapped.ram[WORLD] = 3
+    for _ in range(3):  # the others stall, so that both kinds of ends are there
+        *outcome, infos = env.step([0] * N)
+        *expected_outcome, expected_infos = sync.step([0] * N)
+        assert data_equivalence(outcome, expected_outcome, exact=True)
+        assert_same_infos(infos, expected_infos)
     env.close()
     sync.close()
 

@@ -14,6 +14,7 @@ from mario_rl.config import EnvConfig
 from mario_rl.errors import GameError, UnansweredError, UserError
 from mario_rl.game import games as games_module
 from mario_rl.game import layout
+from mario_rl.game.arrays import check_machines
 from mario_rl.game.games import LEAVE, Games
 from mario_rl.nes import layout as console
 
@@ -190,3 +191,12 @@ def test_a_state_with_an_episode_that_is_over_is_refused_where_the_next_begins_b
     state["arrays"]["games"][0, layout.OVER // 8] = 1
     with pytest.raises(ValueError, match="an episode that is over, where the next had begun"):
         games.load_state_dict(state)
+
+
+def test_a_console_in_the_middle_of_a_line_has_no_dot_missing():
+    rows = Games(EnvConfig(), 1).state_dict()["arrays"]["machines"]
+    check_machines(rows)
+    rows[0, console.LINE : console.LINE + 8].view(np.int64)[0] = 1
+    rows[0, console.DOTS_OF_LINE : console.DOTS_OF_LINE + 8].view(np.int64)[0] = -1
+    with pytest.raises(ValueError, match="number of dots that is not between 0 and 340"):
+        check_machines(rows)

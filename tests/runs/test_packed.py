@@ -81,6 +81,21 @@ def test_packing_again_takes_what_a_directory_has_now_and_keeps_runs_that_have_n
     }
 
 
+def test_a_run_of_which_only_the_reason_of_a_failure_is_left_stays_in_the_archive(tmp_path):
+    run = write_run(tmp_path / "runs" / "a" / "seed_0")
+    error = tmp_path / "runs" / "a" / "seed_0.error"
+    error.write_bytes(b"no room\n")
+    pack(tmp_path)
+    shutil.rmtree(run)
+    error.write_bytes(b"no room again\n")
+    pack(tmp_path)
+    assert unpacked_contents(tmp_path / ARCHIVE) == {
+        "runs/a/seed_0/config.yaml": b"seed: 1\n",
+        "runs/a/seed_0/episodes.csv": TABLE,
+        "runs/a/seed_0.error": b"no room again\n",
+    }
+
+
 def test_it_is_a_plain_zip_file_that_any_program_unpacks(tmp_path):
     write_run(tmp_path / "a")
     pack(tmp_path)

@@ -20,7 +20,7 @@ from mario_rl.studies import processes, worker
 from mario_rl.studies.arms import StudyRun
 from mario_rl.studies.processes import Processes
 from mario_rl.studies.runner import RunDiverged, RunFailed
-from mario_rl.studies.work import RunStopped
+from mario_rl.studies.work import CountingObserver, RunStopped
 
 RUN = StudyRun("arm", 0, Config())
 READY = "import json, signal, sys, time; json.load(sys.stdin); print(1, flush=True); "
@@ -67,6 +67,20 @@ def test_a_process_whose_learning_ran_away_says_so_by_its_exit_code(work, monkey
     assert capsys.readouterr().err == "learning diverged\n"
     with pytest.raises(RunDiverged, match="its process ended with exit code 3"):
         list(work(READY + f"sys.exit({worker.DIVERGED})"))
+
+
+def test_what_a_class_of_the_users_prints_is_no_progress(monkeypatch, tmp_path, capsys):
+    def talking(*_: object, observer: CountingObserver, **__: object) -> None:
+        print("100 !")  # noqa: T201
+        print(7)  # noqa: T201
+        observer.started(Config(), tmp_path, 300)
+
+    job = {"config": {}, "run_dir": str(tmp_path), "final": {}, "threads": 1}
+    monkeypatch.setattr(worker, "perform", talking)
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(job)))
+    assert worker.main() == 0
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("300\n", "100 !\n7\n")
 
 
 def test_a_process_that_saves_when_told_is_waited_for(work, executor, tmp_path):

@@ -51,6 +51,16 @@ def test_a_run_that_is_done_leaves_the_film_of_its_best_checkpoint_and_says_what
 
 
 @pytest.mark.emulator
+def test_of_a_run_on_several_stages_the_best_episode_is_filmed(tmp_path):
+    run = see_through(tmp_path, "env.stage=[1-1,1-2]", "evaluation.every_steps=100")
+    said = json.loads(run.record.read_text())["best"]["film"]
+    final = read_table(run.final, EVALUATION_COLUMNS)
+    assert len(final["x"]) == 2
+    assert said["x"] == final["x"].max()
+    assert run.film.is_file()
+
+
+@pytest.mark.emulator
 def test_a_run_that_made_no_evaluation_has_no_best_checkpoint_to_film(tmp_path):
     run = see_through(tmp_path)
     assert json.loads(run.record.read_text())["best"] is None

@@ -185,6 +185,16 @@ def test_trajectories_that_do_not_clear_or_are_none_are_refused(tmp_path, key):
         require_trajectories(config_of(**{which: [tmp_path / "text.json"]}))
 
 
+@pytest.mark.parametrize("key", ["replay.demonstrations", "training.backward_starts"])
+def test_a_flag_beyond_a_warp_zone_is_no_clear_of_the_stage(tmp_path, clear_file, key):
+    which = "demonstrations" if "demonstrations" in key else "backward"
+    trajectory = read_trajectory(clear_file)
+    changed = trajectory.ending.model_copy(update={"stage": "4-1"})
+    write_trajectory(tmp_path / "warps.json", trajectory.model_copy(update={"ending": changed}))
+    with pytest.raises(ConfigError, match=rf"^{key}: .*warps\.json: it clears 4-1 at .*; it must clear its stage$"):
+        require_trajectories(config_of(**{which: [tmp_path / "warps.json"]}))
+
+
 @pytest.mark.emulator
 def test_an_end_that_is_only_claimed_is_refused(tmp_path, clear_file):
     trajectory = read_trajectory(clear_file)

@@ -300,6 +300,10 @@ def test_a_trial_that_fails_says_why_and_another_takes_its_place_next_time(searc
 def test_settings_with_which_learning_runs_away_count_as_tried_and_as_bad(search_file, out):
     class Diverging(MadeUp):
         def execute(self, run, run_dir):
+            run_dir.replay.mkdir(parents=True)
+            run_dir.checkpoints.mkdir()
+            for file in (run_dir.replay_file(1), run_dir.latest, run_dir.episodes):
+                file.touch()
             yield 100
             raise RunDiverged("learning diverged")
 
@@ -308,6 +312,8 @@ def test_settings_with_which_learning_runs_away_count_as_tried_and_as_bad(search
     assert [one.state for one in tried(search_file, out)] == ["pruned", "pruned"]
     assert sitting.found.text == "2 of 2 trials: 0 complete, 2 pruned"
     assert sitting.found.files == [out.trials]
+    left = {file.name for file in out.path.rglob("*") if file.suffix in (".pt", ".npz", ".csv")}
+    assert left == {"episodes.csv", "trials.csv"}  # nobody goes on with their weights
 
 
 def test_values_that_are_no_config_together_are_pruned_before_anything_runs(search_file, out):

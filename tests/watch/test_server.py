@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -26,6 +27,7 @@ import uvicorn
 from conftest import free_port, wait_until_served
 from starlette.websockets import WebSocketDisconnect
 from test_game import wait_for
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import ConnectionClosed, InvalidState, InvalidStatus
 from websockets.frames import Frame, Opcode
 from websockets.sync.client import ClientConnection, connect
@@ -38,6 +40,7 @@ from mario_rl.watch import curve, films, server
 from mario_rl.watch.game import Game
 from mario_rl.watch.port import address_of, bind
 from mario_rl.watch.recorded import Recorded
+from mario_rl.watch.sockets import BoundedSocket
 
 pytestmark = pytest.mark.emulator
 
@@ -285,6 +288,15 @@ def test_a_viewer_who_has_gone_meanwhile_is_parted_from_without_a_failure(gone):
 
 def raw(viewer: ClientConnection, *frames: Frame) -> None:
     viewer.socket.sendall(b"".join(frame.serialize(mask=True) for frame in frames))
+
+
+def test_who_answers_no_ping_is_let_go_at_once_whatever_waits_to_be_sent(monkeypatch):
+    done: list[str] = []
+    monkeypatch.setattr(WebSocketsSansIOProtocol, "keepalive_timeout", lambda self: done.append("told"))
+    gone = BoundedSocket.__new__(BoundedSocket)
+    gone.transport = SimpleNamespace(abort=lambda: done.append("aborted"))
+    gone.keepalive_timeout()
+    assert done == ["told", "aborted"]
 
 
 def test_text_that_is_none_closes_its_socket_and_is_not_logged(served):

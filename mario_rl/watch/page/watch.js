@@ -14,7 +14,7 @@ let socket = null, busy = false, newest = null;
 function connect() {
   socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/socket`);
   socket.binaryType = "arraybuffer";
-  socket.onopen = () => { view.farewell = ""; document.querySelector(".screen").classList.remove("lost"); state(); };
+  socket.onopen = () => { view.farewell = ""; view.ends = []; view.episode = -1; view.came = null; document.querySelector(".screen").classList.remove("lost"); state(); };
   socket.onmessage = ({data}) => { if (typeof data === "string") heard(JSON.parse(data)); else { newest = data; if (!busy) draw(); } };
   socket.onclose = ({reason}) => { disconnected(reason); setTimeout(connect, 1000); };
 }
