@@ -199,7 +199,7 @@ class MarioEnv(gym.Env[Any, Any]):
         """
         if state.get("config") != self._identity():
             raise ValueError(f"the episode is of another config: {state.get('config')}, not {self._identity()}")
-        self._games.load_state_dict(state["games"])
+        self._games.load_state_dict(state.get("games", {}))
         self._begun = True
         return self._observation()
 
@@ -217,7 +217,7 @@ class MarioEnv(gym.Env[Any, Any]):
         kept = dict(state)
         generator, games = kept.pop("generator"), kept.pop("games")
         self.__dict__.update(kept)
-        self._games = Games(self.config, 1)
+        self._games = Games(self.config, 1, goes_on_after_warp=self.goes_on_after_warp)
         self._games.set_generator(0, generator)
         if self._begun:
             self._games.load_state_dict(games)

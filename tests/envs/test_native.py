@@ -426,12 +426,12 @@ def test_an_episode_of_another_config_is_refused_and_nothing_changed(keys: dict[
 @pytest.mark.parametrize(
     "broken",
     [
-        lambda state: {},
-        lambda state: {"episodes": []},
-        lambda state: state | {"buttons": []},
-        lambda state: state | {"buttons": ["zz"]},
-        lambda state: state | {"generators": ["{}"]},
-        lambda state: state | {"generators": []},
+        lambda games: {},
+        lambda games: {"episodes": []},
+        lambda games: games | {"buttons": []},
+        lambda games: games | {"buttons": ["zz"]},
+        lambda games: games | {"generators": ["{}"]},
+        lambda games: games | {"generators": []},
     ],
 )
 def test_what_is_no_state_of_an_episode_is_refused_and_nothing_changed(broken: Any) -> None:
@@ -440,7 +440,7 @@ def test_what_is_no_state_of_an_episode_is_refused_and_nothing_changed(broken: A
     env.step(1)
     before = env.episode_state()
     with pytest.raises(ValueError):  # noqa: PT011  # whatever it says
-        env.restore_episode(broken(before))
+        env.restore_episode(before | {"games": broken(before["games"])})
     assert data_equivalence(env.episode_state(), before, exact=True)
     env.step(1)
 
