@@ -270,7 +270,7 @@ class TestResumableEpisodes:
             "options": {"noop_frames": 2},
             "snapshots": {},
             "backward": {},
-            "actions": [1],
+            "actions": "0100",
         }
         assert env.episode_state()["options"] == {"noop_frames": 2}
 
