@@ -219,7 +219,7 @@ def test_another_agent_under_the_same_card_is_refused(shipped):
         ),
         (
             lambda card: edit(card, lambda content: content["evaluations"][1]["results"][3].update(end="victory")),
-            "(evaluations.1.results.3: end: 'victory' is not allowed; must be one of clear, death, stall, limit)",
+            "(evaluations.1.results.3: end: 'victory' is not allowed; must be one of clear, death, stall, limit, warp)",
         ),
         (
             lambda card: edit(card, lambda content: content["evaluations"][1]["results"][3].pop("clock")),

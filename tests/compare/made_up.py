@@ -62,6 +62,7 @@ def make_run(
     """
     rng = np.random.default_rng([seed, len(target), len(action_set)])
     tree = {"env": {"action_set": action_set, **env}, "agent": {"target": target}, "seed": seed, "device": "cpu"}
+    tree["evaluation"] = {"every_steps": 5_000}
     place.checkpoints.mkdir(parents=True)
     place.config.write_text(render_config(parse_config(tree, "made up")))
     progress = np.arange(1, episodes + 1) / episodes

@@ -147,7 +147,7 @@ def test_the_article_is_mentioned_only_where_its_two_agents_meet(study, tmp_path
 def test_the_commit_and_the_commands_that_repeat_it_stand_on_the_page(page, study):
     name = study.name
     assert texts(page, "pre code")[0].splitlines() == [
-        f"mario-rl compare {name}/study.yaml --out {name}",
+        f"mario-rl compare {name}/study.yaml --out {name}  # with base.yaml beside it",
         f"mario-rl compare {name} --report",
     ]
     said = page.locator("dl").inner_text()

@@ -212,7 +212,7 @@ def test_a_foreign_table_gets_one_line_that_names_the_file(tmp_path, content, me
         ("x", "65536", "a whole number from 0 to 65535"),
         ("length", "-60", "a whole number from 0 to 1e15"),
         ("clock", "\x1b[2J", "a whole number from 0 to 1e15"),
-        ("end", "victory", "one of clear, death, stall, limit"),
+        ("end", "victory", "one of clear, death, stall, limit, warp"),
     ],
 )
 def test_a_value_out_of_range_is_named_by_line_column_and_what_is_allowed(tmp_path, column, value, allowed):

@@ -489,14 +489,14 @@ def test_what_broke_off_or_a_person_played_is_not_counted(page):
 def test_ends_differ_in_shape_and_colour_and_a_legend_says_which_is_which(page):
     on_stage, in_legend = page.evaluate(
         """() => {
-            view.ends = ["clear", "death", "stall", "limit"].map((end, i) => ({x: 500 * i, end})); strip();
+            view.ends = ["clear", "death", "stall", "limit", "warp"].map((end, i) => ({x: 500 * i, end})); strip();
             const looks = (which) => [...document.querySelectorAll(which)].map((one) => getComputedStyle(one))
                 .map(({clipPath, backgroundColor}) => [clipPath, backgroundColor]);
             return [looks("#ends i"), looks("#legend i")];
         }"""
     )
     assert on_stage == in_legend
-    assert len({shape for shape, _ in on_stage}) == len({colour for _, colour in on_stage}) == 4
+    assert len({shape for shape, _ in on_stage}) == len({colour for _, colour in on_stage}) == 5
 
 
 SHOWN = "[by('screen').toDataURL(), view.shown.frame, view.shown.x, view.shown.decision]"
