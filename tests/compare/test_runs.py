@@ -55,7 +55,7 @@ def left_out(folder: Path) -> dict[str, str]:
         ("training.envs=4", ["envs 4", "envs 8"]),
         ("training.initial_checkpoint=other.pt", ["initial_checkpoint null", "other.pt"]),
         ("evaluation.protocol=sticky", ["noop", "sticky"]),
-        ("evaluation.every_steps=7", ["every_steps 50000", "every_steps 7"]),
+        ("evaluation.every_steps=7", ["every_steps 5000", "every_steps 7"]),
         ("env.rom='a$x_$b.nes'", ["a$x_$b.nes", "rom null"]),
     ],
 )
