@@ -96,7 +96,7 @@ class Search(Section):
     settings: dict[str, JsonValue] = Field(
         default_factory=dict, description="What all trials change in it: dotted keys such as replay.capacity."
     )
-    space: dict[str, JsonValue] = Field(
+    space: dict[str, Any] = Field(
         min_length=1,
         description="Dotted keys, each with a range {low: 1.0e-4, high: 1.0e-3, log: true} or a list of choices.",
     )
@@ -184,9 +184,18 @@ def space_of(search: Search, path: Path) -> Space:
 def _dimension(source: str, entry: Any) -> Range | Choices:
     if isinstance(entry, dict):
         return parse_section(Range, entry, source)
-    if not isinstance(entry, list) or len({json.dumps(value) for value in entry}) < max(len(entry), 2):
+    if not _is_plain(entry) or len({json.dumps(value) for value in entry}) < max(len(entry), 2):
         raise ConfigError(f"{source}: must be a range such as {{low: 1, high: 10}}, or a list of different values")
     return tuple(entry)
+
+
+def _is_plain(entry: Any) -> bool:
+    """Whether an entry is a list of what JSON has too; YAML has dates besides."""
+    try:
+        json.dumps(entry)
+    except TypeError:
+        return False
+    return isinstance(entry, list)
 
 
 def trial_configs(search: Search, path: Path, variants: Iterable[Mapping[str, Any]]) -> list[Config]:

@@ -126,10 +126,11 @@ def resume(
         StorageError, FailedError: as `begin`.
     """
     cartridge = load_rom(None)
-    if not (path / SEARCH).exists():
-        load_search(path / SEARCH, row_bytes(cartridge))  # refuses it, before a directory is made
+    file = path / SEARCH
+    read, saved = _version(file), load_search(file, row_bytes(cartridge))
     with held(path):
-        saved = load_search(path / SEARCH, row_bytes(cartridge))
+        if _version(file) != read:  # another process has gone on meanwhile
+            saved = load_search(file, row_bytes(cartridge))
         directory = ExploreDir(path, saved.settings.stage)
         if saved.rom != cartridge.sha256:
             raise UserError(
@@ -139,6 +140,15 @@ def resume(
             raise UserError(f"{path}: has cleared {saved.settings.stage} already, by {directory.trajectory}")
         _require_memory(saved.settings)
         return _sit(directory, lambda: _gone_on_with(saved, _jobs(jobs)), limits, jobs, observer, interrupts)
+
+
+def _version(file: Path) -> tuple[int, int] | None:
+    """What tells a file from the one that takes its place; None where there is none."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def _require_memory(settings: Settings) -> None:

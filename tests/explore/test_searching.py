@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -174,22 +175,25 @@ def test_what_a_kill_in_the_first_save_leaves_stands_in_nobodys_way(tmp_path):
     assert not partial.exists()
 
 
-def test_a_search_is_read_by_nobody_else_while_one_goes_on_with_it(tmp_path, monkeypatch):
+def test_one_process_goes_on_with_a_search_and_with_what_was_saved_last(tmp_path, monkeypatch):
     place = ExploreDir(tmp_path / "one", "1-1")
     sitting.begin(place, LITTLE, Limits(agent_steps=1), jobs=1)
     with held(place.path), pytest.raises(UserError, match="one: in use, another process searches there"):
         sitting.resume(place.path, Limits(agent_steps=2), jobs=1)
-    load, refused = sitting.load_search, []
+    load, looked = sitting.load_search, []
 
-    def load_and_look(*arguments: Any) -> Any:
-        with pytest.raises(UserError, match="in use") as error:
-            held(place.path)
-        refused.append(str(error.value))
-        return load(*arguments)
+    def load_while_another_saves(*arguments: Any) -> Any:
+        saved = load(*arguments)
+        looked.append(saved)
+        if len(looked) == 1:
+            os.utime(place.search, (1, 1))
+        return saved
 
-    monkeypatch.setattr(sitting, "load_search", load_and_look)
+    monkeypatch.setattr(sitting, "load_search", load_while_another_saves)
     sitting.resume(place.path, Limits(agent_steps=2), jobs=1)
-    assert len(refused) == 1
+    assert len(looked) == 2  # what was saved before the lock was held counts
+    sitting.resume(place.path, Limits(agent_steps=3), jobs=1)
+    assert len(looked) == 3
     with held(place.path):  # and let go at the end
         pass
 

@@ -349,7 +349,7 @@ final: {episodes: 20}
 @pytest.mark.takes("a report, and four runs are looked at three times")
 def test_runs_that_are_only_packed_are_not_made_anew_and_a_line_says_how_to_go_on(tmp_path, capfd, monkeypatch):
     monkeypatch.setattr(report, "write_png", lambda figure, path: None)  # figures are on the page
-    (tmp_path / "base.yaml").write_text("device: cpu\n")
+    (tmp_path / "base.yaml").write_text("device: cpu\nevaluation: {every_steps: 5000}\n")
     study, out = tmp_path / "study.yaml", StudyDir(tmp_path / "out")
     study.write_text(PUBLISHED)
     make_study(out.path, targets=("target", "double"), action_sets=("simple",), seeds=(0, 1), episodes=60)
@@ -369,7 +369,7 @@ def test_runs_that_are_only_packed_are_not_made_anew_and_a_line_says_how_to_go_o
 @pytest.mark.takes("two reports, and a process for each of four runs")
 def test_a_published_study_keeps_its_evaluations_where_others_are_asked_for_and_says_so(tmp_path, capfd, monkeypatch):
     monkeypatch.setattr(report, "write_png", lambda figure, path: None)  # figures are on the page
-    (tmp_path / "base.yaml").write_text("device: cpu\n")
+    (tmp_path / "base.yaml").write_text("device: cpu\nevaluation: {every_steps: 5000}\n")
     study, out = tmp_path / "study.yaml", StudyDir(tmp_path / "out")
     study.write_text(PUBLISHED)
     make_study(out.path, targets=("target", "double"), action_sets=("simple",), seeds=(0, 1), episodes=60)
