@@ -76,14 +76,14 @@ def find_search(given: Path) -> Path:
 def find_agent(given: Path) -> Path | None:
     """Name the file of the shipped agent that a name stands for; None where there is none of that name.
 
-    A name without its seed, `ddqn_right_only_1-1`, stands for the best of its seeds: the one that cleared most episodes
-    on its card.
+    A name without its seed, `ddqn_right_only_1-1`, stands for the best of its seeds: the one that cleared the largest
+    share of the episodes on its card.
     """
     name, names = given.as_posix(), agent_names()
     if name in names:
         return AGENTS / f"{name}.pt"
     seeds = [AGENTS / f"{one}.pt" for one in names if one.startswith(f"{name}_seed_")]
-    return max(seeds, key=clears, default=None)
+    return max(seeds, key=clear_rate, default=None)
 
 
 def find_trajectory(given: Path) -> Path | None:
@@ -97,14 +97,10 @@ def best_agent() -> Path | None:
     return max((AGENTS / f"{name}.pt" for name in agent_names()), key=clear_rate, default=None)
 
 
-def clears(agent: Path) -> int:
-    """Count the episodes that a shipped agent cleared on its card, under all protocols; 0 where it can't be read."""
-    return sum(count for count, _ in results(agent).values())
-
-
 def clear_rate(agent: Path) -> float:
     """Tell what share of the episodes on its card a shipped agent cleared, all protocols; 0 where it can't be read."""
-    return clears(agent) / max(1, sum(episodes for _, episodes in results(agent).values()))
+    counts = results(agent).values()
+    return sum(clears for clears, _ in counts) / max(1, sum(episodes for _, episodes in counts))
 
 
 def results(agent: Path) -> dict[str, tuple[int, int]]:

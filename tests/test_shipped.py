@@ -35,7 +35,7 @@ def test_an_agents_name_without_a_seed_is_the_seed_that_cleared_most(elsewhere, 
         for suffix in (".pt", ".json"):
             shutil.copy((shipped.AGENTS / name).with_name(f"{name}{suffix}"), elsewhere / f"ours_seed_{seed}{suffix}")
     monkeypatch.setattr(shipped, "AGENTS", elsewhere)
-    cleared = [shipped.clears(elsewhere / f"ours_seed_{seed}.pt") for seed in range(3)]
+    cleared = [shipped.clear_rate(elsewhere / f"ours_seed_{seed}.pt") for seed in range(3)]
     assert max(cleared) == cleared[2] > min(cleared)
     assert find_checkpoint(Path("ours")) == elsewhere / "ours_seed_2.pt"
 
